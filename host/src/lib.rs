@@ -1,0 +1,4 @@
+//! Kurtoscope's host side: checkpoints, links to devices, analysis and reports.
+
+pub mod model;
+pub mod record;

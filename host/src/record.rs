@@ -1,0 +1,232 @@
+//! What a run leaves behind: the exact content of `run.json`, schema 1, as Rust types.
+//!
+//! Field names, nesting and order are the file's. A statistic that is undefined (the kurtosis of a constant tensor, the
+//! minimum of a tensor of NaNs) is `None` here and `null` in the file, never 0 and never NaN. Readers should ignore
+//! fields that they do not know: fields may be added within a schema, never removed or redefined.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Component, Family};
+
+/// The schema that this version writes and the only one that it reads.
+pub const SCHEMA: u32 = 1;
+
+/// One model, measured once.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// What wrote the file.
+    pub tool: Tool,
+    /// What was measured.
+    pub model: Model,
+    /// What measured it; the first where several devices shared the run.
+    pub device: Device,
+    /// Every device that took part, with its share of the work.
+    pub devices: Vec<DeviceShare>,
+    /// When the run began: RFC 3339, UTC.
+    pub started: String,
+    /// Wall-clock seconds from opening the checkpoint to the last report.
+    pub seconds: f64,
+    /// Bytes of tensor data measured, each once.
+    pub bytes: u64,
+    /// One record a tensor in the checkpoint's order; the parts of a fused tensor follow it.
+    pub tensors: Vec<Tensor>,
+    /// Tensors that could not be measured, and why.
+    #[serde(default)]
+    pub unmeasured: Vec<Unmeasured>,
+}
+
+/// Name and version of the program that wrote a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tool {
+    /// `kurtoscope`.
+    pub name: String,
+    /// Its version, `MAJOR.MINOR.PATCH`.
+    pub version: String,
+}
+
+/// The checkpoint that a run measured.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Model {
+    /// As the user named it.
+    pub source: String,
+    /// `safetensors`, …
+    pub format: String,
+    /// Recognised from `config.json` and the tensors' names.
+    pub family: Family,
+    /// `config.json` as found; null where there was none.
+    pub config: Option<serde_json::Value>,
+    /// Elements of all parameters, tied ones counted once, buffers left out.
+    pub parameters: u64,
+    /// 128-bit hash of names, shapes, types and samples of the data, in hexadecimal.
+    pub fingerprint: String,
+    /// The data was made up by `kurtoscope demo`; no report may present it as a real model's.
+    #[serde(default)]
+    pub synthetic: bool,
+}
+
+/// A device as it introduced itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Device {
+    /// As the user named it: `local`, `pty:`, `serial:/dev/ttyACM0?baud=921600`, …
+    pub url: String,
+    /// The board's name.
+    pub board: String,
+    /// The firmware's version.
+    pub firmware: String,
+    /// The engine that computed: `cpu`, `gpu`.
+    pub engine: String,
+    /// The graphics adapter; null where the CPU computed.
+    pub adapter: Option<Adapter>,
+    /// How the device proved itself.
+    pub self_test: SelfTest,
+}
+
+/// A graphics adapter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Adapter {
+    /// The driver's name for it.
+    pub name: String,
+    /// `vulkan`, `metal`, …
+    pub backend: String,
+    /// `discrete`, `integrated`, `virtual`, `software` or `other`.
+    pub kind: String,
+}
+
+/// The outcome of a device's known-answer test.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct SelfTest {
+    /// Whether every answer was within the engine's stated tolerance.
+    pub passed: bool,
+    /// The largest relative error over all answers; null where an answer was not a number.
+    pub max_relative_error: Option<f64>,
+}
+
+/// What one of a run's devices did.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DeviceShare {
+    /// The device.
+    #[serde(flatten)]
+    pub device: Device,
+    /// Chunks whose reports were used.
+    pub chunks: u64,
+    /// Payload bytes of those chunks.
+    pub bytes: u64,
+    /// Chunks sent again after a time-out or a damaged frame.
+    pub resent: u64,
+    /// Frames that arrived damaged, counted at both ends.
+    pub damaged: u64,
+}
+
+/// What a tensor of the checkpoint is to the model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// A trained parameter.
+    Parameter,
+    /// A constant that the file happens to hold (mask, position ids, rotary frequencies): recorded, never ranked.
+    Buffer,
+    /// A part of a fused parameter (the q, k or v of a fused projection): `of` names the whole.
+    View,
+    /// The same data as the tensor that `of` names: not measured twice, not counted twice.
+    Tied,
+}
+
+/// The measurements of one tensor.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Tensor {
+    /// The checkpoint's name for it; a view's is the whole's with `[q]`, `[k]` or `[v]` behind.
+    pub name: String,
+    /// Dimensions, outermost first; empty for a scalar.
+    pub shape: Vec<u64>,
+    /// The stored element type: `f32`, `bf16`, …
+    pub dtype: String,
+    /// Its place in the network.
+    pub component: Component,
+    /// The layer that it belongs to, counted from 0; null outside the layers.
+    pub layer: Option<u32>,
+    /// What it is to the model.
+    pub role: Role,
+    /// For views and tied tensors: the tensor that holds the data.
+    pub of: Option<String>,
+    /// Finite elements.
+    pub count: u64,
+    /// Mean.
+    pub mean: Option<f64>,
+    /// Population variance.
+    pub variance: Option<f64>,
+    /// Population skewness.
+    pub skewness: Option<f64>,
+    /// Pearson's population kurtosis: 3 for a normal distribution.
+    pub kurtosis: Option<f64>,
+    /// `kurtosis` minus 3.
+    pub excess_kurtosis: Option<f64>,
+    /// Smallest finite element.
+    pub min: Option<f64>,
+    /// Largest finite element.
+    pub max: Option<f64>,
+    /// NaN and infinite elements, left out of everything above.
+    pub non_finite: u64,
+    /// Elements equal to zero.
+    pub zeros: u64,
+    /// The elements farthest from the mean, farthest first.
+    pub top: Vec<Outlier>,
+    /// Kurtosis (Pearson) with the 1, 4 and 16 farthest elements left out; null where that cannot be resolved.
+    pub kurtosis_without_top: WithoutTop,
+    /// Quantiles of |x| over the finite elements; keys `0.5`, `0.9`, `0.99`, `0.999`, `0.9999`.
+    pub quantiles: BTreeMap<String, f64>,
+    /// Error of quantizing the tensor, by scheme: `int8_per_tensor`, `int4_per_tensor`.
+    pub quantization: BTreeMap<String, QuantizationError>,
+}
+
+/// One of the elements farthest from the mean.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Outlier {
+    /// Where it stands in the tensor, one number a dimension.
+    pub index: Vec<u64>,
+    /// Its value.
+    pub value: f64,
+    /// Distance from the mean in standard deviations, with its sign; null where the deviation is zero.
+    pub z: Option<f64>,
+}
+
+/// Kurtosis with the farthest elements left out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct WithoutTop {
+    /// Without the farthest.
+    #[serde(rename = "1")]
+    pub one: Option<f64>,
+    /// Without the 4 farthest.
+    #[serde(rename = "4")]
+    pub four: Option<f64>,
+    /// Without the 16 farthest.
+    #[serde(rename = "16")]
+    pub sixteen: Option<f64>,
+}
+
+/// What a quantization scheme does to a tensor.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct QuantizationError {
+    /// Signal to quantization noise, decibels: `10 log10(Σx² / Σ(x - q(x))²)`; null where there is no noise or no signal.
+    pub sqnr_db: Option<f64>,
+    /// `Σ(x - q(x))² / Σx²`; null where there is no signal.
+    pub relative_mse: Option<f64>,
+    /// Computed from the magnitude histogram instead of from every element.
+    pub predicted: bool,
+}
+
+/// A tensor that was listed but not measured.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unmeasured {
+    /// The checkpoint's name for it.
+    pub name: String,
+    /// Dimensions, outermost first.
+    pub shape: Vec<u64>,
+    /// The type as the checkpoint names it.
+    pub dtype: String,
+    /// Why, in one sentence.
+    pub reason: String,
+}

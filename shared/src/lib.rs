@@ -1,0 +1,26 @@
+//! What both ends of Kurtoscope agree on: element types, mergeable statistics and the wire protocol.
+//!
+//! `no_std` with `alloc`. No burn, no I/O, no checkpoints: a device and a host depend on this crate, it depends on
+//! neither.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`element`] | the types of stored numbers and their exact values |
+//! | [`moments`] | count, mean and central moments that merge |
+//! | [`tail`] | a histogram of magnitudes that merges |
+//! | [`top`] | the elements at both ends, with positions |
+#![no_std]
+
+extern crate alloc;
+#[cfg(any(test, feature = "std"))]
+extern crate std;
+
+pub mod element;
+pub mod moments;
+pub mod tail;
+pub mod top;
+
+pub use element::Element;
+pub use moments::Moments;
+pub use tail::Tail;
+pub use top::{Extreme, Top};

@@ -1,0 +1,206 @@
+//! A mergeable histogram of magnitudes, fine enough to answer questions about tails after the fact.
+//!
+//! A bin is named by the upper 11 bits of the binary32 of |x|: the exponent and three mantissa bits, so eight bins an
+//! octave, each 1/8 to 1/16 of its value wide. Zeros and non-finite elements are not in the histogram.
+
+use alloc::vec::Vec;
+
+use postcard_schema::Schema;
+use serde::{Deserialize, Serialize};
+
+/// Mantissa bits that a bin's number keeps.
+pub const MANTISSA_BITS: u32 = 3;
+/// How far the bits of a binary32 are shifted to the right to give its bin.
+pub const BIN_SHIFT: u32 = 23 - MANTISSA_BITS;
+/// Number of bins: all finite binary32 magnitudes.
+pub const BINS: usize = (0x7f80_0000u32 >> BIN_SHIFT) as usize;
+
+/// Counts of magnitudes, from the first bin that holds any to the last.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub struct Tail {
+    first: u16,
+    counts: Vec<u64>,
+}
+
+/// A non-empty bin: magnitudes in `lower <= |x| < upper`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Bin {
+    /// Smallest magnitude of the bin (0 only for the bin that holds the smallest subnormals).
+    pub lower: f64,
+    /// The next bin's smallest magnitude.
+    pub upper: f64,
+    /// Elements in the bin.
+    pub count: u64,
+}
+
+/// The bin of a finite magnitude. Values beyond binary32's range fall into the outermost bins.
+pub fn bin_of(magnitude: f64) -> usize {
+    let mut single = magnitude as f32;
+    if f64::from(single) > magnitude {
+        // The conversion rounded up; the bin is that of the value below.
+        single = f32::from_bits(single.to_bits() - 1);
+    }
+    ((single.to_bits() >> BIN_SHIFT) as usize).min(BINS - 1)
+}
+
+/// The smallest magnitude of bin number `bin`.
+pub fn lower_edge(bin: usize) -> f64 {
+    match u32::try_from(bin) {
+        // 2^128: where binary32 ends.
+        Err(_) => 3.402_823_669_209_384_6e38,
+        Ok(bin) if bin as usize >= BINS => 3.402_823_669_209_384_6e38,
+        Ok(bin) => f64::from(f32::from_bits(bin << BIN_SHIFT)),
+    }
+}
+
+impl Tail {
+    /// A histogram from dense counts, bin 0 first. Counts beyond [`BINS`] are ignored.
+    pub fn from_dense<C: Copy + Into<u64>>(dense: &[C]) -> Self {
+        let dense = &dense[..dense.len().min(BINS)];
+        let filled = |count: &C| (*count).into() != 0;
+        let Some(first) = dense.iter().position(filled) else {
+            return Self::default();
+        };
+        let last = dense.iter().rposition(filled).unwrap_or(first);
+        Self { first: first as u16, counts: dense[first..=last].iter().map(|count| (*count).into()).collect() }
+    }
+
+    /// Whether the bins lie inside the histogram's range. A device's answer is checked with this before it is merged.
+    pub fn is_valid(&self) -> bool {
+        usize::from(self.first) + self.counts.len() <= BINS
+    }
+
+    /// Elements counted.
+    pub fn total(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    /// Adds another histogram's counts.
+    pub fn merge(&mut self, other: &Self) {
+        if other.counts.is_empty() {
+            return;
+        }
+        if self.counts.is_empty() {
+            self.clone_from(other);
+            return;
+        }
+        let first = self.first.min(other.first);
+        let end = (usize::from(self.first) + self.counts.len()).max(usize::from(other.first) + other.counts.len());
+        let lead = usize::from(self.first - first);
+        self.counts.splice(0..0, core::iter::repeat_n(0, lead));
+        self.counts.resize(end - usize::from(first), 0);
+        self.first = first;
+        let offset = usize::from(other.first - first);
+        for (sum, count) in self.counts[offset..].iter_mut().zip(&other.counts) {
+            *sum += count;
+        }
+    }
+
+    /// The non-empty bins, smallest magnitudes first.
+    pub fn bins(&self) -> impl DoubleEndedIterator<Item = Bin> + '_ {
+        let first = usize::from(self.first);
+        self.counts.iter().enumerate().filter(|(_, count)| **count > 0).map(move |(index, count)| Bin {
+            lower: lower_edge(first + index),
+            upper: lower_edge(first + index + 1),
+            count: *count,
+        })
+    }
+
+    /// The magnitude that a fraction `q` (0 to 1) of `zeros` zeros and the counted elements does not exceed, linear
+    /// inside a bin, so at most a sixteenth of an octave's width off. `None` without elements.
+    pub fn quantile(&self, q: f64, zeros: u64) -> Option<f64> {
+        let total = self.total() + zeros;
+        if total == 0 {
+            return None;
+        }
+        let rank = q.clamp(0.0, 1.0) * total as f64;
+        let mut below = zeros as f64;
+        if rank <= below {
+            return Some(0.0);
+        }
+        let mut answer = 0.0;
+        for bin in self.bins() {
+            let count = bin.count as f64;
+            if rank <= below + count {
+                return Some(bin.lower + (bin.upper - bin.lower) * ((rank - below) / count));
+            }
+            below += count;
+            answer = bin.upper;
+        }
+        Some(answer)
+    }
+
+    /// Elements with a magnitude beyond `threshold`; the bin that the threshold cuts counts in proportion, rounded.
+    pub fn count_beyond(&self, threshold: f64) -> u64 {
+        self.bins()
+            .map(|bin| {
+                if bin.lower >= threshold {
+                    bin.count
+                } else if bin.upper <= threshold {
+                    0
+                } else {
+                    libm::round(bin.count as f64 * (bin.upper - threshold) / (bin.upper - bin.lower)) as u64
+                }
+            })
+            .sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+    use proptest::prelude::*;
+
+    fn tail_of(values: &[f64]) -> Tail {
+        let mut dense = vec![0u64; BINS];
+        for value in values.iter().filter(|value| **value != 0.0) {
+            dense[bin_of(value.abs())] += 1;
+        }
+        Tail::from_dense(&dense)
+    }
+
+    #[test]
+    fn edges_bracket_their_values() {
+        for value in [1e-45, 1e-39, 1.0, 1.124, 1.125, 1.99, 2.0, 3e38, 0.1, 1e-300, 1e300, f64::from(f32::MAX)] {
+            let bin = bin_of(value);
+            assert!(value >= lower_edge(bin) || bin == 0, "{value}");
+            assert!(value < lower_edge(bin + 1) || bin == BINS - 1, "{value}");
+        }
+        assert_eq!(bin_of(1.125) - bin_of(1.0), 1);
+        assert_eq!(bin_of(2.0) - bin_of(1.0), 8);
+        // The largest f64 below 1.125 rounds to 1.125 in binary32 and still belongs below.
+        assert_eq!(bin_of(1.125f64.next_down()), bin_of(1.0));
+    }
+
+    #[test]
+    fn quantiles_of_a_known_set() {
+        let values: Vec<f64> = (1..=1000).map(f64::from).collect();
+        let tail = tail_of(&values);
+        for (q, expected) in [(0.5, 500.0), (0.9, 900.0), (0.99, 990.0), (1.0, 1000.0)] {
+            let found = tail.quantile(q, 0).expect("elements");
+            assert!((found / expected - 1.0).abs() < 0.04, "q {q}: {found} against {expected}");
+        }
+        assert_eq!(tail.quantile(0.3, 1000), Some(0.0));
+        assert_eq!(Tail::default().quantile(0.5, 0), None);
+        assert_eq!(tail.count_beyond(512.0), 489, "512 is a bin's edge and belongs to the bin above");
+    }
+
+    #[test]
+    fn a_range_beyond_the_histogram_is_invalid() {
+        assert!(!Tail { first: BINS as u16, counts: vec![1] }.is_valid());
+        assert!(Tail { first: BINS as u16 - 1, counts: vec![1] }.is_valid());
+    }
+
+    proptest! {
+        #[test]
+        fn merging_equals_counting_the_union(a in prop::collection::vec(-1e9..1e9f64, 0..50), b in prop::collection::vec(-1e-9..1e-9f64, 0..50)) {
+            let mut merged = tail_of(&a);
+            merged.merge(&tail_of(&b));
+            prop_assert_eq!(&merged, &tail_of(&[a.clone(), b.clone()].concat()));
+            let mut other_way = tail_of(&b);
+            other_way.merge(&tail_of(&a));
+            prop_assert_eq!(merged, other_way);
+        }
+    }
+}
