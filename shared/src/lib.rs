@@ -9,14 +9,19 @@
 //! | [`moments`] | count, mean and central moments that merge |
 //! | [`tail`] | a histogram of magnitudes that merges |
 //! | [`top`] | the elements at both ends, with positions |
+//! | [`protocol`] | the messages, and the rules of the conversation |
+//! | [`frame`] | how messages are cut out of a byte stream |
 #![no_std]
 
 extern crate alloc;
 #[cfg(any(test, feature = "std"))]
 extern crate std;
 
+mod crc;
 pub mod element;
+pub mod frame;
 pub mod moments;
+pub mod protocol;
 pub mod tail;
 pub mod top;
 

@@ -70,9 +70,14 @@ impl Tail {
         usize::from(self.first) + self.counts.len() <= BINS
     }
 
-    /// Elements counted.
+    /// Elements counted; saturating, so that a device's answer can be judged whatever it says.
     pub fn total(&self) -> u64 {
-        self.counts.iter().sum()
+        self.counts.iter().fold(0, |sum: u64, count| sum.saturating_add(*count))
+    }
+
+    /// Whether nothing was counted.
+    pub fn is_empty(&self) -> bool {
+        self.counts.is_empty()
     }
 
     /// Adds another histogram's counts.
