@@ -43,14 +43,12 @@ pub fn bin_of(magnitude: f64) -> usize {
     ((single.to_bits() >> BIN_SHIFT) as usize).min(BINS - 1)
 }
 
-/// The smallest magnitude of bin number `bin`.
+/// Where binary32 ends: 2^128.
+const END: f64 = 2.0 * (1u128 << 127) as f64;
+
+/// The smallest magnitude of bin number `bin`; 2^128 for every number beyond the last bin's.
 pub fn lower_edge(bin: usize) -> f64 {
-    match u32::try_from(bin) {
-        // 2^128: where binary32 ends.
-        Err(_) => 3.402_823_669_209_384_6e38,
-        Ok(bin) if bin as usize >= BINS => 3.402_823_669_209_384_6e38,
-        Ok(bin) => f64::from(f32::from_bits(bin << BIN_SHIFT)),
-    }
+    if bin < BINS { f64::from(f32::from_bits((bin as u32) << BIN_SHIFT)) } else { END }
 }
 
 impl Tail {

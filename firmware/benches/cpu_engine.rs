@@ -1,0 +1,92 @@
+//! The CPU engine, one thread, against a plain read-only f32 sum over the same memory.
+//!
+//! `cargo bench -p kurtoscope-firmware --bench cpu_engine [-- MEBIBYTES]`. Each round times the yardstick and every
+//! measurement in turn over the same buffer, and the table shows medians over the rounds, so that a machine whose speed
+//! drifts changes all columns alike.
+
+use std::{hint::black_box, time::Instant};
+
+use kurtoscope_firmware::engine::cpu;
+use kurtoscope_shared::{Element, protocol::Statistics};
+use multiversion::multiversion;
+
+const ROUNDS: usize = 15;
+/// What a device measures at once.
+const CHUNK_BYTES: usize = 1 << 20;
+
+/// The yardstick: reads every f32 once and adds it, as fast as the memory allows.
+#[multiversion(targets("x86_64+avx512f", "x86_64+avx2"))]
+fn plain_sum(bytes: &[u8]) -> f32 {
+    let mut lanes = [0f32; 64];
+    for group in bytes.as_chunks::<256>().0 {
+        for (lane, bytes) in lanes.iter_mut().zip(group.as_chunks().0) {
+            *lane += f32::from_le_bytes(*bytes);
+        }
+    }
+    lanes.iter().sum()
+}
+
+fn main() {
+    let mebibytes: usize = std::env::args().skip(1).find_map(|word| word.parse().ok()).unwrap_or(256);
+    let bytes = normal_f32_bytes(mebibytes << 20);
+    let halves = |convert: fn(f32) -> u16| -> Vec<u8> {
+        let values = bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes));
+        values.take(bytes.len() / 8).flat_map(|value| convert(value).to_le_bytes()).collect()
+    };
+    let f16 = halves(|value| half::f16::from_f32(value).to_bits());
+    let bf16 = halves(|value| half::bf16::from_f32(value).to_bits());
+    let moments_and_tail = Statistics { tail: true, top: 0 };
+    let cases: [(&str, Element, &[u8], Statistics); 7] = [
+        ("f32 moments", Element::F32, &bytes, Statistics::MOMENTS),
+        ("f32 moments, tail", Element::F32, &bytes, moments_and_tail),
+        ("f32 moments, tail, top 16", Element::F32, &bytes, Statistics::FULL),
+        ("f16 moments", Element::F16, &f16, Statistics::MOMENTS),
+        ("f16 moments, tail, top 16", Element::F16, &f16, Statistics::FULL),
+        ("bf16 moments", Element::Bf16, &bf16, Statistics::MOMENTS),
+        ("bf16 moments, tail, top 16", Element::Bf16, &bf16, Statistics::FULL),
+    ];
+    let mut sums = Vec::new();
+    let mut times = vec![Vec::new(); cases.len()];
+    for _ in 0..ROUNDS {
+        sums.push(seconds(|| {
+            black_box(plain_sum(&bytes));
+        }));
+        for ((_, element, data, statistics), times) in cases.iter().zip(&mut times) {
+            times.push(seconds(|| {
+                for chunk in data.chunks(CHUNK_BYTES) {
+                    black_box(cpu::measure(chunk, *element, *statistics));
+                }
+            }));
+        }
+    }
+    let rate = |bytes: usize, seconds: f64| bytes as f64 / seconds / 1e9;
+    let yardstick = rate(bytes.len(), median(&mut sums));
+    println!("{mebibytes} MiB of normal values, one thread, chunks of 1 MiB, median of {ROUNDS} rounds");
+    println!("{:<28} {:>8} {:>12} {:>18}", "", "GB/s", "G elements/s", "ratio to plain sum");
+    println!("{:<28} {yardstick:>8.2} {:>12.2} {:>18.2}", "plain f32 sum (yardstick)", yardstick / 4.0, 1.0);
+    for ((name, element, data, _), times) in cases.iter().zip(&mut times) {
+        let rate = rate(data.len(), median(times));
+        println!("{name:<28} {rate:>8.2} {:>12.2} {:>18.2}", rate / element.size() as f64, rate / yardstick);
+    }
+}
+
+fn seconds(run: impl FnOnce()) -> f64 {
+    let start = Instant::now();
+    run();
+    start.elapsed().as_secs_f64()
+}
+
+fn median(times: &mut [f64]) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}
+
+/// Nearly normal values (sums of four uniforms), always the same.
+fn normal_f32_bytes(len: usize) -> Vec<u8> {
+    let mut state = 0x2545_f491_4f6c_dd1du64;
+    let mut uniform = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f32 / (1u32 << 24) as f32 - 0.5
+    };
+    (0..len / 4).flat_map(|_| ((uniform() + uniform() + uniform() + uniform()) * 0.04).to_le_bytes()).collect()
+}
