@@ -27,8 +27,7 @@ impl BurnEngine {
 
     /// An engine on the processor for payloads of up to `max_payload` bytes.
     pub fn cpu_with_payload(max_payload: u32) -> Self {
-        let limits =
-            Limits { max_payload, window_bytes: max_payload.saturating_mul(4), elements: ElementSet::ALL };
+        let limits = Limits { max_payload, window_bytes: max_payload.saturating_mul(4), elements: ElementSet::ALL };
         Self { device: Device::flex(), limits }
     }
 }
@@ -63,4 +62,3 @@ impl Engine for BurnEngine {
         }
     }
 }
-

@@ -23,7 +23,8 @@ pub(super) struct Ends {
 impl Ends {
     pub(super) fn new(k: usize) -> Self {
         // With nothing to keep, no finite value exceeds or falls below these.
-        let (above, below) = if k == 0 { (f64::INFINITY, f64::NEG_INFINITY) } else { (f64::NEG_INFINITY, f64::INFINITY) };
+        let (above, below) =
+            if k == 0 { (f64::INFINITY, f64::NEG_INFINITY) } else { (f64::NEG_INFINITY, f64::INFINITY) };
         let ends = || Vec::with_capacity(k + 1);
         Self { k, top: Top { highest: ends(), lowest: ends() }, above, below }
     }

@@ -23,10 +23,7 @@ fn expected(values: &[f64], statistics: Statistics) -> Measurement {
 
 fn assert_agree(found: &Measurement, expected: &Measurement) {
     let (f, e) = (&found.moments, &expected.moments);
-    assert_eq!(
-        (f.count, f.non_finite, f.zeros, f.min, f.max),
-        (e.count, e.non_finite, e.zeros, e.min, e.max)
-    );
+    assert_eq!((f.count, f.non_finite, f.zeros, f.min, f.max), (e.count, e.non_finite, e.zeros, e.min, e.max));
     assert_eq!(found.tail, expected.tail);
     assert_eq!(found.top, expected.top);
     let sigma = e.standard_deviation().unwrap_or(0.0);

@@ -1,0 +1,167 @@
+//! The device proves itself: data whose moments are known exactly go through the engine before any number counts.
+//!
+//! The data are triples `(c + 2v, c - v, c - v)` of integers. Whatever the `v`, a triple's mean is `c`, and the sums of
+//! the second to fourth powers around it are `6v²`, `6v³` and `18v⁴`: so the moments of any number of triples follow
+//! from integer arithmetic alone, which shares nothing with an engine. The `v` are heavy-tailed: each power of two
+//! half as often as the one before, with the largest planted once.
+
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+use kurtoscope_shared::{
+    Element, Moments,
+    protocol::{SelfTest, Statistics},
+};
+
+use crate::engine::Engine;
+
+/// Triples in the smallest case; larger ones follow in steps of 16 up to what the device takes.
+const SMALLEST: usize = 5;
+/// More would only repeat what the case before has shown, at a cost that every start would pay.
+const LARGEST_BYTES: usize = 1 << 18;
+
+/// The mean of every case: not zero, so that engines which forget to centre are found out.
+const CENTRE: i32 = 3;
+/// The `v` that is planted once: `2 * 512 + 3` is exact in binary16 and in binary32, and so is every other element.
+const PLANTED: u32 = 9;
+
+/// Puts an engine through its known answers.
+pub fn run<E: Engine>(engine: &mut E) -> SelfTest {
+    let limits = engine.limits();
+    let tolerance = engine.tolerance();
+    let (mut answers, mut worst) = (0, 0.0f64);
+    for element in [Element::F32, Element::F16, Element::F64] {
+        if !limits.elements.contains(element) {
+            continue;
+        }
+        let largest = LARGEST_BYTES.min(limits.max_payload as usize) / (3 * element.size());
+        let sizes = core::iter::successors(Some(SMALLEST), |triples| Some(triples * 16)).take_while(|t| *t < largest);
+        for triples in sizes.chain([largest]) {
+            let error = match case(engine, element, triples) {
+                Some(error) => error,
+                None => f64::INFINITY,
+            };
+            answers += 1;
+            worst = if error > worst || error.is_nan() { error } else { worst };
+        }
+    }
+    // Written so that a worst error of NaN fails.
+    SelfTest { passed: worst <= tolerance && answers > 0, answers, max_relative_error: worst, tolerance }
+}
+
+/// The largest relative error of one case; `None` where the engine gave no answer or counted wrongly.
+fn case<E: Engine>(engine: &mut E, element: Element, triples: usize) -> Option<f64> {
+    let powers = powers(triples);
+    let mut bytes = Vec::with_capacity(3 * triples * element.size());
+    let mut expected = Moments { min: f64::INFINITY, max: f64::NEG_INFINITY, ..Moments::EMPTY };
+    let (mut squares, mut cubes, mut fourths) = (0u64, 0u64, 0u64);
+    for power in powers {
+        let v = 1i32 << power;
+        for value in [CENTRE + 2 * v, CENTRE - v, CENTRE - v] {
+            push(value, element, &mut bytes);
+            expected.min = expected.min.min(f64::from(value));
+            expected.max = expected.max.max(f64::from(value));
+            expected.zeros += u64::from(value == 0);
+        }
+        squares += 6 << (2 * power);
+        cubes += 6 << (3 * power);
+        fourths += 18 << (4 * power);
+    }
+    expected.count = 3 * triples as u64;
+    (expected.m2, expected.m3, expected.m4) = (squares as f64, cubes as f64, fourths as f64);
+    let found = engine.measure(element, Bytes::from(bytes), Statistics::MOMENTS).ok()?.moments;
+    let exact = |moments: &Moments| (moments.count, moments.non_finite, moments.zeros, moments.min, moments.max);
+    if exact(&found) != exact(&expected) {
+        return None;
+    }
+    let sigma = expected.standard_deviation()?;
+    let relative = |found: f64, expected: f64| ((found - expected) / expected).abs();
+    let errors = [
+        ((found.mean - f64::from(CENTRE)) / sigma).abs(),
+        relative(found.variance()?, expected.variance()?),
+        relative(found.skewness()?, expected.skewness()?),
+        relative(found.kurtosis()?, expected.kurtosis()?),
+    ];
+    // NaN wins over every number.
+    Some(errors.into_iter().fold(0.0, |worst, error| if error > worst || error.is_nan() { error } else { worst }))
+}
+
+/// Heavy-tailed exponents, the same on every device: 0 for half of the triples, 1 for a quarter, …, and [`PLANTED`] once.
+fn powers(triples: usize) -> impl Iterator<Item = u32> {
+    (1..=triples).map(move |index| if index == triples / 2 + 1 { PLANTED } else { index.trailing_zeros().min(6) })
+}
+
+fn push(value: i32, element: Element, bytes: &mut Vec<u8>) {
+    match element {
+        Element::F64 => bytes.extend(f64::from(value).to_le_bytes()),
+        Element::F16 => bytes.extend(half::f16::from_f32(value as f32).to_le_bytes()),
+        _ => bytes.extend((value as f32).to_le_bytes()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::BurnEngine;
+    use kurtoscope_shared::protocol::{Adapter, EngineKind, FaultKind, Limits, Measurement};
+
+    /// An engine that does something wrong to an otherwise right measurement.
+    struct Faulty(BurnEngine, fn(&mut Bytes, &mut Measurement));
+
+    impl Engine for Faulty {
+        fn kind(&self) -> EngineKind {
+            self.0.kind()
+        }
+        fn adapter(&self) -> Option<Adapter> {
+            None
+        }
+        fn limits(&self) -> Limits {
+            self.0.limits()
+        }
+        fn tolerance(&self) -> f64 {
+            self.0.tolerance()
+        }
+        fn measure(&mut self, element: Element, payload: Bytes, what: Statistics) -> Result<Measurement, FaultKind> {
+            let mut payload = payload;
+            let mut found = self.0.measure(element, payload.clone(), what)?;
+            (self.1)(&mut payload, &mut found);
+            Ok(found)
+        }
+    }
+
+    #[test]
+    fn the_known_answers_are_those_of_the_textbook() {
+        // Two triples, v = 1 and v = 512: five and one are swapped by the planted index.
+        let exponents: Vec<u32> = powers(2).collect();
+        assert_eq!(exponents, [0, PLANTED]);
+        let values = [5.0, 2.0, 2.0, 1027.0, -509.0, -509.0];
+        let moments = Moments::from_values(values.into_iter());
+        assert_eq!(moments.mean, 3.0);
+        assert_eq!(moments.m2, 6.0 + 6.0 * 512.0 * 512.0);
+        assert_eq!(moments.m4, 18.0 + 18.0 * 512f64.powi(4));
+    }
+
+    #[test]
+    fn the_processor_passes() {
+        let outcome = run(&mut BurnEngine::cpu());
+        assert!(outcome.passed, "{outcome:?}");
+        assert!(outcome.max_relative_error < 1e-12, "{outcome:?}");
+        assert!(outcome.answers >= 12, "{outcome:?}");
+        let small = run(&mut BurnEngine::cpu_with_payload(512));
+        assert!(small.passed && small.answers > 0, "{small:?}");
+    }
+
+    #[test]
+    fn wrong_engines_fail() {
+        let faults: [(&str, fn(&mut Bytes, &mut Measurement)); 5] = [
+            ("fourth moment off by a millionth", |_, found| found.moments.m4 *= 1.000_001),
+            ("mean off", |_, found| found.moments.mean += 1e-6),
+            ("not a number", |_, found| found.moments.m3 = f64::NAN),
+            ("an element dropped", |_, found| found.moments.count -= 1),
+            ("minimum lost", |_, found| found.moments.min = 0.0),
+        ];
+        for (name, fault) in faults {
+            assert!(!run(&mut Faulty(BurnEngine::cpu(), fault)).passed, "{name}");
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! The device's side of the conversation: frames in, answers out, no I/O of its own.
+
+use alloc::{string::String, sync::Arc, vec::Vec};
+
+use bytes::Bytes;
+use embedded_hal::digital::OutputPin;
+use kurtoscope_shared::{
+    frame::{self, FrameError},
+    protocol::{
+        Chunk, Fault, FaultKind, LinkHealth, MAX_TOP, PROTOCOL_VERSION, Report, SCHEMA_HASH, SelfTest, ToDevice,
+        ToHost, Welcome, peek_version,
+    },
+};
+
+use crate::{
+    engine::Engine,
+    indicator::{Indicator, NoPin, Status},
+    self_test,
+};
+
+/// What a board says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Board {
+    /// The board's name: `raspberry-pi-5`, `virtual`, …
+    pub name: String,
+    /// What tells it from another of the same kind: a serial number. May be empty.
+    pub identity: String,
+}
+
+/// Answers a host: one frame in, one answer out.
+///
+/// Holds nothing that a host could miss: a session is a number, and every chunk is measured alone.
+#[derive(Debug)]
+pub struct Session<E, M = NoPin, F = NoPin> {
+    engine: E,
+    board: Board,
+    self_test: SelfTest,
+    indicator: Indicator<M, F>,
+    open: Option<u32>,
+    link: LinkHealth,
+}
+
+impl<E: Engine> Session<E> {
+    /// A session on a board without lights. Runs the engine's self-test.
+    pub fn new(engine: E, board: Board) -> Self {
+        Self::with_indicator(engine, board, Indicator::none())
+    }
+}
+
+impl<E: Engine, M: OutputPin, F: OutputPin> Session<E, M, F> {
+    /// A session on a board with lights. Runs the engine's self-test.
+    pub fn with_indicator(mut engine: E, board: Board, mut indicator: Indicator<M, F>) -> Self {
+        let self_test = self_test::run(&mut engine);
+        indicator.show(if self_test.passed { Status::Off } else { Status::Fault });
+        Self { engine, board, self_test, indicator, open: None, link: LinkHealth::default() }
+    }
+
+    /// The largest payload that a frame may carry, bytes; what a [`frame::Decoder`] for this session is made with.
+    pub fn max_payload(&self) -> usize {
+        self.engine.limits().max_payload as usize
+    }
+
+    /// Takes one frame as a [`frame::Decoder`] gave it and appends the answer, encoded, to `output`.
+    ///
+    /// Returns the frame's buffer for reuse where it is free again.
+    pub fn answer(&mut self, frame: Result<Vec<u8>, FrameError>, output: &mut Vec<u8>) -> Option<Vec<u8>> {
+        let (answer, buffer) = match frame {
+            Ok(content) => self.read(content),
+            Err(_) => {
+                self.link.damaged = self.link.damaged.saturating_add(1);
+                (self.fault(None, FaultKind::Damaged), None)
+            }
+        };
+        // Messages of this protocol always encode; a failure would leave `output` as it was, and the host asks again.
+        let _ = frame::encode(&answer, &[], output);
+        buffer
+    }
+
+    fn read(&mut self, content: Vec<u8>) -> (ToHost, Option<Vec<u8>>) {
+        match postcard::take_from_bytes::<ToDevice>(&content) {
+            Ok((ToDevice::Hello(hello), _)) => (self.welcome(hello.session), Some(content)),
+            Ok((ToDevice::Chunk(chunk), payload)) => {
+                let header = content.len() - payload.len();
+                self.chunk(chunk, content, header)
+            }
+            // A host of another version: it learns ours and decides.
+            Err(_) if peek_version(&content).is_some() => (self.welcome(0), Some(content)),
+            Err(_) => (self.drop_frame(None, FaultKind::Malformed), Some(content)),
+        }
+    }
+
+    fn welcome(&mut self, session: u32) -> ToHost {
+        self.open = Some(session);
+        self.indicator.show(if self.self_test.passed { Status::Off } else { Status::Fault });
+        ToHost::Welcome(Welcome {
+            protocol: PROTOCOL_VERSION,
+            schema: SCHEMA_HASH,
+            session,
+            firmware: String::from(env!("CARGO_PKG_VERSION")),
+            board: self.board.name.clone(),
+            identity: self.board.identity.clone(),
+            engine: self.engine.kind(),
+            adapter: self.engine.adapter(),
+            limits: self.engine.limits(),
+            self_test: self.self_test,
+        })
+    }
+
+    fn chunk(&mut self, chunk: Chunk, content: Vec<u8>, header: usize) -> (ToHost, Option<Vec<u8>>) {
+        let found = u32::try_from(content.len() - header).unwrap_or(u32::MAX);
+        let expected = u64::from(chunk.count) * chunk.element.size() as u64;
+        let refusal = if self.open != Some(chunk.session) {
+            Some(FaultKind::NoSession { found: chunk.session })
+        } else if expected != u64::from(found) {
+            Some(FaultKind::PayloadLength { expected, found })
+        } else if chunk.statistics.top > MAX_TOP {
+            Some(FaultKind::TopTooLarge { found: chunk.statistics.top, max: MAX_TOP })
+        } else {
+            None
+        };
+        if let Some(kind) = refusal {
+            return (self.drop_frame(Some(chunk.sequence), kind), Some(content));
+        }
+        self.indicator.show(Status::Measuring);
+        // The payload is lent to the engine and comes back when the engine has dropped its last share.
+        let content = Arc::new(content);
+        let payload = Bytes::from_owner(Lent(content.clone())).slice(header..);
+        let outcome = self.engine.measure(chunk.element, payload, chunk.statistics);
+        let buffer = Arc::try_unwrap(content).ok();
+        let answer = match outcome {
+            Ok(measurement) => {
+                self.indicator.show(Status::Off);
+                let (session, sequence, link) = (chunk.session, chunk.sequence, self.link);
+                ToHost::Report(Report { session, sequence, measurement, link })
+            }
+            Err(kind) => self.fault(Some(chunk.sequence), kind),
+        };
+        (answer, buffer)
+    }
+
+    fn drop_frame(&mut self, sequence: Option<u32>, kind: FaultKind) -> ToHost {
+        self.link.dropped = self.link.dropped.saturating_add(1);
+        self.fault(sequence, kind)
+    }
+
+    fn fault(&mut self, sequence: Option<u32>, kind: FaultKind) -> ToHost {
+        self.indicator.show(Status::Fault);
+        ToHost::Fault(Fault { session: self.open.unwrap_or_default(), sequence, kind, link: self.link })
+    }
+}
+
+/// A buffer that is shared with an engine for the time of one measurement.
+struct Lent(Arc<Vec<u8>>);
+
+impl AsRef<[u8]> for Lent {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{engine::BurnEngine, indicator::tests::Probe};
+    use kurtoscope_shared::{
+        Element,
+        frame::{Decoder, Event},
+        protocol::{Hello, Statistics},
+    };
+    use proptest::prelude::*;
+
+    fn board() -> Board {
+        Board { name: "test".into(), identity: "1".into() }
+    }
+
+    fn hello(session: u32) -> ToDevice {
+        ToDevice::Hello(Hello { protocol: PROTOCOL_VERSION, schema: SCHEMA_HASH, session })
+    }
+
+    fn chunk(session: u32, sequence: u32, count: u32) -> ToDevice {
+        let (element, statistics) = (Element::F32, Statistics::FULL);
+        ToDevice::Chunk(Chunk { session, sequence, tensor: 0, offset: 0, count, element, statistics })
+    }
+
+    /// Sends one frame's content to the session and reads its one answer.
+    fn ask<E: Engine, M: OutputPin, F: OutputPin>(
+        session: &mut Session<E, M, F>,
+        message: &ToDevice,
+        payload: &[u8],
+    ) -> ToHost {
+        let mut content = postcard::to_allocvec(message).expect("encodes");
+        content.extend_from_slice(payload);
+        tell(session, Ok(content))
+    }
+
+    fn tell<E: Engine, M: OutputPin, F: OutputPin>(
+        session: &mut Session<E, M, F>,
+        frame: Result<Vec<u8>, FrameError>,
+    ) -> ToHost {
+        let mut output = Vec::new();
+        session.answer(frame, &mut output);
+        let mut decoder = Decoder::new(1 << 16);
+        assert_eq!(decoder.push(&output), (output.len(), Event::Frame));
+        postcard::from_bytes(decoder.content()).expect("an answer")
+    }
+
+    #[test]
+    fn greets_and_measures() {
+        let mut session = Session::new(BurnEngine::cpu(), board());
+        let ToHost::Welcome(welcome) = ask(&mut session, &hello(9), &[]) else { panic!("no welcome") };
+        assert_eq!((welcome.session, welcome.board.as_str(), welcome.self_test.passed), (9, "test", true));
+        let payload: Vec<u8> = [1.0f32, 2.0, 3.0, 4.0, 10.0].iter().flat_map(|x| x.to_le_bytes()).collect();
+        let ToHost::Report(report) = ask(&mut session, &chunk(9, 5, 5), &payload) else { panic!("no report") };
+        assert_eq!((report.session, report.sequence), (9, 5));
+        let moments = report.measurement.moments;
+        assert!((moments.mean - 4.0).abs() < 1e-15 && (moments.m4 - 1394.0).abs() < 1e-9, "{moments:?}");
+        assert_eq!(report.measurement.top.highest[0].position, 4);
+    }
+
+    #[test]
+    fn refuses_with_numbers() {
+        let mut session = Session::new(BurnEngine::cpu_with_payload(64), board());
+        let fault = |answer| match answer {
+            ToHost::Fault(fault) => (fault.sequence, fault.kind),
+            other => panic!("no fault: {other:?}"),
+        };
+        assert_eq!(fault(ask(&mut session, &chunk(9, 5, 1), &[0; 4])), (Some(5), FaultKind::NoSession { found: 9 }));
+        ask(&mut session, &hello(9), &[]);
+        assert_eq!(
+            fault(ask(&mut session, &chunk(9, 6, u32::MAX), &[0; 5])),
+            (Some(6), FaultKind::PayloadLength { expected: 17_179_869_180, found: 5 })
+        );
+        assert_eq!(
+            fault(ask(&mut session, &chunk(9, 7, 17), &[0; 68])),
+            (Some(7), FaultKind::TooLarge { found: 68, max: 64 })
+        );
+        assert_eq!(fault(tell(&mut session, Ok(std::vec![9, 9, 9]))), (None, FaultKind::Malformed));
+        let damage = FrameError::Short { len: 1 };
+        let ToHost::Fault(last) = tell(&mut session, Err(damage)) else { panic!("no fault") };
+        assert_eq!(last.kind, FaultKind::Damaged);
+        assert_eq!(last.link, LinkHealth { damaged: 1, dropped: 3 });
+    }
+
+    #[test]
+    fn a_host_of_another_version_learns_ours() {
+        let mut session = Session::new(BurnEngine::cpu(), board());
+        let stranger = postcard::to_allocvec(&(0u32, 77u16, [1u8; 8])).expect("encodes");
+        let ToHost::Welcome(welcome) = tell(&mut session, Ok(stranger)) else { panic!("no welcome") };
+        assert_eq!((welcome.protocol, welcome.schema), (PROTOCOL_VERSION, SCHEMA_HASH));
+    }
+
+    #[test]
+    fn lights_follow_the_work() {
+        let (measuring, fault) = (Probe::default(), Probe::default());
+        let indicator = Indicator::new(measuring.clone(), fault.clone());
+        let mut session = Session::with_indicator(BurnEngine::cpu(), board(), indicator);
+        ask(&mut session, &hello(1), &[]);
+        ask(&mut session, &chunk(1, 0, 1), &[0; 4]);
+        assert_eq!((measuring.rises.get(), measuring.high.get(), fault.high.get()), (1, false, false));
+        ask(&mut session, &chunk(1, 1, 1), &[0; 3]);
+        assert!(fault.high.get());
+    }
+
+    #[test]
+    fn the_buffer_comes_back() {
+        let mut session = Session::new(BurnEngine::cpu(), board());
+        ask(&mut session, &hello(1), &[]);
+        let mut content = postcard::to_allocvec(&chunk(1, 0, 4)).expect("encodes");
+        content.extend([0; 16]);
+        let pointer = content.as_ptr();
+        let buffer = session.answer(Ok(content), &mut Vec::new()).expect("given back");
+        assert_eq!(buffer.as_ptr(), pointer);
+    }
+
+    proptest! {
+        #[test]
+        fn every_frame_gets_exactly_one_answer(content in prop::collection::vec(any::<u8>(), 0..200)) {
+            let mut session = Session::new(BurnEngine::cpu_with_payload(256), board());
+            tell(&mut session, Ok(content));
+        }
+    }
+}
