@@ -1,0 +1,127 @@
+//! Links: byte streams to devices, opened by URL. Every kind of link lives in a file of its own and gives a [`Link`].
+
+mod exec;
+mod pty;
+mod serial;
+mod url;
+
+use std::{
+    fmt,
+    io::{self, Read, Write},
+    process::Child,
+};
+
+pub use serial::ports;
+pub use url::{DEFAULT_BAUD, DeviceUrl, UrlError};
+
+/// A byte stream to a device, in both directions.
+///
+/// The halves are used by one thread each. Reading blocks until there is at least one byte and gives zero bytes at the
+/// end of the link; writing blocks while the link is full. Dropping the link closes it, and ends a device that it started.
+pub struct Link {
+    /// From the device.
+    pub reader: Box<dyn Read + Send>,
+    /// To the device.
+    pub writer: Box<dyn Write + Send>,
+    /// What the link started; ends with it.
+    pub process: Option<Process>,
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link").field("process", &self.process).finish_non_exhaustive()
+    }
+}
+
+/// A child process that ends when this is dropped.
+#[derive(Debug)]
+pub struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended by itself; either way there is nobody to tell.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Why a link cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// No such port, or nothing plugged in.
+    #[error("{url}: no such port: {source}; `kurtoscope devices` lists the ports that are there")]
+    Absent {
+        /// The device.
+        url: String,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// Another program has the port.
+    #[error("{url}: the port is in use by another program ({source}); close serial monitors and other runs first")]
+    Busy {
+        /// The device.
+        url: String,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The port is there but may not be opened.
+    #[error("{url}: not allowed to open the port: {source}; on Linux, add yourself to the group that owns it (dialout)")]
+    Denied {
+        /// The device.
+        url: String,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// A program that should serve as device cannot be started.
+    #[error("{url}: cannot start {program}: {source}")]
+    Start {
+        /// The device.
+        url: String,
+        /// The program.
+        program: String,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The virtual board did not say where it is.
+    #[error("{url}: the virtual board said {found:?} instead of the path of a pseudo-terminal")]
+    NoTerminal {
+        /// The device.
+        url: String,
+        /// The line that it printed.
+        found: String,
+    },
+    /// Anything else.
+    #[error("{url}: the link cannot be opened: {source}")]
+    Other {
+        /// The device.
+        url: String,
+        /// The system's reason.
+        source: io::Error,
+    },
+}
+
+impl LinkError {
+    /// Sorts a system's error by what the user can do about it.
+    fn from_open(url: &DeviceUrl, source: io::Error) -> Self {
+        let url = url.to_string();
+        match source.kind() {
+            io::ErrorKind::ResourceBusy => Self::Busy { url, source },
+            io::ErrorKind::NotFound => Self::Absent { url, source },
+            io::ErrorKind::PermissionDenied => Self::Denied { url, source },
+            _ => Self::Other { url, source },
+        }
+    }
+}
+
+/// Opens the link to a device behind a byte stream; `None` for `local`, which needs no link.
+///
+/// # Errors
+/// When the port is absent, busy or forbidden, or a program cannot be started.
+pub fn open(url: &DeviceUrl) -> Result<Option<Link>, LinkError> {
+    match url {
+        DeviceUrl::Local => Ok(None),
+        DeviceUrl::Pty => pty::open(url).map(Some),
+        DeviceUrl::Serial { path, baud } => serial::open(url, path, *baud).map(Some),
+        DeviceUrl::Exec { command } => exec::open(url, command).map(Some),
+    }
+}

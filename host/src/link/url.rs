@@ -1,0 +1,123 @@
+//! The names of devices: `local`, `pty:`, `serial:PATH?baud=N`, `exec:COMMAND`.
+
+use std::{fmt, str::FromStr};
+
+/// Bits per second of a serial port whose URL does not say.
+pub const DEFAULT_BAUD: u32 = 921_600;
+
+/// Where a device is and how it is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeviceUrl {
+    /// `local`: the CPU engine in this process, on all cores.
+    Local,
+    /// `pty:`: a virtual board, this program once more behind a pseudo-terminal.
+    Pty,
+    /// `serial:PATH[?baud=N]`: a board on a serial port, or on a USB port that looks like one.
+    Serial {
+        /// The port: `/dev/ttyACM0`, `COM3`.
+        path: String,
+        /// Bits per second; USB ports ignore it.
+        baud: u32,
+    },
+    /// `exec:COMMAND`: a program that speaks the protocol on its standard input and output, started by a shell.
+    Exec {
+        /// The command line.
+        command: String,
+    },
+}
+
+/// Why a device URL cannot be understood.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UrlError {
+    /// The part before the colon is none of ours.
+    #[error("\"{0}\" is not a device; there are `local`, `pty:`, `serial:PATH[?baud=N]` and `exec:COMMAND`")]
+    Scheme(String),
+    /// A part that must not be empty is.
+    #[error("\"{url}\" lacks {missing}: write {example}")]
+    Missing {
+        /// As given.
+        url: String,
+        /// What is missing.
+        missing: &'static str,
+        /// How it is written.
+        example: &'static str,
+    },
+    /// An option that serial ports do not have.
+    #[error("\"{0}\" is not an option of serial ports; there is `baud=N`")]
+    Option(String),
+    /// A rate that is not a positive whole number.
+    #[error("\"{0}\" is not a rate in bits per second; 115200, 921600 and 3000000 are common ones")]
+    Baud(String),
+}
+
+impl FromStr for DeviceUrl {
+    type Err = UrlError;
+
+    fn from_str(url: &str) -> Result<Self, UrlError> {
+        let missing = |missing, example| Err(UrlError::Missing { url: url.into(), missing, example });
+        match url.split_once(':') {
+            None if url == "local" => Ok(Self::Local),
+            None if url == "pty" => Ok(Self::Pty),
+            Some(("local", "")) => Ok(Self::Local),
+            Some(("pty", "")) => Ok(Self::Pty),
+            Some(("serial", rest)) => {
+                let (path, options) = rest.split_once('?').unwrap_or((rest, ""));
+                if path.is_empty() {
+                    return missing("the port", "serial:/dev/ttyACM0");
+                }
+                let mut baud = DEFAULT_BAUD;
+                for option in options.split('&').filter(|option| !option.is_empty()) {
+                    let Some(rate) = option.strip_prefix("baud=") else { return Err(UrlError::Option(option.into())) };
+                    baud = rate.parse().ok().filter(|rate| *rate > 0).ok_or_else(|| UrlError::Baud(rate.into()))?;
+                }
+                Ok(Self::Serial { path: path.into(), baud })
+            }
+            Some(("exec", command)) if command.trim().is_empty() => {
+                missing("the command", "exec:ssh pi@board kurtoscope-device --stdio")
+            }
+            Some(("exec", command)) => Ok(Self::Exec { command: command.into() }),
+            _ => Err(UrlError::Scheme(url.into())),
+        }
+    }
+}
+
+impl fmt::Display for DeviceUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Local => write!(f, "local"),
+            Self::Pty => write!(f, "pty:"),
+            Self::Serial { path, baud } => write!(f, "serial:{path}?baud={baud}"),
+            Self::Exec { command } => write!(f, "exec:{command}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        for url in ["local", "pty:", "serial:/dev/ttyACM0?baud=115200", "exec:ssh pi@board kurtoscope-device --stdio"] {
+            assert_eq!(url.parse::<DeviceUrl>().expect(url).to_string(), url);
+        }
+        let short: DeviceUrl = "serial:COM3".parse().expect("valid");
+        assert_eq!(short, DeviceUrl::Serial { path: "COM3".into(), baud: DEFAULT_BAUD });
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for (url, part) in [
+            ("gpx", "\"gpx\" is not a device"),
+            ("serial:", "lacks the port: write serial:/dev/ttyACM0"),
+            ("serial:/dev/x?parity=even", "\"parity=even\" is not an option"),
+            ("serial:/dev/x?baud=fast", "\"fast\" is not a rate"),
+            ("serial:/dev/x?baud=0", "\"0\" is not a rate"),
+            ("exec: ", "lacks the command"),
+            ("local:9", "\"local:9\" is not a device"),
+        ] {
+            let error = url.parse::<DeviceUrl>().expect_err(url).to_string();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+}
