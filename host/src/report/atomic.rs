@@ -1,6 +1,6 @@
 //! Files that appear whole or not at all: written beside their place, then renamed into it.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -18,8 +18,10 @@ impl Staged {
         name.push(target.file_name().unwrap_or_default());
         name.push(format!(".{}.tmp", std::process::id()));
         let temporary = target.with_file_name(name);
-        // A file of this name can only be left from a process that died.
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(&temporary)?;
+        // A file of this name can only be left from a process that died. It is removed, never written through: it may be
+        // a link by now.
+        let _ = fs::remove_file(&temporary);
+        let mut file = File::create_new(&temporary)?;
         let staged = Self { temporary, target };
         file.write_all(content)?;
         file.sync_all()?;
@@ -44,7 +46,12 @@ impl Drop for Staged {
     }
 }
 
-/// Waits until the names in `directory` are on disk, where the system can say so.
-pub fn sync_directory(directory: &Path) -> io::Result<()> {
-    if cfg!(unix) { File::open(directory)?.sync_all() } else { Ok(()) }
+/// Waits until the names in `directory` are on disk, where the system can do that. Not every file system can, and the
+/// files are in their places by then, so an error is none of the caller's.
+pub fn sync_directory(directory: &Path) {
+    if cfg!(unix)
+        && let Ok(opened) = File::open(directory)
+    {
+        let _ = opened.sync_all();
+    }
 }

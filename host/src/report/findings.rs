@@ -12,6 +12,7 @@ use crate::record::{Run, Tensor};
 pub type Quote<'q> = &'q dyn Fn(&str) -> String;
 
 /// What a reader must know before any number.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning {
     /// In capitals, for the first line.
     pub label: &'static str,
@@ -121,7 +122,8 @@ fn spread(summary: &Summary) -> String {
     let median = crate::statistics::median(summary.ranked.iter().filter_map(|tensor| tensor.kurtosis));
     let heavy = match summary.totals.heavy {
         0 => format!("None of {} is heavy", plural(matrices, "weight matrix", "weight matrices")),
-        heavy => format!("{heavy} of {} are heavy", plural(matrices, "weight matrix", "weight matrices")),
+        1 => format!("1 of {} is heavy", plural(matrices, "weight matrix", "weight matrices")),
+        heavy => format!("{heavy} of {matrices} weight matrices are heavy"),
     };
     let median = number::kurtosis(median);
     let mut text = format!("{heavy} (Pearson kurtosis above {HEAVY}); the median is {median}.");

@@ -18,8 +18,7 @@ pub const KURTOSIS_COLUMNS: &str = "Kurtosis is Pearson's (a normal distribution
 /// What the decibels mean.
 pub const DECIBELS: &str = "dB: signal to quantization noise, for symmetric integer levels with one scale per tensor \
      that reaches the largest magnitude. 6 dB are about one bit; at 20 dB the noise has 1 % of the signal's power, at 0 \
-     dB as much as the signal. For comparison, normal \
-     weights: about 39 dB at int8 and 14 dB at int4.";
+     dB as much as the signal. For comparison, normal weights: about 39 dB at int8 and 14 dB at int4.";
 
 /// What n/a means.
 pub const UNDEFINED_MEANS: &str = "n/a is undefined, never zero: a tensor whose elements are all equal, or none of which \

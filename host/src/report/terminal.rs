@@ -44,8 +44,11 @@ pub fn render(run: &Run, style: &Style) -> String {
         page.heading("Noisiest when quantized: signal to noise in dB, one scale per tensor");
         page.table(&noisiest, &[]);
     }
-    page.heading("By component: Pearson kurtosis (normal = 3)");
-    page.table(&sections::components(&summary), &[]);
+    let components = sections::components(&summary);
+    if !components.is_empty() {
+        page.heading("By component: Pearson kurtosis (normal = 3)");
+        page.table(&components, &[]);
+    }
     by_layer(&mut page, &summary);
     if !run.unmeasured.is_empty() {
         page.heading("Not measured");
@@ -169,6 +172,7 @@ impl Page {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record;
     use crate::report::fixture;
     use crate::report::text::width;
 
@@ -198,6 +202,21 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn many_layers_are_cut_to_the_highest() {
+        let mut run = fixture::clean();
+        let matrix = run.tensors[0].clone();
+        run.tensors = (0..100)
+            .map(|layer| {
+                let kurtosis = Some(3.0 + f64::from(layer % 50) + f64::from(layer) / 1000.0);
+                record::Tensor { layer: Some(layer), kurtosis, ..matrix.clone() }
+            })
+            .collect();
+        let text = render(&run, &NARROW);
+        assert!(text.contains("the 40 highest of 100"), "{text}");
+        assert_eq!(text.lines().filter(|line| line.contains('█')).count(), 40);
     }
 
     #[test]
