@@ -1,0 +1,265 @@
+//! What a run means, in sentences: the heaviest tail and what carries it, how common heavy tails are, what integer
+//! quantization would do, and what was left out.
+
+use std::collections::BTreeMap;
+
+use super::number;
+use super::summary::{HEAVY, NOISY_DB, SchemeRow, Summary};
+use crate::quantization;
+use crate::record::{Run, Tensor};
+
+/// How a report writes a name that it does not trust.
+pub type Quote<'q> = &'q dyn Fn(&str) -> String;
+
+/// What a reader must know before any number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    /// In capitals, for the first line.
+    pub label: &'static str,
+    /// What it means.
+    pub text: String,
+}
+
+/// The warnings that `run` calls for, none for most.
+pub fn warnings(run: &Run, quote: Quote) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    if run.model.synthetic {
+        warnings.push(Warning {
+            label: "SYNTHETIC",
+            text: "The weights were made up by `kurtoscope demo`. Nothing here describes a real model.".to_owned(),
+        });
+    }
+    let mut failed: Vec<&str> = std::iter::once(&run.device)
+        .chain(run.devices.iter().map(|share| &share.device))
+        .filter(|device| !device.self_test.passed)
+        .map(|device| device.url.as_str())
+        .collect();
+    failed.dedup();
+    if !failed.is_empty() {
+        let devices: Vec<String> = failed.into_iter().map(quote).collect();
+        warnings.push(Warning {
+            label: "UNTRUSTED DEVICE",
+            text: format!(
+                "{} gave wrong answers to the self-test, whose results are known. Any number here may be wrong.",
+                devices.join(", ")
+            ),
+        });
+    }
+    warnings
+}
+
+/// The findings, most important first.
+pub fn findings(summary: &Summary, quote: Quote) -> Vec<String> {
+    let mut findings = Vec::new();
+    match summary.ranked.first() {
+        Some(worst) => {
+            findings.push(heaviest(worst, quote));
+            findings.push(spread(summary));
+        }
+        None => findings.push("No weight matrix has a kurtosis, so nothing is ranked.".to_owned()),
+    }
+    findings.extend(summary.schemes.iter().filter_map(|scheme| quantized(scheme, quote)));
+    if summary.schemes.iter().any(|scheme| scheme.noisy > 0) {
+        findings.push(
+            "What to do with the matrices far below the median: keep them in more bits, or give them a scale per \
+             channel or group, so that a few large weights no longer set the step for all."
+                .to_owned(),
+        );
+    }
+    findings.extend(left_out(summary, quote));
+    findings
+}
+
+fn heaviest(worst: &Tensor, quote: Quote) -> String {
+    let place = worst.layer.map_or_else(String::new, |layer| format!(", layer {layer}"));
+    format!(
+        "The heaviest tail is {} ({}{place}): Pearson kurtosis {} (excess {}; a normal distribution has 3 and 0). {}",
+        quote(&worst.name),
+        worst.component,
+        number::kurtosis(worst.kurtosis),
+        number::kurtosis(worst.excess_kurtosis),
+        carriers(worst),
+    )
+}
+
+/// How many elements carry a tail: as many as must be left out for less than half of the excess to remain.
+fn carriers(tensor: &Tensor) -> String {
+    let (Some(kurtosis), Some(farthest)) = (tensor.kurtosis, tensor.top.first()) else {
+        return String::new();
+    };
+    if kurtosis <= 4.0 {
+        return "That is close to normal.".to_owned();
+    }
+    let without = &tensor.kurtosis_without_top;
+    let carries = |rest: Option<f64>| rest.is_some_and(|rest| rest - 3.0 < (kurtosis - 3.0) / 2.0);
+    let weight = format!(
+        "{} at {}, {} from the mean",
+        number::significant(farthest.value, 3),
+        number::index(&farthest.index),
+        number::sigmas(farthest.z)
+    );
+    if carries(without.one) {
+        let rest = number::kurtosis(without.one);
+        return format!("One weight carries it ({weight}): without that one the kurtosis is {rest}.");
+    }
+    for (rest, few) in [(without.four, 4), (without.sixteen, 16)] {
+        if carries(rest) {
+            let rest = number::kurtosis(rest);
+            return format!("{few} weights carry it, the farthest {weight}: without them the kurtosis is {rest}.");
+        }
+    }
+    match without.sixteen {
+        Some(rest) => format!(
+            "No few weights carry it: without the 16 farthest the kurtosis is still {}.",
+            number::kurtosis(Some(rest))
+        ),
+        None => format!("Its farthest weight is {weight}; what remains without the farthest could not be resolved."),
+    }
+}
+
+fn spread(summary: &Summary) -> String {
+    let matrices = summary.ranked.len();
+    let median = crate::statistics::median(summary.ranked.iter().filter_map(|tensor| tensor.kurtosis));
+    let heavy = match summary.totals.heavy {
+        0 => format!("None of {} is heavy", plural(matrices, "weight matrix", "weight matrices")),
+        1 => format!("1 of {} is heavy", plural(matrices, "weight matrix", "weight matrices")),
+        heavy => format!("{heavy} of {matrices} weight matrices are heavy"),
+    };
+    let median = number::kurtosis(median);
+    let mut text = format!("{heavy} (Pearson kurtosis above {HEAVY}); the median is {median}.");
+    let places = heavy_components(summary);
+    if !places.is_empty() {
+        text += &format!(" By component: {}.", places.join(", "));
+    }
+    text
+}
+
+/// The components of the heavy matrices with their counts, most first.
+fn heavy_components(summary: &Summary) -> Vec<String> {
+    let mut counts = BTreeMap::new();
+    for tensor in summary.ranked.iter().take(summary.totals.heavy) {
+        *counts.entry(tensor.component).or_insert(0usize) += 1;
+    }
+    let mut counts: Vec<_> = counts.into_iter().collect();
+    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    counts.into_iter().map(|(component, count)| format!("{count} {component}")).collect()
+}
+
+fn quantized(scheme: &SchemeRow, quote: Quote) -> Option<String> {
+    let (decibels, worst) = scheme.matrices.first()?;
+    let origin = if scheme.predicted { "predicted" } else { "measured" };
+    let noisy = match scheme.noisy {
+        0 => "none is".to_owned(),
+        1 => format!("1 of {} is", scheme.matrices.len()),
+        noisy => format!("{noisy} of {} are", scheme.matrices.len()),
+    };
+    Some(format!(
+        "{} ({origin}): the median matrix keeps its signal {} dB above the noise; {noisy} {NOISY_DB} dB (about one bit) \
+         or more below that. The noisiest is {} at {} dB: its noise has {} of the signal's power.",
+        scheme_name(scheme.key),
+        number::decibels(scheme.median),
+        quote(&worst.name),
+        number::decibels(Some(*decibels)),
+        number::percent(10f64.powf(-decibels / 10.0)),
+    ))
+}
+
+/// A scheme in words.
+pub fn scheme_name(key: &str) -> String {
+    quantization::SCHEMES
+        .iter()
+        .find(|(known, _)| *known == key)
+        .map_or_else(|| key.to_owned(), |(_, bits)| format!("int{bits} with one scale per tensor"))
+}
+
+fn left_out(summary: &Summary, quote: Quote) -> Vec<String> {
+    let mut left_out = Vec::new();
+    if !summary.non_finite.is_empty() {
+        let elements = match summary.non_finite.iter().map(|tensor| tensor.non_finite).sum() {
+            1 => "1 element is".to_owned(),
+            elements => format!("{} elements are", number::count(elements)),
+        };
+        let tensors = some_names(&summary.non_finite, quote);
+        left_out.push(format!("{elements} NaN or infinite, in {tensors}; every statistic leaves them out."));
+    }
+    if !summary.undefined.is_empty() {
+        left_out.push(format!(
+            "{} no kurtosis (n/a): {}. All elements are equal, or none is finite, or their powers leave the range of f64.",
+            plural(summary.undefined.len(), "tensor has", "tensors have"),
+            some_names(&summary.undefined, quote)
+        ));
+    }
+    left_out
+}
+
+/// The first three names, and how many more there are.
+fn some_names(tensors: &[&Tensor], quote: Quote) -> String {
+    const SHOWN: usize = 3;
+    let names: Vec<String> = tensors.iter().take(SHOWN).map(|tensor| quote(&tensor.name)).collect();
+    match tensors.len().saturating_sub(SHOWN) {
+        0 => names.join(", "),
+        more => format!("{} and {more} more", names.join(", ")),
+    }
+}
+
+fn plural(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture;
+
+    fn worst_of(edit: impl FnOnce(&mut Tensor)) -> String {
+        let mut run = fixture::clean();
+        edit(&mut run.tensors[0]);
+        findings(&Summary::of(&run), &str::to_owned)[0].clone()
+    }
+
+    #[test]
+    fn one_weight_is_named() {
+        let run = fixture::full();
+        let found = findings(&Summary::of(&run), &str::to_owned);
+        assert_eq!(
+            found[0],
+            "The heaviest tail is model.decoder.layers.1.self_attn.out_proj.weight (attention_output, layer 1): Pearson \
+             kurtosis 562.3 (excess 559.3; a normal distribution has 3 and 0). One weight carries it (-4.21 at \
+             [409, 12], 135.2σ from the mean): without that one the kurtosis is 3.12."
+        );
+    }
+
+    #[test]
+    fn carriers_are_told_apart() {
+        assert!(worst_of(|_| ()).ends_with("That is close to normal."));
+        assert!(worst_of(|tensor| tensor.kurtosis = Some(30.0)).contains("One weight carries it"));
+        let four = worst_of(|tensor| {
+            tensor.kurtosis = Some(30.0);
+            tensor.kurtosis_without_top.one = Some(25.0);
+        });
+        assert!(four.contains("4 weights carry it"), "{four}");
+        let unresolved = worst_of(|tensor| {
+            tensor.kurtosis = Some(30.0);
+            tensor.kurtosis_without_top = Default::default();
+        });
+        assert!(unresolved.contains("could not be resolved"), "{unresolved}");
+    }
+
+    #[test]
+    fn a_run_without_matrices_says_so() {
+        let mut run = fixture::clean();
+        run.tensors.clear();
+        assert_eq!(
+            findings(&Summary::of(&run), &str::to_owned),
+            ["No weight matrix has a kurtosis, so nothing is ranked."]
+        );
+    }
+
+    #[test]
+    fn warnings_name_the_failed_device_once() {
+        let warnings = warnings(&fixture::full(), &str::to_owned);
+        assert_eq!(warnings.iter().map(|warning| warning.label).collect::<Vec<_>>(), ["SYNTHETIC", "UNTRUSTED DEVICE"]);
+        assert_eq!(warnings[1].text.matches("serial:").count(), 1);
+        assert!(super::warnings(&fixture::clean(), &str::to_owned).is_empty());
+    }
+}

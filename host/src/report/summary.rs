@@ -1,0 +1,312 @@
+//! What a run says once its tensors are sorted, grouped and counted: plain data, from which the terminal's and the
+//! Markdown report are written.
+//!
+//! Which tensors count:
+//!
+//! - **Buffers and tied tensors never do.** The former are no weights, the latter are counted where their data is.
+//! - **A fused tensor is represented by its parts.** It is ranked beside them only where its kurtosis is above every
+//!   part's, which happens when the parts differ in scale; the groups and the quantization figures take the parts alone.
+//! - **Only weight matrices are ranked**, that is tensors with at least two dimensions longer than 1. Norms and biases
+//!   have few elements, are seldom quantized, and one unusual element dominates them; they appear in the grouping by
+//!   component and in the full list.
+//! - **A tensor without a kurtosis is not ranked** but counted.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::model::Component;
+use crate::quantization;
+use crate::record::{Role, Run, Tensor};
+use crate::statistics::median;
+
+/// Pearson kurtosis above which a tensor is called heavy. A convention, not a test: a Laplace distribution has 6, a
+/// Student t with five degrees of freedom 9.
+pub const HEAVY: f64 = 10.0;
+
+/// Decibels below the median of its scheme at which a quantized tensor is called noisy: about one bit.
+pub const NOISY_DB: f64 = 6.0;
+
+/// A run, sorted and counted.
+#[derive(Debug)]
+pub struct Summary<'a> {
+    /// How many of what.
+    pub totals: Totals,
+    /// The weight matrices that have a kurtosis, highest first.
+    pub ranked: Vec<&'a Tensor>,
+    /// Parameters and parts without a kurtosis.
+    pub undefined: Vec<&'a Tensor>,
+    /// Stored parameters that hold NaN or infinite elements.
+    pub non_finite: Vec<&'a Tensor>,
+    /// The components that occur, in the order of [`Component::ALL`].
+    pub components: Vec<ComponentRow<'a>>,
+    /// The layers that occur, counted up.
+    pub layers: Vec<LayerRow<'a>>,
+    /// The quantization schemes that occur, most bits first.
+    pub schemes: Vec<SchemeRow<'a>>,
+}
+
+/// How many of what.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Totals {
+    /// Parameters stored in the checkpoint.
+    pub stored: usize,
+    /// Parts of fused parameters.
+    pub parts: usize,
+    /// Tensors that share another's data.
+    pub tied: usize,
+    /// Constants that are no weights.
+    pub buffers: usize,
+    /// Tensors that could not be measured.
+    pub unmeasured: usize,
+    /// Ranked matrices above [`HEAVY`].
+    pub heavy: usize,
+}
+
+/// The tensors of one component, vectors included.
+#[derive(Debug)]
+pub struct ComponentRow<'a> {
+    /// The component.
+    pub component: Component,
+    /// Its tensors, parts instead of fused ones.
+    pub tensors: usize,
+    /// The median of their kurtoses.
+    pub median: Option<f64>,
+    /// The tensor with the highest.
+    pub worst: Option<&'a Tensor>,
+}
+
+/// The weight matrices of one layer.
+#[derive(Debug)]
+pub struct LayerRow<'a> {
+    /// The layer.
+    pub layer: u32,
+    /// The matrix with the highest kurtosis.
+    pub worst: &'a Tensor,
+    /// That kurtosis.
+    pub kurtosis: f64,
+}
+
+/// What one quantization scheme does to the weight matrices.
+#[derive(Debug)]
+pub struct SchemeRow<'a> {
+    /// Its key in `run.json`: `int8_per_tensor`.
+    pub key: &'a str,
+    /// The matrices that it leaves noise in, with their signal to noise in decibels, noisiest first.
+    pub matrices: Vec<(f64, &'a Tensor)>,
+    /// The median of those decibels.
+    pub median: Option<f64>,
+    /// Matrices [`NOISY_DB`] or more below the median.
+    pub noisy: usize,
+    /// Whether any figure is a prediction from a histogram.
+    pub predicted: bool,
+}
+
+impl<'a> Summary<'a> {
+    /// Sorts and counts `run`.
+    pub fn of(run: &'a Run) -> Self {
+        let parts = parts_by_whole(run);
+        let leaves: Vec<&Tensor> = run
+            .tensors
+            .iter()
+            .filter(|tensor| match tensor.role {
+                Role::Parameter => !parts.contains_key(tensor.name.as_str()),
+                Role::View => true,
+                Role::Buffer | Role::Tied => false,
+            })
+            .collect();
+        let ranked = rank(run, &leaves, &parts);
+        Self {
+            totals: totals(run, &ranked),
+            undefined: leaves.iter().copied().filter(|tensor| tensor.kurtosis.is_none()).collect(),
+            non_finite: run
+                .tensors
+                .iter()
+                .filter(|tensor| tensor.role == Role::Parameter && tensor.non_finite > 0)
+                .collect(),
+            components: components(&leaves),
+            layers: layers(&ranked),
+            schemes: schemes(&leaves),
+            ranked,
+        }
+    }
+
+    /// The scheme with this key.
+    pub fn scheme(&self, key: &str) -> Option<&SchemeRow<'a>> {
+        self.schemes.iter().find(|scheme| scheme.key == key)
+    }
+}
+
+/// Whether a tensor has at least two dimensions longer than 1.
+pub fn is_matrix(tensor: &Tensor) -> bool {
+    tensor.shape.iter().filter(|length| **length > 1).count() >= 2
+}
+
+fn parts_by_whole(run: &Run) -> HashMap<&str, Vec<&Tensor>> {
+    let mut parts: HashMap<&str, Vec<&Tensor>> = HashMap::new();
+    for tensor in run.tensors.iter().filter(|tensor| tensor.role == Role::View) {
+        if let Some(whole) = &tensor.of {
+            parts.entry(whole).or_default().push(tensor);
+        }
+    }
+    parts
+}
+
+fn rank<'a>(run: &'a Run, leaves: &[&'a Tensor], parts: &HashMap<&str, Vec<&Tensor>>) -> Vec<&'a Tensor> {
+    let worse_than_parts = |whole: &&Tensor| {
+        whole.role == Role::Parameter
+            && whole.kurtosis.is_some()
+            && parts
+                .get(whole.name.as_str())
+                .is_some_and(|parts| parts.iter().all(|part| part.kurtosis < whole.kurtosis))
+    };
+    let mut ranked: Vec<&Tensor> = leaves.iter().copied().chain(run.tensors.iter().filter(worse_than_parts)).collect();
+    ranked.retain(|tensor| is_matrix(tensor) && tensor.kurtosis.is_some());
+    ranked.sort_by(|a, b| descending(a.kurtosis, b.kurtosis));
+    ranked
+}
+
+fn totals(run: &Run, ranked: &[&Tensor]) -> Totals {
+    let mut totals = Totals {
+        unmeasured: run.unmeasured.len(),
+        heavy: ranked.iter().filter(|tensor| tensor.kurtosis > Some(HEAVY)).count(),
+        ..Totals::default()
+    };
+    for tensor in &run.tensors {
+        match tensor.role {
+            Role::Parameter => totals.stored += 1,
+            Role::View => totals.parts += 1,
+            Role::Tied => totals.tied += 1,
+            Role::Buffer => totals.buffers += 1,
+        }
+    }
+    totals
+}
+
+fn components<'a>(leaves: &[&'a Tensor]) -> Vec<ComponentRow<'a>> {
+    let rows = Component::ALL.iter().map(|component| {
+        let tensors: Vec<&Tensor> = leaves.iter().copied().filter(|tensor| tensor.component == *component).collect();
+        ComponentRow {
+            component: *component,
+            tensors: tensors.len(),
+            median: median(tensors.iter().filter_map(|tensor| tensor.kurtosis)),
+            worst: worst(tensors.into_iter()),
+        }
+    });
+    rows.filter(|row| row.tensors > 0).collect()
+}
+
+fn layers<'a>(ranked: &[&'a Tensor]) -> Vec<LayerRow<'a>> {
+    let mut worst_of = BTreeMap::new();
+    for tensor in ranked {
+        if let (Some(layer), Some(kurtosis)) = (tensor.layer, tensor.kurtosis) {
+            // Worst first: a layer's first is its worst.
+            worst_of.entry(layer).or_insert(LayerRow { layer, worst: tensor, kurtosis });
+        }
+    }
+    worst_of.into_values().collect()
+}
+
+fn schemes<'a>(leaves: &[&'a Tensor]) -> Vec<SchemeRow<'a>> {
+    let mut matrices_of: BTreeMap<&str, Vec<(f64, &Tensor)>> = BTreeMap::new();
+    for tensor in leaves.iter().filter(|tensor| is_matrix(tensor)) {
+        for (key, error) in &tensor.quantization {
+            if let Some(decibels) = error.sqnr_db {
+                matrices_of.entry(key).or_default().push((decibels, tensor));
+            }
+        }
+    }
+    let mut schemes: Vec<SchemeRow> = matrices_of
+        .into_iter()
+        .map(|(key, mut matrices)| {
+            matrices.sort_by(|a, b| a.0.total_cmp(&b.0));
+            let median = median(matrices.iter().map(|(decibels, _)| *decibels));
+            SchemeRow {
+                key,
+                median,
+                noisy: matrices
+                    .iter()
+                    .filter(|(decibels, _)| Some(*decibels) <= median.map(|median| median - NOISY_DB))
+                    .count(),
+                predicted: matrices.iter().any(|(_, tensor)| tensor.quantization.get(key).is_some_and(|e| e.predicted)),
+                matrices,
+            }
+        })
+        .collect();
+    // Unknown schemes stand last.
+    schemes.sort_by_key(|scheme| {
+        quantization::SCHEMES.iter().position(|(key, _)| *key == scheme.key).unwrap_or(usize::MAX)
+    });
+    schemes
+}
+
+fn worst<'a>(tensors: impl Iterator<Item = &'a Tensor>) -> Option<&'a Tensor> {
+    tensors.filter(|tensor| tensor.kurtosis.is_some()).min_by(|a, b| descending(a.kurtosis, b.kurtosis))
+}
+
+fn descending(a: Option<f64>, b: Option<f64>) -> std::cmp::Ordering {
+    let value = |kurtosis: Option<f64>| kurtosis.unwrap_or(f64::NEG_INFINITY);
+    value(b).total_cmp(&value(a))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture;
+
+    fn names(ranked: &[&Tensor]) -> Vec<String> {
+        ranked.iter().map(|tensor| tensor.name.replace("model.decoder.", "")).collect()
+    }
+
+    #[test]
+    fn fused_tensors_stand_back_behind_their_parts() {
+        let run = fixture::full();
+        let ranked = names(&Summary::of(&run).ranked);
+        assert!(ranked.contains(&"layers.0.self_attn.qkv.weight[k]".to_owned()));
+        assert!(!ranked.contains(&"layers.0.self_attn.qkv.weight".to_owned()), "its part [k] is worse");
+        assert!(ranked.contains(&"layers.1.self_attn.qkv.weight".to_owned()), "worse than every part");
+    }
+
+    #[test]
+    fn vectors_buffers_ties_and_undefined_are_not_ranked() {
+        let run = fixture::full();
+        let summary = Summary::of(&run);
+        let ranked = names(&summary.ranked);
+        for name in ["layers.0.final_layer_norm.weight", "layers.0.self_attn.mask", "lm_head.weight", "unused.weight"] {
+            assert!(run.tensors.iter().any(|tensor| tensor.name.ends_with(name)), "{name} is in the fixture");
+            assert!(!ranked.contains(&name.to_owned()), "{name}");
+        }
+        assert_eq!(names(&summary.undefined), ["unused.weight"]);
+        assert_eq!((summary.totals.tied, summary.totals.buffers, summary.totals.unmeasured), (1, 1, 2));
+    }
+
+    #[test]
+    fn layers_and_components_name_their_worst() {
+        let run = fixture::full();
+        let summary = Summary::of(&run);
+        assert_eq!(summary.ranked[0].kurtosis, Some(562.3));
+        let layer = &summary.layers[1];
+        assert_eq!((layer.layer, layer.kurtosis), (1, 562.3));
+        let norm = summary.components.iter().find(|row| row.component == Component::Norm).expect("norms");
+        assert_eq!(norm.worst.and_then(|tensor| tensor.kurtosis), Some(41.7));
+    }
+
+    #[test]
+    fn schemes_are_sorted_by_noise() {
+        let run = fixture::full();
+        let summary = Summary::of(&run);
+        assert_eq!(
+            summary.schemes.iter().map(|row| row.key).collect::<Vec<_>>(),
+            ["int8_per_tensor", "int4_per_tensor"]
+        );
+        let int8 = summary.scheme("int8_per_tensor").expect("scheme");
+        assert!(int8.matrices.is_sorted_by(|a, b| a.0 <= b.0));
+        assert!(int8.predicted);
+    }
+
+    #[test]
+    fn an_empty_run_has_an_empty_summary() {
+        let mut run = fixture::clean();
+        run.tensors.clear();
+        let summary = Summary::of(&run);
+        assert!(summary.ranked.is_empty() && summary.layers.is_empty() && summary.schemes.is_empty());
+    }
+}
