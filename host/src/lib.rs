@@ -1,5 +1,38 @@
-//! Kurtoscope's host side: checkpoints, links to devices, analysis and reports.
+//! Kurtoscope's host side: reads checkpoints, streams their tensors to devices, merges what comes back, reports.
+//!
+//! The command `kurtoscope` is a thin layer over this library. In the order in which data flows:
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`checkpoint`] | weights on disk, memory-mapped |
+//! | [`model`] | what names and configuration say: family, component, layer, the parts of fused tensors |
+//! | [`link`] | byte streams to devices, opened by URL |
+//! | [`analysis`] | chunks out, reports in, merged into a run |
+//! | [`quantization`] | the error of quantizing a tensor, predicted from its histogram |
+//! | [`record`] | the result: `run.json` as Rust types |
+//! | [`report`] | the result for people: terminal, Markdown, CSV, JSON |
+//! | [`demo`] | a synthetic checkpoint to try things on |
+//! | [`cli`] | the command |
+//!
+//! ```no_run
+//! use kurtoscope::{analysis, checkpoint::Checkpoint, link::DeviceUrl};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let checkpoint = Checkpoint::open("opt-125m".as_ref())?;
+//! let mut devices = [analysis::Device::open(&DeviceUrl::Local, Default::default())?];
+//! let run = analysis::analyze(&checkpoint, &mut devices, &mut analysis::Quiet)?;
+//! for tensor in &run.tensors {
+//!     println!("{} {:?}", tensor.name, tensor.kurtosis);
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
+pub mod analysis;
+pub mod checkpoint;
+pub mod cli;
+pub mod demo;
+pub mod link;
 pub mod model;
 pub mod quantization;
 pub mod record;

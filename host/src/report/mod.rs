@@ -77,6 +77,15 @@ pub enum WriteError {
     Render(#[from] RenderError),
 }
 
+/// Creates the folder that [`write_all`] will write into, so that a folder that cannot be created is found out before
+/// anything is measured.
+///
+/// # Errors
+/// [`WriteError::Directory`].
+pub fn prepare(directory: &Path) -> Result<(), WriteError> {
+    fs::create_dir_all(directory).map_err(|source| WriteError::Directory { path: directory.to_owned(), source })
+}
+
 /// `run` in `format`; `style` is the page for [`Format::Table`].
 pub fn render(run: &Run, format: Format, style: &terminal::Style) -> Result<String, RenderError> {
     match format {

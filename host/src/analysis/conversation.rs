@@ -1,0 +1,410 @@
+//! The host's side of the conversation with one device: what is in flight, what was lost, what the window still takes.
+//! No I/O and no clock of its own; the caller passes the time in.
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+use kurtoscope_shared::protocol::{
+    FaultKind, Hello, LinkHealth, Measurement, PROTOCOL_VERSION, SCHEMA_HASH, ToDevice, ToHost, Welcome,
+};
+
+/// How often a chunk is sent before the device is given up.
+pub const ATTEMPTS: u32 = 4;
+
+/// The number of a chunk in the run's plan.
+pub type ChunkNumber = usize;
+
+/// A chunk that was sent and is not answered.
+#[derive(Debug, Clone, Copy)]
+struct InFlight {
+    sequence: u32,
+    chunk: ChunkNumber,
+    bytes: usize,
+    attempts: u32,
+}
+
+/// What the caller has to do, or should know, after a message or a time-out.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step {
+    /// A chunk is measured.
+    Measured {
+        /// Which.
+        chunk: ChunkNumber,
+        /// What was found.
+        measurement: Box<Measurement>,
+    },
+    /// Send this chunk again, under this sequence number.
+    Resend {
+        /// Which.
+        chunk: ChunkNumber,
+        /// The new sequence number.
+        sequence: u32,
+    },
+    /// The device has lost the session, most likely because it was restarted: greet it, then send the chunks again that
+    /// [`Conversation::restart`] names.
+    Greet,
+    /// The device is no use any more.
+    GiveUp(Trouble),
+}
+
+/// Why a device is given up in the middle of a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Trouble {
+    /// A chunk was sent as often as is sensible, without an answer.
+    #[error("no sound answer to a chunk of {bytes} bytes after {ATTEMPTS} attempts")]
+    NoAnswer {
+        /// The chunk's payload.
+        bytes: usize,
+    },
+    /// A chunk failed every time.
+    #[error("the device refuses a chunk of {bytes} bytes: {kind}")]
+    Refused {
+        /// The chunk's payload.
+        bytes: usize,
+        /// What it said last.
+        kind: FaultKind,
+    },
+    /// The device says that it will not recover.
+    #[error("the device reports itself unfit: {0}")]
+    Unfit(FaultKind),
+    /// An answer that contradicts itself or the chunk.
+    #[error("the device's answer to a chunk of {bytes} bytes does not add up; its engine or firmware is broken")]
+    Nonsense {
+        /// The chunk's payload.
+        bytes: usize,
+    },
+}
+
+/// The state of one device's conversation after the greeting.
+#[derive(Debug)]
+pub struct Conversation {
+    session: u32,
+    window: usize,
+    in_flight: VecDeque<InFlight>,
+    flying: usize,
+    next_sequence: u32,
+    resent: u64,
+    link: LinkHealth,
+    /// When something was last heard or said that shows the device alive.
+    alive: Instant,
+    patience: Duration,
+}
+
+impl Conversation {
+    /// A conversation with a device that answered `welcome`; `patience` is how long it may be silent.
+    pub fn new(welcome: &Welcome, patience: Duration, now: Instant) -> Self {
+        Self {
+            session: welcome.session,
+            // A device that announces a window below its payload can still take one chunk at a time.
+            window: welcome.limits.window_bytes.max(welcome.limits.max_payload) as usize,
+            in_flight: VecDeque::new(),
+            flying: 0,
+            next_sequence: 0,
+            resent: 0,
+            link: LinkHealth::default(),
+            alive: now,
+            patience,
+        }
+    }
+
+    /// The greeting that opens session number `session`.
+    pub const fn hello(session: u32) -> ToDevice {
+        ToDevice::Hello(Hello { protocol: PROTOCOL_VERSION, schema: SCHEMA_HASH, session })
+    }
+
+    /// The session's number, which every chunk carries.
+    pub fn session(&self) -> u32 {
+        self.session
+    }
+
+    /// Whether the device's window takes `bytes` more now. An idle device takes any chunk.
+    pub fn has_room(&self, bytes: usize) -> bool {
+        self.in_flight.is_empty() || self.flying + bytes <= self.window
+    }
+
+    /// Whether every chunk is answered.
+    pub fn is_idle(&self) -> bool {
+        self.in_flight.is_empty()
+    }
+
+    /// Chunks sent again so far.
+    pub fn resent(&self) -> u64 {
+        self.resent
+    }
+
+    /// The link as the device last saw it.
+    pub fn link(&self) -> LinkHealth {
+        self.link
+    }
+
+    /// Notes that `chunk` is being sent and returns the sequence number to send it under.
+    pub fn sent(&mut self, chunk: ChunkNumber, bytes: usize, now: Instant) -> u32 {
+        if self.in_flight.is_empty() {
+            self.alive = now;
+        }
+        self.launch(InFlight { sequence: 0, chunk, bytes, attempts: 1 })
+    }
+
+    /// Notes that bytes went out or came in: the link is slow, not dead.
+    pub fn progressed(&mut self, now: Instant) {
+        self.alive = now;
+    }
+
+    /// Takes a message from the device. `valid` judges a measurement against its chunk.
+    pub fn receive(
+        &mut self,
+        message: ToHost,
+        now: Instant,
+        valid: impl Fn(ChunkNumber, &Measurement) -> bool,
+    ) -> Vec<Step> {
+        match message {
+            // A late answer to a greeting that was repeated.
+            ToHost::Welcome(_) => Vec::new(),
+            ToHost::Report(report) if report.session == self.session => {
+                self.alive = now;
+                self.link = report.link;
+                let Some(flown) = self.land(report.sequence) else { return Vec::new() };
+                if !valid(flown.chunk, &report.measurement) {
+                    return vec![Step::GiveUp(Trouble::Nonsense { bytes: flown.bytes })];
+                }
+                // A device answers in order: what was sent before this one and is still open never arrived.
+                let mut steps = self.resend_before(report.sequence, FaultKind::Damaged);
+                steps.insert(0, Step::Measured { chunk: flown.chunk, measurement: Box::new(report.measurement) });
+                steps
+            }
+            ToHost::Report(_) => Vec::new(),
+            ToHost::Fault(fault) => {
+                self.alive = now;
+                self.link = fault.link;
+                self.fault(fault.sequence, fault.kind)
+            }
+        }
+    }
+
+    fn fault(&mut self, sequence: Option<u32>, kind: FaultKind) -> Vec<Step> {
+        match (kind, sequence) {
+            (FaultKind::Unfit, _) => vec![Step::GiveUp(Trouble::Unfit(kind))],
+            (FaultKind::NoSession { found }, _) if found == self.session => vec![Step::Greet],
+            (FaultKind::NoSession { .. }, _) => Vec::new(),
+            // Which frame it was shows in the order of the answers that follow. With one in flight it is clear now.
+            (_, None) if self.in_flight.len() == 1 => self.resend_before(self.next_sequence, kind),
+            (_, None) => Vec::new(),
+            (_, Some(sequence)) => match self.land(sequence) {
+                Some(flown) => vec![self.resend(flown, kind)],
+                None => Vec::new(),
+            },
+        }
+    }
+
+    /// Looks at the clock: after a silence as long as the patience, everything in flight is sent again.
+    pub fn tick(&mut self, now: Instant) -> Vec<Step> {
+        if self.in_flight.is_empty() || now.duration_since(self.alive) < self.patience {
+            return Vec::new();
+        }
+        self.alive = now;
+        self.resend_before(self.next_sequence, FaultKind::Damaged)
+    }
+
+    /// Begins again with a device that was greeted anew: returns the chunks to send again, with new numbers.
+    pub fn restart(&mut self, session: u32, now: Instant) -> Vec<Step> {
+        self.session = session;
+        self.alive = now;
+        self.resend_before(self.next_sequence, FaultKind::Damaged)
+    }
+
+    /// The chunks that the device has not answered, for another device to measure.
+    pub fn abandon(self) -> impl Iterator<Item = ChunkNumber> {
+        self.in_flight.into_iter().map(|flown| flown.chunk)
+    }
+
+    fn resend_before(&mut self, sequence: u32, kind: FaultKind) -> Vec<Step> {
+        let mut lost = Vec::new();
+        self.in_flight.retain(|flown| {
+            let before = flown.sequence.wrapping_sub(sequence) > u32::MAX / 2;
+            if before {
+                lost.push(*flown);
+            }
+            !before
+        });
+        self.flying -= lost.iter().map(|flown| flown.bytes).sum::<usize>();
+        lost.into_iter().map(|flown| self.resend(flown, kind)).collect()
+    }
+
+    fn resend(&mut self, flown: InFlight, kind: FaultKind) -> Step {
+        let bytes = flown.bytes;
+        if flown.attempts >= ATTEMPTS {
+            return Step::GiveUp(match kind {
+                FaultKind::Damaged => Trouble::NoAnswer { bytes },
+                kind => Trouble::Refused { bytes, kind },
+            });
+        }
+        self.resent += 1;
+        let sequence = self.launch(InFlight { attempts: flown.attempts + 1, ..flown });
+        Step::Resend { chunk: flown.chunk, sequence }
+    }
+
+    fn launch(&mut self, flown: InFlight) -> u32 {
+        let sequence = self.next_sequence;
+        self.next_sequence = sequence.wrapping_add(1);
+        self.flying += flown.bytes;
+        self.in_flight.push_back(InFlight { sequence, ..flown });
+        sequence
+    }
+
+    fn land(&mut self, sequence: u32) -> Option<InFlight> {
+        let index = self.in_flight.iter().position(|flown| flown.sequence == sequence)?;
+        let flown = self.in_flight.remove(index)?;
+        self.flying -= flown.bytes;
+        Some(flown)
+    }
+}
+
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kurtoscope_shared::protocol::{ElementSet, EngineKind, Fault, Limits, Report, SelfTest};
+
+    const PATIENCE: Duration = Duration::from_secs(5);
+
+    fn conversation(now: Instant) -> Conversation {
+        let welcome = Welcome {
+            protocol: PROTOCOL_VERSION,
+            schema: SCHEMA_HASH,
+            session: 3,
+            firmware: String::new(),
+            board: String::new(),
+            identity: String::new(),
+            engine: EngineKind::Cpu,
+            adapter: None,
+            limits: Limits { max_payload: 100, window_bytes: 250, elements: ElementSet::ALL },
+            self_test: SelfTest { passed: true, answers: 1, max_relative_error: 0.0, tolerance: 1e-10 },
+        };
+        Conversation::new(&welcome, PATIENCE, now)
+    }
+
+    fn report(sequence: u32) -> ToHost {
+        let measurement = Measurement::default();
+        ToHost::Report(Report { session: 3, sequence, measurement, link: LinkHealth::default() })
+    }
+
+    fn fault(sequence: Option<u32>, kind: FaultKind) -> ToHost {
+        ToHost::Fault(Fault { session: 3, sequence, kind, link: LinkHealth { damaged: 1, dropped: 0 } })
+    }
+
+    fn measured(chunk: ChunkNumber) -> Step {
+        Step::Measured { chunk, measurement: Box::default() }
+    }
+
+    #[test]
+    fn the_window_counts_payload_bytes() {
+        let now = Instant::now();
+        let mut talk = conversation(now);
+        assert!(talk.has_room(1000), "an idle device takes any chunk");
+        talk.sent(0, 100, now);
+        talk.sent(1, 100, now);
+        assert!(talk.has_room(50) && !talk.has_room(51));
+        assert_eq!(talk.receive(report(0), now, |_, _| true), [measured(0)]);
+        assert!(talk.has_room(150) && !talk.has_room(151));
+    }
+
+    #[test]
+    fn a_gap_in_the_answers_is_sent_again_at_once() {
+        let now = Instant::now();
+        let mut talk = conversation(now);
+        for chunk in [10, 11, 12] {
+            talk.sent(chunk, 10, now);
+        }
+        let steps = talk.receive(report(1), now, |_, _| true);
+        assert_eq!(steps, [measured(11), Step::Resend { chunk: 10, sequence: 3 }]);
+        assert_eq!(talk.receive(report(2), now, |_, _| true), [measured(12)]);
+        assert_eq!(talk.receive(report(3), now, |_, _| true), [measured(10)]);
+        assert!(talk.is_idle());
+        assert_eq!(talk.resent(), 1);
+    }
+
+    #[test]
+    fn duplicates_and_strangers_are_ignored() {
+        let now = Instant::now();
+        let mut talk = conversation(now);
+        talk.sent(0, 10, now);
+        talk.receive(report(0), now, |_, _| true);
+        assert_eq!(talk.receive(report(0), now, |_, _| true), []);
+        let ToHost::Report(stranger) = report(0) else { unreachable!() };
+        assert_eq!(talk.receive(ToHost::Report(Report { session: 8, ..stranger }), now, |_, _| true), []);
+    }
+
+    #[test]
+    fn a_damaged_frame_is_sent_again_when_it_is_clear_which() {
+        let now = Instant::now();
+        let mut talk = conversation(now);
+        talk.sent(0, 10, now);
+        assert_eq!(
+            talk.receive(fault(None, FaultKind::Damaged), now, |_, _| true),
+            [Step::Resend { chunk: 0, sequence: 1 }]
+        );
+        talk.sent(1, 10, now);
+        assert_eq!(talk.receive(fault(None, FaultKind::Damaged), now, |_, _| true), []);
+        assert_eq!(talk.link().damaged, 1);
+    }
+
+    #[test]
+    fn silence_is_answered_by_sending_again_and_then_by_giving_up() {
+        let start = Instant::now();
+        let mut talk = conversation(start);
+        talk.sent(0, 10, start);
+        assert_eq!(talk.tick(start + PATIENCE / 2), []);
+        let mut now = start;
+        for sequence in 1..ATTEMPTS {
+            now += PATIENCE;
+            assert_eq!(talk.tick(now), [Step::Resend { chunk: 0, sequence }]);
+        }
+        assert_eq!(talk.tick(now + PATIENCE), [Step::GiveUp(Trouble::NoAnswer { bytes: 10 })]);
+    }
+
+    #[test]
+    fn a_slow_link_is_not_a_silent_one() {
+        let start = Instant::now();
+        let mut talk = conversation(start);
+        talk.sent(0, 10, start);
+        talk.progressed(start + PATIENCE);
+        assert_eq!(talk.tick(start + PATIENCE + PATIENCE / 2), []);
+    }
+
+    #[test]
+    fn refusals_and_nonsense_end_it_with_numbers() {
+        let now = Instant::now();
+        let mut talk = conversation(now);
+        let kind = FaultKind::Engine;
+        talk.sent(0, 10, now);
+        for sequence in 0..ATTEMPTS - 1 {
+            let steps = talk.receive(fault(Some(sequence), kind), now, |_, _| true);
+            assert_eq!(steps, [Step::Resend { chunk: 0, sequence: sequence + 1 }]);
+        }
+        let steps = talk.receive(fault(Some(ATTEMPTS - 1), kind), now, |_, _| true);
+        assert_eq!(steps, [Step::GiveUp(Trouble::Refused { bytes: 10, kind })]);
+        let sequence = talk.sent(1, 20, now);
+        assert_eq!(
+            talk.receive(report(sequence), now, |_, _| false),
+            [Step::GiveUp(Trouble::Nonsense { bytes: 20 })]
+        );
+    }
+
+    #[test]
+    fn a_device_that_was_restarted_is_greeted_and_gets_everything_again() {
+        let now = Instant::now();
+        let mut talk = conversation(now);
+        talk.sent(4, 10, now);
+        talk.sent(5, 10, now);
+        let steps = talk.receive(fault(Some(0), FaultKind::NoSession { found: 3 }), now, |_, _| true);
+        assert_eq!(steps, [Step::Greet]);
+        assert_eq!(
+            talk.restart(9, now),
+            [Step::Resend { chunk: 4, sequence: 2 }, Step::Resend { chunk: 5, sequence: 3 }]
+        );
+        assert_eq!(talk.session(), 9);
+        assert_eq!(talk.abandon().collect::<Vec<_>>(), [4, 5]);
+    }
+}

@@ -1,0 +1,127 @@
+//! Greeting a device and deciding whether to work with it.
+
+use std::time::{Duration, Instant};
+
+use kurtoscope_shared::{
+    frame,
+    protocol::{PROTOCOL_VERSION, SCHEMA_HASH, ToHost, Welcome},
+};
+
+use super::{
+    conversation::Conversation,
+    wire::{Heard, Wire},
+};
+
+/// How often a device is greeted within the patience.
+const GREETINGS: u32 = 5;
+
+/// Why a device that has a link is not worked with.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum Refusal {
+    /// Nothing sound came back.
+    #[error(
+        "no answer within {seconds} s{}; is it powered, does it run Kurtoscope's firmware, and is the baud rate right?",
+        noise(*.damaged)
+    )]
+    Silent {
+        /// How long was waited.
+        seconds: f64,
+        /// Damaged frames that came instead.
+        damaged: u64,
+    },
+    /// The link ended before an answer.
+    #[error("the link ended before the device answered{}", reason(.0))]
+    Ended(Option<String>),
+    /// Another version of the protocol.
+    #[error(
+        "it speaks protocol {device} (schema {}), this program protocol {PROTOCOL_VERSION} (schema {}): \
+         use the same version of Kurtoscope at both ends",
+        hex(.schema),
+        hex(&SCHEMA_HASH)
+    )]
+    Version {
+        /// The device's protocol version.
+        device: u16,
+        /// The device's schema hash.
+        schema: [u8; 8],
+    },
+    /// The device computes wrongly.
+    #[error(
+        "it fails its self-test: relative error {error:e} where {tolerance:e} is its limit; its driver or its hardware \
+         computes wrongly. `--allow-untrusted` measures all the same, and the report will say so"
+    )]
+    SelfTest {
+        /// The largest relative error.
+        error: f64,
+        /// What the engine states.
+        tolerance: f64,
+    },
+    /// No chunk fits.
+    #[error("it takes payloads of up to {max_payload} bytes, and one element may need 8")]
+    Payload {
+        /// As announced.
+        max_payload: u32,
+    },
+}
+
+fn noise(damaged: u64) -> String {
+    if damaged == 0 { String::new() } else { format!(" but {damaged} damaged frames") }
+}
+
+fn reason(text: &Option<String>) -> String {
+    text.as_ref().map(|text| format!(" ({text})")).unwrap_or_default()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Greets the device under session number `session` until it answers, for up to `patience`.
+///
+/// # Errors
+/// [`Refusal::Silent`], [`Refusal::Ended`] or [`Refusal::Version`].
+pub fn greet(wire: &mut Wire, session: u32, patience: Duration) -> Result<Welcome, Refusal> {
+    // Anything that was on its way before is cut off by a delimiter of its own.
+    let mut greeting = vec![frame::DELIMITER];
+    // The greeting is plain data and always encodes.
+    let _ = frame::encode(&Conversation::hello(session), &[], &mut greeting);
+    let start = Instant::now();
+    while start.elapsed() < patience {
+        wire.send(greeting.clone());
+        let until = Instant::now() + patience / GREETINGS;
+        while let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+            match wire.hear(left) {
+                Heard::Message(ToHost::Welcome(welcome)) => {
+                    return if (welcome.protocol, welcome.schema) != (PROTOCOL_VERSION, SCHEMA_HASH) {
+                        Err(Refusal::Version { device: welcome.protocol, schema: welcome.schema })
+                    } else if welcome.session == session {
+                        Ok(welcome)
+                    } else {
+                        continue;
+                    };
+                }
+                Heard::Stranger { protocol, schema } => return Err(Refusal::Version { device: protocol, schema }),
+                Heard::Ended(reason) => return Err(Refusal::Ended(reason)),
+                Heard::Message(_) | Heard::Damaged | Heard::Nothing => {}
+            }
+        }
+    }
+    Err(Refusal::Silent { seconds: patience.as_secs_f64(), damaged: wire.damaged() })
+}
+
+/// Decides whether to work with a device that introduced itself.
+///
+/// # Errors
+/// [`Refusal::SelfTest`] unless `allow_untrusted`, and [`Refusal::Payload`].
+pub fn judge(welcome: &Welcome, allow_untrusted: bool) -> Result<(), Refusal> {
+    let test = welcome.self_test;
+    // The device's word and its numbers must agree.
+    let passed = test.passed && test.max_relative_error <= test.tolerance;
+    if !passed && !allow_untrusted {
+        return Err(Refusal::SelfTest { error: test.max_relative_error, tolerance: test.tolerance });
+    }
+    if welcome.limits.max_payload < 8 {
+        return Err(Refusal::Payload { max_payload: welcome.limits.max_payload });
+    }
+    Ok(())
+}

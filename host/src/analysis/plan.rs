@@ -1,0 +1,165 @@
+//! What will be measured, cut into chunks. A plan depends on the checkpoint and the chunk size alone, so the same
+//! checkpoint and size always give the same chunks, and merging their reports in order always gives the same bits.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use kurtoscope_shared::{Element, protocol::Measurement};
+
+use crate::{
+    checkpoint::{Checkpoint, StoredTensor},
+    model::{Component, Family, Identity, Part, Runs, identify, parts, tied},
+};
+
+/// One chunk: a range of a target's elements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PlannedChunk {
+    /// Index in [`Plan::targets`].
+    pub target: usize,
+    /// Position of the first element among the target's elements.
+    pub offset: u64,
+    /// Number of elements; at least 1.
+    pub count: u32,
+}
+
+/// Something that is measured on its own: a stored tensor, or one part of a fused one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// Index in [`Checkpoint::tensors`].
+    pub tensor: usize,
+    /// Which of the tensor's elements, in what order.
+    pub runs: Runs,
+    /// Type of the elements.
+    pub element: Element,
+}
+
+/// How a stored tensor will appear in the record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Index in [`Checkpoint::tensors`].
+    pub tensor: usize,
+    /// Component, layer, whether it is a buffer.
+    pub identity: Identity,
+    /// What is measured for it.
+    pub source: Source,
+}
+
+/// Where a stored tensor's measurement comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// One target: the whole tensor.
+    Whole(usize),
+    /// One target a part; the whole is their merge.
+    Parts(Vec<(Part, usize)>),
+    /// The entry with this index holds the same data.
+    Tied(usize),
+}
+
+/// Everything that a run measures.
+#[derive(Debug)]
+pub struct Plan {
+    /// The stored tensors, in the checkpoint's order.
+    pub entries: Vec<Entry>,
+    /// What is measured.
+    pub targets: Vec<Target>,
+    /// The chunks, target by target, each in order of offset.
+    pub chunks: Vec<PlannedChunk>,
+    /// Bytes of all chunks.
+    pub bytes: u64,
+}
+
+impl Plan {
+    /// Plans a checkpoint in chunks of up to `chunk_bytes` bytes.
+    pub fn new(checkpoint: &Checkpoint, family: Family, chunk_bytes: usize) -> Self {
+        let mut plan = Self { entries: Vec::new(), targets: Vec::new(), chunks: Vec::new(), bytes: 0 };
+        let identities: Vec<Identity> =
+            checkpoint.tensors.iter().map(|tensor| identify(family, &tensor.name, &tensor.shape)).collect();
+        for (index, (tensor, identity)) in checkpoint.tensors.iter().zip(&identities).enumerate() {
+            let same_data = if identity.component == Component::Head { embedding_of(checkpoint, &identities, index) } else { None };
+            let source = match same_data {
+                Some(embedding) => Source::Tied(embedding),
+                None => plan.measure(checkpoint, family, index, identity.component, chunk_bytes),
+            };
+            debug_assert_eq!(plan.entries.len(), index, "one entry a tensor");
+            let _ = tensor;
+            plan.entries.push(Entry { tensor: index, identity: identity.clone(), source });
+        }
+        plan
+    }
+
+    fn measure(
+        &mut self,
+        checkpoint: &Checkpoint,
+        family: Family,
+        index: usize,
+        component: Component,
+        chunk_bytes: usize,
+    ) -> Source {
+        let tensor = &checkpoint.tensors[index];
+        let parts = parts(family, component, &tensor.name, &tensor.shape, checkpoint.config.as_ref());
+        if parts.is_empty() {
+            return Source::Whole(self.target(index, tensor, Runs::whole(tensor.elements()), chunk_bytes));
+        }
+        let targets = parts.into_iter().map(|part| {
+            let target = self.target(index, tensor, part.runs, chunk_bytes);
+            (part, target)
+        });
+        Source::Parts(targets.collect())
+    }
+
+    fn target(&mut self, index: usize, tensor: &StoredTensor, runs: Runs, chunk_bytes: usize) -> usize {
+        let target = self.targets.len();
+        let size = tensor.element.size();
+        // The plan's chunks hold at least one element, whatever the device announced.
+        let per_chunk = u32::try_from(chunk_bytes / size).unwrap_or(u32::MAX).max(1);
+        let elements = runs.elements();
+        let mut offset = 0;
+        while offset < elements {
+            let count = u32::try_from(elements - offset).unwrap_or(u32::MAX).min(per_chunk);
+            self.chunks.push(PlannedChunk { target, offset, count });
+            offset += u64::from(count);
+        }
+        self.bytes += elements * size as u64;
+        self.targets.push(Target { tensor: index, runs, element: tensor.element });
+        target
+    }
+
+    /// The bytes of a chunk: lent from the mapping where its elements lie together, gathered into a buffer otherwise.
+    pub fn payload(&self, checkpoint: &Checkpoint, chunk: &PlannedChunk) -> Bytes {
+        let target = &self.targets[chunk.target];
+        let tensor = &checkpoint.tensors[target.tensor];
+        let size = target.element.size();
+        let in_bytes = |span: Range<u64>| span.start as usize * size..span.end as usize * size;
+        let mut spans = target.runs.spans(chunk.offset..chunk.offset + u64::from(chunk.count));
+        let Some(first) = spans.next() else { return Bytes::new() };
+        let first = in_bytes(first);
+        let Some(second) = spans.next() else {
+            return checkpoint.share(tensor, first).unwrap_or_default();
+        };
+        let stored = checkpoint.bytes(tensor);
+        let mut gathered = Vec::with_capacity(chunk.count as usize * size);
+        for span in [first, in_bytes(second)].into_iter().chain(spans.map(in_bytes)) {
+            gathered.extend_from_slice(stored.get(span).unwrap_or_default());
+        }
+        Bytes::from(gathered)
+    }
+
+    /// Bytes of a chunk's payload.
+    pub fn payload_len(&self, chunk: &PlannedChunk) -> usize {
+        chunk.count as usize * self.targets[chunk.target].element.size()
+    }
+
+    /// Whether a device's measurement can be one of this chunk.
+    pub fn accepts(chunk: &PlannedChunk, measurement: &Measurement) -> bool {
+        measurement.is_valid(u64::from(chunk.count))
+    }
+}
+
+/// The entry of the token embedding whose data the output head `head` shares.
+fn embedding_of(checkpoint: &Checkpoint, identities: &[Identity], head: usize) -> Option<usize> {
+    let head = &checkpoint.tensors[head];
+    checkpoint.tensors.iter().zip(identities).position(|(tensor, identity)| {
+        identity.component == Component::Embedding
+            && tied::same_data((&head.shape, head.element, checkpoint.bytes(head)), (&tensor.shape, tensor.element, checkpoint.bytes(tensor)))
+    })
+}

@@ -1,0 +1,93 @@
+//! The chunks that are still to be measured, shared by the devices of a run.
+
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicUsize, Ordering},
+    mpsc::Sender,
+};
+
+use kurtoscope_shared::protocol::Measurement;
+
+use super::conversation::ChunkNumber;
+
+/// A measured chunk, as a device handed it in.
+#[derive(Debug)]
+pub struct HandedIn {
+    /// Which device of the run.
+    pub device: usize,
+    /// Which chunk.
+    pub chunk: ChunkNumber,
+    /// What was found.
+    pub measurement: Measurement,
+}
+
+/// Hands out chunks in order, takes back what a lost device leaves, and knows when everything is measured.
+#[derive(Debug)]
+pub struct Pool {
+    next: AtomicUsize,
+    total: usize,
+    returned: Mutex<Vec<ChunkNumber>>,
+    done: AtomicUsize,
+}
+
+impl Pool {
+    /// A pool of the chunks `0..total`.
+    pub fn new(total: usize) -> Self {
+        Self { next: AtomicUsize::new(0), total, returned: Mutex::default(), done: AtomicUsize::new(0) }
+    }
+
+    /// Whether every chunk has been handed in.
+    pub fn is_finished(&self) -> bool {
+        self.done.load(Ordering::Acquire) >= self.total
+    }
+
+    fn returned(&self) -> std::sync::MutexGuard<'_, Vec<ChunkNumber>> {
+        // A thread that died while it held a list of numbers left a list of numbers.
+        self.returned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One device's access to the pool.
+#[derive(Debug)]
+pub struct Queue<'a> {
+    pool: &'a Pool,
+    device: usize,
+    results: Sender<HandedIn>,
+}
+
+impl<'a> Queue<'a> {
+    /// Access for device number `device`, whose results go to `results`.
+    pub fn new(pool: &'a Pool, device: usize, results: Sender<HandedIn>) -> Self {
+        Self { pool, device, results }
+    }
+
+    /// The next chunk to measure; `None` while there is none, which is final only when [`is_finished`](Self::is_finished).
+    pub fn next(&self) -> Option<ChunkNumber> {
+        if let Some(chunk) = self.pool.returned().pop() {
+            return Some(chunk);
+        }
+        let chunk = self.pool.next.fetch_add(1, Ordering::Relaxed);
+        if chunk < self.pool.total {
+            return Some(chunk);
+        }
+        self.pool.next.store(self.pool.total, Ordering::Relaxed);
+        None
+    }
+
+    /// Hands in what was found in a chunk.
+    pub fn hand_in(&self, chunk: ChunkNumber, measurement: Measurement) {
+        // Nobody to receive it means that the run has been given up.
+        let _ = self.results.send(HandedIn { device: self.device, chunk, measurement });
+        self.pool.done.fetch_add(1, Ordering::Release);
+    }
+
+    /// Returns chunks that this device will not measure.
+    pub fn give_back(&self, chunks: impl IntoIterator<Item = ChunkNumber>) {
+        self.pool.returned().extend(chunks);
+    }
+
+    /// Whether every chunk of the run has been handed in.
+    pub fn is_finished(&self) -> bool {
+        self.pool.is_finished()
+    }
+}

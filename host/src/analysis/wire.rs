@@ -1,0 +1,171 @@
+//! The two ends of a link, each on a thread of its own: messages come out, frames go in, and neither side waits for the
+//! other.
+
+use std::{
+    io::{self, Read, Write},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    },
+    thread,
+    time::Duration,
+};
+
+use kurtoscope_shared::{
+    frame::{Decoder, Event},
+    protocol::{ToHost, peek_version},
+};
+
+use crate::link::{Link, Process};
+
+/// The largest answer that is read: a histogram with every bin in use fits several times.
+const MAX_ANSWER: usize = 1 << 16;
+/// Bytes read at once.
+const READ_BYTES: usize = 1 << 14;
+/// Bytes written at once, so that progress on a slow link shows while a large frame is on its way.
+const WRITE_BYTES: usize = 1 << 16;
+
+/// What came from a device.
+#[derive(Debug)]
+pub enum Heard {
+    /// A message.
+    Message(ToHost),
+    /// A greeting in another version of the protocol.
+    Stranger {
+        /// The device's protocol version.
+        protocol: u16,
+        /// The device's schema hash.
+        schema: [u8; 8],
+    },
+    /// A damaged frame, or a sound one that is no message.
+    Damaged,
+    /// The link ended, with the system's reason if it failed.
+    Ended(Option<String>),
+    /// Nothing in the time given.
+    Nothing,
+}
+
+/// A link in use.
+#[derive(Debug)]
+pub struct Wire {
+    outgoing: Sender<Vec<u8>>,
+    spent: Receiver<Vec<u8>>,
+    incoming: Receiver<Heard>,
+    written: Arc<AtomicU64>,
+    damaged: u64,
+    /// Ends with the wire, which ends both threads.
+    _process: Option<Process>,
+}
+
+impl Wire {
+    /// Takes a link into use.
+    pub fn new(link: Link) -> Self {
+        let Link { reader, writer, process } = link;
+        let (outgoing, to_write) = channel();
+        let (give_back, spent) = channel();
+        let (heard, incoming) = channel();
+        let written = Arc::new(AtomicU64::new(0));
+        let failed = heard.clone();
+        let count = written.clone();
+        thread::spawn(move || {
+            if let Err(error) = write_frames(writer, &to_write, &give_back, &count) {
+                // The reader usually notices first; the second of two ends is never heard.
+                let _ = failed.send(Heard::Ended(Some(error.to_string())));
+            }
+        });
+        thread::spawn(move || {
+            let end = read_frames(reader, &heard).err().map(|error| error.to_string());
+            let _ = heard.send(Heard::Ended(end));
+        });
+        Self { outgoing, spent, incoming, written, damaged: 0, _process: process }
+    }
+
+    /// Queues bytes for writing. A link that has failed is noticed by [`hear`](Self::hear).
+    pub fn send(&self, bytes: Vec<u8>) {
+        let _ = self.outgoing.send(bytes);
+    }
+
+    /// A buffer to fill and [`send`](Self::send), used before if possible.
+    pub fn buffer(&self) -> Vec<u8> {
+        let mut buffer = self.spent.try_recv().unwrap_or_default();
+        buffer.clear();
+        buffer
+    }
+
+    /// Waits up to `patience` for something from the device.
+    pub fn hear(&mut self, patience: Duration) -> Heard {
+        let heard = match self.incoming.recv_timeout(patience) {
+            Ok(heard) => heard,
+            Err(RecvTimeoutError::Timeout) => Heard::Nothing,
+            Err(RecvTimeoutError::Disconnected) => Heard::Ended(None),
+        };
+        if matches!(heard, Heard::Damaged) {
+            self.damaged += 1;
+        }
+        heard
+    }
+
+    /// Bytes that the link has taken so far.
+    pub fn written(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
+    }
+
+    /// Damaged frames heard so far.
+    pub fn damaged(&self) -> u64 {
+        self.damaged
+    }
+}
+
+fn write_frames(
+    mut writer: Box<dyn Write + Send>,
+    frames: &Receiver<Vec<u8>>,
+    spent: &Sender<Vec<u8>>,
+    written: &AtomicU64,
+) -> io::Result<()> {
+    while let Ok(frame) = frames.recv() {
+        for piece in frame.chunks(WRITE_BYTES) {
+            writer.write_all(piece)?;
+            written.fetch_add(piece.len() as u64, Ordering::Relaxed);
+        }
+        writer.flush()?;
+        let _ = spent.send(frame);
+    }
+    Ok(())
+}
+
+fn read_frames(mut reader: Box<dyn Read + Send>, heard: &Sender<Heard>) -> io::Result<()> {
+    let mut decoder = Decoder::new(MAX_ANSWER);
+    let mut buffer = vec![0; READ_BYTES];
+    loop {
+        let read = match reader.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        let mut rest = &buffer[..read];
+        while !rest.is_empty() {
+            let (taken, event) = decoder.push(rest);
+            rest = &rest[taken..];
+            let message = match event {
+                Event::Starved => continue,
+                Event::Frame => understand(decoder.content()),
+                Event::Damaged(_) => Heard::Damaged,
+            };
+            if heard.send(message).is_err() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn understand(content: &[u8]) -> Heard {
+    match postcard::from_bytes(content) {
+        Ok(message) => Heard::Message(message),
+        Err(_) => match peek_version(content) {
+            Some((protocol, schema)) => Heard::Stranger { protocol, schema },
+            None => Heard::Damaged,
+        },
+    }
+}

@@ -1,0 +1,70 @@
+//! `kurtoscope analyze`: the main job.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{
+    DeviceSelection, Outcome, device_url,
+    output::{self, Format},
+    progress::Shown,
+};
+use crate::{
+    analysis::{self, Device},
+    checkpoint::Checkpoint,
+    link::DeviceUrl,
+    report,
+};
+
+/// What to measure, where, and what to do with the result.
+#[derive(Debug, Args)]
+pub(super) struct AnalyzeArguments {
+    /// A .safetensors file, or a model's folder
+    #[arg(required = true, value_name = "MODEL")]
+    models: Vec<PathBuf>,
+
+    /// Where to measure; repeat to share the work between devices
+    ///
+    /// local: this machine's processor. pty: a virtual board, in a process of its own behind a pseudo-terminal.
+    /// serial:PATH[?baud=N]: a board on a serial port. exec:COMMAND: a program that speaks the protocol on its standard
+    /// input and output, such as `exec:ssh pi@board kurtoscope-device --stdio`.
+    #[arg(long = "device", value_name = "URL", value_parser = device_url, default_value = "local")]
+    devices: Vec<DeviceUrl>,
+
+    /// Write run.json, report.md and tensors.csv into this folder (a folder per model, for several)
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+
+    /// What to print
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+
+    /// Show no progress
+    #[arg(long, short)]
+    quiet: bool,
+
+    #[command(flatten)]
+    selection: DeviceSelection,
+}
+
+pub(super) fn run(arguments: &AnalyzeArguments) -> Outcome {
+    // What can be wrong is looked at before anything is measured: the models, the folders, the devices.
+    let models = arguments.models.iter().map(|path| Checkpoint::open(path)).collect::<Result<Vec<_>, _>>()?;
+    let sources: Vec<&str> = models.iter().map(|model| model.source.as_str()).collect();
+    let folders = arguments.out.as_ref().map(|out| output::folders(out, &sources));
+    for folder in folders.iter().flatten() {
+        report::prepare(folder)?;
+    }
+    let options = arguments.selection.options();
+    let mut devices =
+        arguments.devices.iter().map(|url| Device::open(url, options)).collect::<Result<Vec<_>, _>>()?;
+    let mut runs = Vec::new();
+    for (number, model) in models.iter().enumerate() {
+        let run = analysis::analyze(model, &mut devices, &mut Shown::new(arguments.quiet))?;
+        if let Some(folder) = folders.as_ref().and_then(|folders| folders.get(number)) {
+            report::write_all(folder, &run)?;
+        }
+        runs.push(run);
+    }
+    output::print(&runs, arguments.format)
+}

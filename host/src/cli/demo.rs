@@ -1,0 +1,61 @@
+//! `kurtoscope demo`: the main job on data that needs no download, through a device that needs no hardware.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{
+    DeviceSelection, Outcome, device_url,
+    output::{self, Format},
+    progress::Shown,
+};
+use crate::{
+    analysis::{self, Device},
+    checkpoint::Checkpoint,
+    demo,
+    link::DeviceUrl,
+    report,
+};
+
+/// The device that every system has: a virtual board where there are pseudo-terminals.
+const DEFAULT_DEVICE: &str = if cfg!(unix) { "pty:" } else { "local" };
+
+/// Where to measure the synthetic checkpoint, and what to keep.
+#[derive(Debug, Args)]
+pub(super) struct DemoArguments {
+    /// Where to measure, as for `analyze`
+    #[arg(long = "device", value_name = "URL", value_parser = device_url, default_value = DEFAULT_DEVICE)]
+    devices: Vec<DeviceUrl>,
+
+    /// Keep the synthetic checkpoint (DIR/model) and write the reports into this folder
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+
+    /// What to print
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+
+    /// Show no progress
+    #[arg(long, short)]
+    quiet: bool,
+
+    #[command(flatten)]
+    selection: DeviceSelection,
+}
+
+pub(super) fn run(arguments: &DemoArguments) -> Outcome {
+    // Held until the end: dropping it removes the checkpoint.
+    let temporary = tempfile::tempdir()?;
+    let folder = arguments.out.as_ref().map_or_else(|| temporary.path().to_owned(), |out| out.join("model"));
+    demo::write(&folder)?;
+    let mut model = Checkpoint::open(&folder)?;
+    model.source = demo::NAME.into();
+    let options = arguments.selection.options();
+    let mut devices =
+        arguments.devices.iter().map(|url| Device::open(url, options)).collect::<Result<Vec<_>, _>>()?;
+    let run = analysis::analyze(&model, &mut devices, &mut Shown::new(arguments.quiet))?;
+    if let Some(out) = &arguments.out {
+        report::write_all(out, &run)?;
+    }
+    output::print(&[run], arguments.format)
+}

@@ -1,0 +1,92 @@
+//! The command line: arguments in, exit code out.
+//!
+//! Exit codes: 0 done; 1 failed, with the reason on standard error; 2 arguments that cannot be understood.
+
+mod analyze;
+mod demo;
+mod devices;
+mod output;
+mod progress;
+
+use std::{error::Error, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::{analysis::DeviceOptions, link::DeviceUrl};
+
+/// How heavy are the tails of a model's weights, measured on the device that will run it
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Measure checkpoints on a device and report
+    Analyze(analyze::AnalyzeArguments),
+    /// Measure a small synthetic checkpoint on a virtual board, to see what a report looks like
+    Demo(demo::DemoArguments),
+    /// List the devices that could be used
+    Devices,
+    /// Be a device: what `kurtoscope-device` does on a board, in this program
+    Device(kurtoscope_firmware::command::DeviceArguments),
+}
+
+/// Which devices to use, and how patiently.
+#[derive(Debug, Clone, Args)]
+struct DeviceSelection {
+    /// Measure even on a device that fails its self-test; the report says so in its first line
+    #[arg(long)]
+    allow_untrusted: bool,
+
+    /// How long a device may be silent before it is given up
+    #[arg(long, value_name = "SECONDS", default_value_t = 10.0, value_parser = seconds)]
+    timeout: f64,
+}
+
+impl DeviceSelection {
+    fn options(&self) -> DeviceOptions {
+        DeviceOptions {
+            allow_untrusted: self.allow_untrusted,
+            patience: std::time::Duration::from_secs_f64(self.timeout),
+        }
+    }
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if (0.05..=86_400.0).contains(&seconds) => Ok(seconds),
+        _ => Err("a number of seconds from 0.05 to 86400 is needed".into()),
+    }
+}
+
+fn device_url(text: &str) -> Result<DeviceUrl, String> {
+    text.parse().map_err(|error: crate::link::UrlError| error.to_string())
+}
+
+/// Runs the command that the process was started with.
+pub fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Analyze(arguments) => analyze::run(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Devices => devices::run(),
+        Command::Device(arguments) => kurtoscope_firmware::command::run(&arguments).map_err(Into::into),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if is_closed_pipe(error.as_ref()) => ExitCode::SUCCESS,
+        Err(error) => {
+            anstream::eprintln!("kurtoscope: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whoever read our output has read enough (`| head`).
+fn is_closed_pipe(error: &(dyn Error + Send + Sync + 'static)) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
