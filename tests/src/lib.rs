@@ -1,1 +1,3 @@
-//! x
+//! What the end-to-end tests share: the commands under test, checkpoints made to order, and the comparison with
+//! references.
+

@@ -1,14 +1,14 @@
 //! What will be measured, cut into chunks. A plan depends on the checkpoint and the chunk size alone, so the same
 //! checkpoint and size always give the same chunks, and merging their reports in order always gives the same bits.
 
-use std::ops::Range;
+use std::{collections::HashMap, ops::Range};
 
 use bytes::Bytes;
 use kurtoscope_shared::{Element, protocol::Measurement};
 
 use crate::{
     checkpoint::{Checkpoint, StoredTensor},
-    model::{Component, Family, Identity, Part, Runs, identify, parts, tied},
+    model::{Candidate, Component, Family, Identity, Part, Runs, identify, parts, tied_pairs},
 };
 
 /// One chunk: a range of a target's elements.
@@ -74,15 +74,13 @@ impl Plan {
         let mut plan = Self { entries: Vec::new(), targets: Vec::new(), chunks: Vec::new(), bytes: 0 };
         let identities: Vec<Identity> =
             checkpoint.tensors.iter().map(|tensor| identify(family, &tensor.name, &tensor.shape)).collect();
-        for (index, (tensor, identity)) in checkpoint.tensors.iter().zip(&identities).enumerate() {
-            let same_data = if identity.component == Component::Head { embedding_of(checkpoint, &identities, index) } else { None };
-            let source = match same_data {
-                Some(embedding) => Source::Tied(embedding),
+        let tied = tied_entries(checkpoint, &identities);
+        for (index, identity) in identities.into_iter().enumerate() {
+            let source = match tied.get(&index) {
+                Some(embedding) => Source::Tied(*embedding),
                 None => plan.measure(checkpoint, family, index, identity.component, chunk_bytes),
             };
-            debug_assert_eq!(plan.entries.len(), index, "one entry a tensor");
-            let _ = tensor;
-            plan.entries.push(Entry { tensor: index, identity: identity.clone(), source });
+            plan.entries.push(Entry { tensor: index, identity, source });
         }
         plan
     }
@@ -155,11 +153,15 @@ impl Plan {
     }
 }
 
-/// The entry of the token embedding whose data the output head `head` shares.
-fn embedding_of(checkpoint: &Checkpoint, identities: &[Identity], head: usize) -> Option<usize> {
-    let head = &checkpoint.tensors[head];
-    checkpoint.tensors.iter().zip(identities).position(|(tensor, identity)| {
-        identity.component == Component::Embedding
-            && tied::same_data((&head.shape, head.element, checkpoint.bytes(head)), (&tensor.shape, tensor.element, checkpoint.bytes(tensor)))
-    })
+/// The output heads that hold an embedding's data, each with that embedding, as indices of the checkpoint's tensors.
+fn tied_entries(checkpoint: &Checkpoint, identities: &[Identity]) -> HashMap<usize, usize> {
+    let candidates = checkpoint.tensors.iter().zip(identities).map(|(tensor, identity)| Candidate {
+        name: &tensor.name,
+        component: identity.component,
+        shape: &tensor.shape,
+        element: tensor.element,
+        bytes: checkpoint.bytes(tensor),
+    });
+    let index_of = |name: &str| checkpoint.tensors.iter().position(|tensor| tensor.name == name);
+    tied_pairs(candidates).iter().filter_map(|tied| Some((index_of(tied.name)?, index_of(tied.of)?))).collect()
 }

@@ -1,0 +1,7 @@
+//! The command `kurtoscope`, built here once more so that tests know where it is: the same library, the same `main`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    kurtoscope::cli::main()
+}

@@ -1,0 +1,130 @@
+//! A device that speaks the protocol on standard input and output and does one thing wrong, named by its argument.
+
+use std::{
+    io::{self, Read, Write},
+    process::ExitCode,
+};
+
+use bytes::Bytes;
+use embedded_io_adapters::std::FromStd;
+use kurtoscope_firmware::{
+    Board, Session,
+    engine::{BurnEngine, Engine},
+    serve,
+};
+use kurtoscope_shared::{
+    Element,
+    protocol::{Adapter, EngineKind, FaultKind, Limits, Measurement, Statistics},
+};
+
+/// Chunks that are measured well before the fault shows.
+const GOOD_CHUNKS: u32 = 3;
+
+/// The processor's engine with a fault.
+struct Faulty {
+    engine: BurnEngine,
+    fault: Fault,
+    measured: u32,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Fault {
+    None,
+    /// The fourth moment is a thousandth too large: the self-test shows it.
+    Wrong,
+    /// The process ends after a few chunks.
+    Vanish,
+    /// Every chunk after the first few is refused.
+    Refuse,
+    /// After the first few, counts do not add up.
+    Nonsense,
+    /// After the first few, nothing comes any more.
+    Hang,
+}
+
+impl Engine for Faulty {
+    fn kind(&self) -> EngineKind {
+        self.engine.kind()
+    }
+
+    fn adapter(&self) -> Option<Adapter> {
+        self.engine.adapter()
+    }
+
+    fn limits(&self) -> Limits {
+        self.engine.limits()
+    }
+
+    fn tolerance(&self) -> f64 {
+        self.engine.tolerance()
+    }
+
+    fn measure(&mut self, element: Element, payload: Bytes, statistics: Statistics) -> Result<Measurement, FaultKind> {
+        let mut found = self.engine.measure(element, payload, statistics)?;
+        if self.fault == Fault::Wrong {
+            found.moments.m4 *= 1.001;
+        }
+        // The self-test asks for moments alone, a run for everything.
+        if statistics == Statistics::MOMENTS {
+            return Ok(found);
+        }
+        self.measured += 1;
+        if self.measured > GOOD_CHUNKS {
+            match self.fault {
+                Fault::Vanish => std::process::exit(9),
+                Fault::Refuse => return Err(FaultKind::Engine),
+                Fault::Nonsense => found.moments.count += 1,
+                Fault::Hang => loop {
+                    std::thread::park();
+                },
+                Fault::None | Fault::Wrong => {}
+            }
+        }
+        Ok(found)
+    }
+}
+
+fn main() -> ExitCode {
+    let fault = match std::env::args().nth(1).as_deref() {
+        Some("good") => Fault::None,
+        Some("wrong") => Fault::Wrong,
+        Some("vanish") => Fault::Vanish,
+        Some("refuse") => Fault::Refuse,
+        Some("nonsense") => Fault::Nonsense,
+        Some("hang") => Fault::Hang,
+        Some("silent") => {
+            // Reads everything, says nothing.
+            let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+            return ExitCode::SUCCESS;
+        }
+        Some("noise") => {
+            let _ = io::stdout().write_all(&[0x55, 0xaa, 0x00].repeat(1000));
+            let _ = io::stdout().flush();
+            let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+            return ExitCode::SUCCESS;
+        }
+        Some("stranger") => {
+            // Waits for the greeting, then answers as version 77 of the protocol would.
+            let _ = io::stdin().lock().read(&mut [0; 64]);
+            let mut wire = Vec::new();
+            let welcome = (0u32, 77u16, *b"tomorrow", "a field of the future");
+            if kurtoscope_shared::frame::encode(&welcome, &[], &mut wire).is_ok() {
+                let _ = io::stdout().write_all(&wire);
+                let _ = io::stdout().flush();
+            }
+            let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+            return ExitCode::SUCCESS;
+        }
+        other => {
+            eprintln!("misbehaving-device: unknown fault {other:?}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let engine = Faulty { engine: BurnEngine::cpu_with_payload(1 << 14), fault, measured: 0 };
+    let board = Board { name: "misbehaving".into(), identity: String::new() };
+    let mut session = Session::new(engine, board);
+    match serve(&mut session, FromStd::new(io::stdin().lock()), FromStd::new(io::stdout().lock())) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
