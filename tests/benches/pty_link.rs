@@ -25,7 +25,9 @@ type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 fn main() -> Outcome<()> {
     // The virtual board is this program, started again.
     if std::env::args().nth(1).as_deref() == Some("device") {
-        std::process::exit(i32::from(format!("{:?}", kurtoscope::cli::main()) != format!("{:?}", std::process::ExitCode::SUCCESS)));
+        std::process::exit(i32::from(
+            format!("{:?}", kurtoscope::cli::main()) != format!("{:?}", std::process::ExitCode::SUCCESS),
+        ));
     }
     let mebibytes: usize = std::env::args().skip(1).find_map(|word| word.parse().ok()).unwrap_or(64);
     let data = noise(mebibytes << 20);

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use kurtoscope_shared::{Extreme, Moments};
+use kurtoscope_shared::{Extreme, Moments, protocol::Measurement};
 
 use super::{
-    collect::{Merged, TOP},
+    collect::TOP,
     plan::{Plan, Source},
 };
 use crate::{
@@ -16,15 +16,14 @@ use crate::{
 };
 
 /// The quantiles of |x| that a record holds.
-const QUANTILES: [(&str, f64); 5] =
-    [("0.5", 0.5), ("0.9", 0.9), ("0.99", 0.99), ("0.999", 0.999), ("0.9999", 0.9999)];
+const QUANTILES: [(&str, f64); 5] = [("0.5", 0.5), ("0.9", 0.9), ("0.99", 0.99), ("0.999", 0.999), ("0.9999", 0.9999)];
 
 /// The relative error up to which a kurtosis without the farthest elements is stated.
 const RESOLVED: f64 = 1e-3;
 
 /// The records of all tensors: each stored one in the checkpoint's order, followed by its parts.
-pub(super) fn tensors(checkpoint: &Checkpoint, plan: &Plan, merged: &[Merged], tolerance: f64) -> Vec<Tensor> {
-    let whole: Vec<Merged> = plan.entries.iter().map(|entry| whole(&entry.source, plan, merged)).collect();
+pub(super) fn tensors(checkpoint: &Checkpoint, plan: &Plan, merged: &[Measurement], tolerance: f64) -> Vec<Tensor> {
+    let whole: Vec<Measurement> = plan.entries.iter().map(|entry| whole(&entry.source, plan, merged)).collect();
     let mut records = Vec::with_capacity(plan.entries.len());
     for (index, entry) in plan.entries.iter().enumerate() {
         let stored = &checkpoint.tensors[entry.tensor];
@@ -79,14 +78,14 @@ pub(super) fn model(checkpoint: &Checkpoint, family: Family, tensors: &[Tensor])
 }
 
 /// A stored tensor's measurement; a fused one's is the merge of its parts, with positions in the whole.
-fn whole(source: &Source, plan: &Plan, merged: &[Merged]) -> Merged {
+fn whole(source: &Source, plan: &Plan, merged: &[Measurement]) -> Measurement {
     match source {
         Source::Whole(target) => merged[*target].clone(),
-        Source::Tied(_) => Merged::default(),
+        Source::Tied(_) => Measurement::default(),
         Source::Parts(parts) => {
-            let mut whole = Merged::default();
+            let mut whole = Measurement::default();
             for (_, target) in parts {
-                let Merged { moments, tail, top } = &merged[*target];
+                let Measurement { moments, tail, top } = &merged[*target];
                 let runs = &plan.targets[*target].runs;
                 let mut top = top.clone();
                 for extreme in top.highest.iter_mut().chain(&mut top.lowest) {
@@ -111,8 +110,8 @@ struct Header {
     of: Option<String>,
 }
 
-fn tensor(header: Header, found: &Merged, tolerance: f64) -> Tensor {
-    let Merged { moments, tail, top } = found;
+fn tensor(header: Header, found: &Measurement, tolerance: f64) -> Tensor {
+    let Measurement { moments, tail, top } = found;
     let any = moments.count > 0;
     let finite = |value: f64| (any && value.is_finite()).then_some(value);
     let sigma = moments.standard_deviation().filter(|sigma| *sigma > 0.0 && sigma.is_finite());
@@ -151,7 +150,7 @@ fn tensor(header: Header, found: &Merged, tolerance: f64) -> Tensor {
     }
 }
 
-fn quantiles(found: &Merged) -> BTreeMap<String, f64> {
+fn quantiles(found: &Measurement) -> BTreeMap<String, f64> {
     let zeros = found.moments.zeros;
     let of = |q: f64| found.tail.quantile(q, zeros);
     QUANTILES.iter().filter_map(|(key, q)| Some((String::from(*key), of(*q)?))).collect()
@@ -173,21 +172,18 @@ fn kurtosis_without(moments: &Moments, farthest: &[Extreme], k: usize, tolerance
 mod tests {
     use super::*;
 
-    fn merged(values: &[f64]) -> Merged {
-        let mut merged = Merged::default();
+    fn measured(values: &[f64]) -> Measurement {
         let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         let statistics = kurtoscope_shared::protocol::Statistics::FULL;
-        let found = kurtoscope_firmware::engine::cpu::measure(&bytes, kurtoscope_shared::Element::F64, statistics);
-        merged.merge(&found, 0);
-        merged
+        kurtoscope_firmware::engine::cpu::measure(&bytes, kurtoscope_shared::Element::F64, statistics)
     }
 
     #[test]
     fn taking_out_the_farthest_equals_measuring_without_them() {
         let mut values: Vec<f64> = (0..500).map(|i| f64::from(i * i % 83) / 10.0).collect();
-        values[77] = 900.0;
-        values[200] = -150.0;
-        let found = merged(&values);
+        values[77] = 300.0;
+        values[200] = -90.0;
+        let found = measured(&values);
         let farthest = found.top.farthest(found.moments.mean, TOP);
         assert_eq!((farthest[0].position, farthest[1].position), (77, 200));
         for k in [1, 4, 16] {
@@ -205,7 +201,7 @@ mod tests {
     fn a_rest_that_drowns_in_the_error_is_not_stated() {
         let mut values: Vec<f64> = (0..100).map(|i| f64::from(i % 7)).collect();
         values[3] = 1e30;
-        let found = merged(&values);
+        let found = measured(&values);
         let farthest = found.top.farthest(found.moments.mean, TOP);
         assert_eq!(kurtosis_without(&found.moments, &farthest, 1, 1e-10), None);
         assert_eq!(kurtosis_without(&found.moments, &farthest[..3], 4, 1e-10), None, "fewer elements than asked for");

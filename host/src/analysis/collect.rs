@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use kurtoscope_shared::{
-    Moments, Tail, Top,
+    Moments,
     protocol::{Measurement, Statistics},
 };
 
@@ -12,38 +12,13 @@ use super::plan::{Plan, PlannedChunk};
 /// Elements kept at each end of a tensor.
 pub const TOP: usize = Statistics::FULL.top as usize;
 
-/// The merged measurement of one target.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Merged {
-    /// Moments of all elements.
-    pub moments: Moments,
-    /// Histogram of magnitudes.
-    pub tail: Tail,
-    /// Both ends, positions counted in the target's elements.
-    pub top: Top,
-}
-
-impl Merged {
-    /// Merges a measurement whose elements begin `shift` elements further on.
-    pub fn merge(&mut self, measurement: &Measurement, shift: u64) {
-        self.moments = self.moments.merge(measurement.moments);
-        self.merge_exact(measurement, shift);
-    }
-
-    /// Merges what comes out the same in any order: counts of bins, and the extremes.
-    fn merge_exact(&mut self, measurement: &Measurement, shift: u64) {
-        self.tail.merge(&measurement.tail);
-        self.top.merge(&measurement.top, shift, TOP);
-    }
-}
-
 /// Collects reports in any order.
 ///
 /// Floating-point sums depend on their order, so the moments of a target are merged in order of offset, and wait until
 /// everything before them is there; that is 72 bytes a waiting chunk. Histograms and extremes are merged at once.
 #[derive(Debug)]
 pub struct Collector {
-    merged: Vec<Merged>,
+    merged: Vec<Measurement>,
     waiting: Vec<BTreeMap<u64, (Moments, u64)>>,
     next: Vec<u64>,
 }
@@ -52,14 +27,19 @@ impl Collector {
     /// A collector for all of a plan's targets.
     pub fn new(plan: &Plan) -> Self {
         let targets = plan.targets.len();
-        Self { merged: vec![Merged::default(); targets], waiting: vec![BTreeMap::new(); targets], next: vec![0; targets] }
+        Self {
+            merged: vec![Measurement::default(); targets],
+            waiting: vec![BTreeMap::new(); targets],
+            next: vec![0; targets],
+        }
     }
 
     /// Takes the measurement of one chunk. Each chunk is taken once.
     pub fn take(&mut self, chunk: &PlannedChunk, measurement: &Measurement) {
         let target = chunk.target;
         let merged = &mut self.merged[target];
-        merged.merge_exact(measurement, chunk.offset);
+        merged.tail.merge(&measurement.tail);
+        merged.top.merge(&measurement.top, chunk.offset, TOP);
         let (waiting, next) = (&mut self.waiting[target], &mut self.next[target]);
         waiting.insert(chunk.offset, (measurement.moments, u64::from(chunk.count)));
         while let Some((moments, count)) = waiting.remove(next) {
@@ -68,8 +48,8 @@ impl Collector {
         }
     }
 
-    /// The merged measurements, one a target.
-    pub fn finish(self) -> Vec<Merged> {
+    /// The merged measurements, one a target, with positions counted in the target's elements.
+    pub fn finish(self) -> Vec<Measurement> {
         self.merged
     }
 }

@@ -261,7 +261,6 @@ impl Conversation {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -386,10 +385,7 @@ mod tests {
         let steps = talk.receive(fault(Some(ATTEMPTS - 1), kind), now, |_, _| true);
         assert_eq!(steps, [Step::GiveUp(Trouble::Refused { bytes: 10, kind })]);
         let sequence = talk.sent(1, 20, now);
-        assert_eq!(
-            talk.receive(report(sequence), now, |_, _| false),
-            [Step::GiveUp(Trouble::Nonsense { bytes: 20 })]
-        );
+        assert_eq!(talk.receive(report(sequence), now, |_, _| false), [Step::GiveUp(Trouble::Nonsense { bytes: 20 })]);
     }
 
     #[test]

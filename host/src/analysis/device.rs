@@ -162,8 +162,7 @@ impl Device {
         };
         let mut talk = Conversation::new(&self.welcome, self.options.patience, Instant::now());
         let outcome = self.converse(&mut wire, &mut talk, checkpoint, plan, queue);
-        let health =
-            Health { resent: talk.resent(), damaged: wire.damaged() + u64::from(talk.link().damaged) };
+        let health = Health { resent: talk.resent(), damaged: wire.damaged() + u64::from(talk.link().damaged) };
         queue.give_back(talk.abandon());
         match outcome {
             Ok(()) => {
@@ -259,8 +258,7 @@ impl Device {
     fn work_here(&self, checkpoint: &Checkpoint, plan: &Plan, queue: &Queue) -> Result<Health, DeviceError> {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let failures = thread::scope(|scope| {
-            let workers: Vec<_> =
-                (0..cores).map(|_| scope.spawn(|| measure_here(checkpoint, plan, queue))).collect();
+            let workers: Vec<_> = (0..cores).map(|_| scope.spawn(|| measure_here(checkpoint, plan, queue))).collect();
             workers.into_iter().find_map(|worker| worker.join().ok().and_then(Result::err))
         });
         match failures {

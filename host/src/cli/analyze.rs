@@ -56,8 +56,7 @@ pub(super) fn run(arguments: &AnalyzeArguments) -> Outcome {
         report::prepare(folder)?;
     }
     let options = arguments.selection.options();
-    let mut devices =
-        arguments.devices.iter().map(|url| Device::open(url, options)).collect::<Result<Vec<_>, _>>()?;
+    let mut devices = arguments.devices.iter().map(|url| Device::open(url, options)).collect::<Result<Vec<_>, _>>()?;
     let mut runs = Vec::new();
     for (number, model) in models.iter().enumerate() {
         let run = analysis::analyze(model, &mut devices, &mut Shown::new(arguments.quiet))?;

@@ -51,8 +51,7 @@ pub(super) fn run(arguments: &DemoArguments) -> Outcome {
     let mut model = Checkpoint::open(&folder)?;
     model.source = demo::NAME.into();
     let options = arguments.selection.options();
-    let mut devices =
-        arguments.devices.iter().map(|url| Device::open(url, options)).collect::<Result<Vec<_>, _>>()?;
+    let mut devices = arguments.devices.iter().map(|url| Device::open(url, options)).collect::<Result<Vec<_>, _>>()?;
     let run = analysis::analyze(&model, &mut devices, &mut Shown::new(arguments.quiet))?;
     if let Some(out) = &arguments.out {
         report::write_all(out, &run)?;

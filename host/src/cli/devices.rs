@@ -16,14 +16,20 @@ pub(super) fn run() -> Outcome {
         Ok(ports) => rows.extend(ports.iter().map(|port| (port.url.clone(), port.description.clone()))),
         Err(error) => rows.push(("serial:…".to_owned(), format!("the serial ports cannot be listed: {error}"))),
     }
-    rows.push(("exec:COMMAND".to_owned(), "a program that speaks the protocol on its standard input and output".to_owned()));
+    rows.push((
+        "exec:COMMAND".to_owned(),
+        "a program that speaks the protocol on its standard input and output".to_owned(),
+    ));
     let width = rows.iter().map(|(url, _)| url.len()).max().unwrap_or_default();
     let mut out = io::stdout().lock();
     for (url, what) in &rows {
         writeln!(out, "{url:width$}  {what}")?;
     }
     if matches!(&ports, Ok(ports) if ports.is_empty()) {
-        writeln!(out, "\nNo serial ports. A board that is plugged in and missing here may lack its driver or your permission.")?;
+        writeln!(
+            out,
+            "\nNo serial ports. A board that is plugged in and missing here may lack its driver or your permission."
+        )?;
     }
     let adapters = graphics_adapters();
     if !adapters.is_empty() {

@@ -65,7 +65,9 @@ pub enum LinkError {
         source: io::Error,
     },
     /// The port is there but may not be opened.
-    #[error("{url}: not allowed to open the port: {source}; on Linux, add yourself to the group that owns it (dialout)")]
+    #[error(
+        "{url}: not allowed to open the port: {source}; on Linux, add yourself to the group that owns it (dialout)"
+    )]
     Denied {
         /// The device.
         url: String,

@@ -62,7 +62,10 @@ pub struct Port {
 /// When the system cannot list them.
 pub fn ports() -> io::Result<Vec<Port>> {
     let ports = serialport::available_ports().map_err(as_io)?;
-    Ok(ports.iter().map(|port| Port { url: format!("serial:{}", port.port_name), description: describe(port) }).collect())
+    Ok(ports
+        .iter()
+        .map(|port| Port { url: format!("serial:{}", port.port_name), description: describe(port) })
+        .collect())
 }
 
 fn describe(port: &SerialPortInfo) -> String {

@@ -1,7 +1,18 @@
 //! What is known about a model from its names and its configuration: family, component, layer and layout.
 
 mod component;
+mod config;
 mod family;
+mod identity;
+mod layout;
+mod path;
+mod pattern;
+mod runs;
+mod tied;
 
 pub use component::Component;
 pub use family::Family;
+pub use identity::{Identity, identify};
+pub use layout::{Part, output_axis, parts};
+pub use runs::{Runs, unravel};
+pub use tied::{Candidate, Tied, tied_pairs};

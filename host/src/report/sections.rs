@@ -87,7 +87,7 @@ pub fn device(device: &Device, quote: Quote) -> String {
         format!(" on {} ({}, {})", quote(&adapter.name), quote(&adapter.backend), quote(&adapter.kind))
     });
     format!(
-        "{}: {}, firmware {}, engine {}{adapter}",
+        "{} ({}), firmware {}, engine {}{adapter}",
         quote(&device.url),
         quote(&device.board),
         quote(&device.firmware),

@@ -1,0 +1,310 @@
+//! What can be wrong with a checkpoint, each with the file, the numbers and what to do about it.
+//!
+//! Messages are complete: an underlying error is part of the text and is not repeated by `source()`.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::fault::TensorFault;
+use super::sniff::FileKind;
+
+/// Why a checkpoint could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckpointError {
+    /// There is no such file or folder.
+    #[error("{}: no such file or folder; check the spelling and the current folder", path.display())]
+    NotFound {
+        /// The path that was looked for.
+        path: PathBuf,
+    },
+    /// The path is a link whose target does not exist.
+    #[error("{}: the link points to {}, which does not exist; finish or repeat the download", path.display(), target.display())]
+    BrokenLink {
+        /// The link.
+        path: PathBuf,
+        /// What it points to.
+        target: PathBuf,
+    },
+    /// Permission to read the file or folder was denied.
+    #[error("{}: permission denied; make it readable for this user (chmod u+r, or +rx for a folder)", path.display())]
+    PermissionDenied {
+        /// The file or folder.
+        path: PathBuf,
+    },
+    /// The operating system failed to read the file or folder.
+    #[error("{}: cannot be read: {error}; check the disk or the mount", path.display())]
+    Read {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the operating system said.
+        error: io::Error,
+    },
+    /// A file was expected, but this is a folder, a device or a pipe.
+    #[error("{}: is {found}, not a file; name a file, or move it out of the model's folder", path.display())]
+    NotAFile {
+        /// The path.
+        path: PathBuf,
+        /// `a folder`, or `a device, pipe or socket`.
+        found: &'static str,
+    },
+    /// The file is empty.
+    #[error("{}: the file is empty; the download did not finish: download it again", path.display())]
+    EmptyFile {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file is too short to hold the length of a header.
+    #[error("{}: the file is {length} bytes long, a safetensors file has at least 10; download it again", path.display())]
+    TooShort {
+        /// The file.
+        path: PathBuf,
+        /// Its length.
+        length: u64,
+    },
+    /// The file is recognisably something other than safetensors.
+    #[error("{}: this is {kind}, not safetensors; {}", path.display(), kind.advice())]
+    NotSafetensors {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        kind: FileKind,
+    },
+    /// The header is declared longer than the file.
+    #[error(
+        "{}: bytes 0..8 declare a header of {header} bytes, but only {} follow; \
+         the file is truncated or is not safetensors: download it again",
+        path.display(), length.saturating_sub(8)
+    )]
+    HeaderPastEnd {
+        /// The file.
+        path: PathBuf,
+        /// Declared length of the header.
+        header: u64,
+        /// Length of the file.
+        length: u64,
+    },
+    /// The header is longer than the format allows.
+    #[error(
+        "{}: bytes 0..8 declare a header of {header} bytes, safetensors allows at most {limit}; \
+         the file is damaged: download it again",
+        path.display()
+    )]
+    HeaderTooLong {
+        /// The file.
+        path: PathBuf,
+        /// Declared length of the header.
+        header: u64,
+        /// The most that the format allows.
+        limit: u64,
+    },
+    /// The header is not UTF-8.
+    #[error("{}: the header is not UTF-8 at byte {offset}; the file is damaged: download it again", path.display())]
+    HeaderNotUtf8 {
+        /// The file.
+        path: PathBuf,
+        /// Where in the file the first bad byte is.
+        offset: u64,
+    },
+    /// The header is not JSON.
+    #[error("{}: the header is not JSON at byte {offset}: {detail}; the file is damaged: download it again", path.display())]
+    HeaderNotJson {
+        /// The file.
+        path: PathBuf,
+        /// Where in the file the parser stopped.
+        offset: u64,
+        /// What the parser said.
+        detail: String,
+    },
+    /// The header is JSON, but not a safetensors header.
+    #[error("{}: the header is not a safetensors header: {detail}; it was written by a broken tool: save it again", path.display())]
+    HeaderStructure {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        detail: String,
+    },
+    /// A tensor's entry in the header is wrong.
+    #[error("{}: tensor {tensor:?}: {fault}", path.display())]
+    Tensor {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        tensor: String,
+        /// What is wrong with it, with the numbers and the advice.
+        fault: Box<TensorFault>,
+    },
+    /// The file ends before the data of a tensor does.
+    #[error(
+        "{}: the data of tensor {tensor:?} ends at byte {end}, the file at byte {length}: {} bytes are missing; \
+         the file is truncated: download it again",
+        path.display(), missing
+    )]
+    Truncated {
+        /// The file.
+        path: PathBuf,
+        /// The first tensor whose data is not all there.
+        tensor: String,
+        /// Where in the file its data should end.
+        end: u64,
+        /// Length of the file.
+        length: u64,
+        /// Bytes missing at the end of the file, over all tensors.
+        missing: u64,
+    },
+    /// Bytes follow the last tensor's data.
+    #[error(
+        "{}: the last tensor's data ends at byte {end}, but the file goes on to byte {length}; \
+         the file is damaged or was written by a broken tool: download it again",
+        path.display()
+    )]
+    TrailingBytes {
+        /// The file.
+        path: PathBuf,
+        /// Where in the file the data ends.
+        end: u64,
+        /// Length of the file.
+        length: u64,
+    },
+    /// Two files of one checkpoint hold a tensor of the same name.
+    #[error(
+        "tensor {tensor:?} is in {} and in {}; where these are two models or two precisions, name the file to measure \
+         instead of its folder",
+        first.display(), second.display()
+    )]
+    DuplicateTensor {
+        /// The tensor.
+        tensor: String,
+        /// A file that holds it.
+        first: PathBuf,
+        /// Another.
+        second: PathBuf,
+    },
+    /// A JSON file beside the weights is not JSON.
+    #[error("{}: not JSON at line {line}, column {column}: {detail}; repair the file or download it again", path.display())]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// Where the parser stopped, counted from 1.
+        line: usize,
+        /// Where the parser stopped, counted from 1.
+        column: usize,
+        /// What the parser said.
+        detail: String,
+    },
+    /// A JSON file beside the weights is too long to be what its name says.
+    #[error("{}: {length} bytes, at most {limit} are read; this is not what its name says: download it again", path.display())]
+    JsonTooLong {
+        /// The file.
+        path: PathBuf,
+        /// Its length.
+        length: u64,
+        /// The longest that is read.
+        limit: u64,
+    },
+    /// The index of shards is JSON, but not an index.
+    #[error("{}: not an index of shards: {detail}; download it again, or remove it to read every shard", path.display())]
+    IndexStructure {
+        /// The index.
+        path: PathBuf,
+        /// What is wrong.
+        detail: String,
+    },
+    /// The index names a shard outside its own folder.
+    #[error(
+        "{}: tensor {tensor:?} is said to be in {shard:?}, which is not inside the index's folder; \
+         do not use this checkpoint unless you trust where it is from",
+        index.display()
+    )]
+    ShardOutside {
+        /// The index.
+        index: PathBuf,
+        /// The first tensor said to be there.
+        tensor: String,
+        /// The shard as the index names it.
+        shard: String,
+    },
+    /// The index names a shard that is not there.
+    #[error(
+        "{}: shard {} is missing (it should hold {tensors} tensors, {example:?} among them); finish the download",
+        index.display(), shard.display()
+    )]
+    ShardMissing {
+        /// The index.
+        index: PathBuf,
+        /// Where the shard should be.
+        shard: PathBuf,
+        /// How many tensors it should hold.
+        tensors: usize,
+        /// One of them.
+        example: String,
+    },
+    /// The shards' names say that there are more of them than the folder holds.
+    #[error(
+        "{}: {found} of {total} shards are here, {missing} is missing; finish the download, or name one file to \
+         measure it alone",
+        folder.display()
+    )]
+    ShardsIncomplete {
+        /// The folder.
+        folder: PathBuf,
+        /// Shards found.
+        found: u64,
+        /// Shards according to their names.
+        total: u64,
+        /// The first one missing.
+        missing: String,
+    },
+    /// The index names a tensor that its shard does not hold.
+    #[error(
+        "{}: tensor {tensor:?} should be in {}, which does not hold it; index and shards are not of one model: \
+         download all of them again",
+        index.display(), shard.display()
+    )]
+    IndexedTensorMissing {
+        /// The index.
+        index: PathBuf,
+        /// The tensor.
+        tensor: String,
+        /// The shard that should hold it.
+        shard: PathBuf,
+    },
+    /// The folder is empty.
+    #[error("{}: the folder is empty; download a model into it, or name another", path.display())]
+    EmptyFolder {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The folder holds files, but no weights.
+    #[error(
+        "{}: no weights here: looked for *.safetensors among {entries} entries; name the folder that holds them \
+         (in a Hugging Face cache: snapshots/REVISION)",
+        path.display()
+    )]
+    NoWeights {
+        /// The folder.
+        path: PathBuf,
+        /// How many entries it has.
+        entries: usize,
+    },
+    /// The folder holds weights only in a format that this version does not read.
+    #[error(
+        "{}: found {file} ({format}), a format that this version does not read yet; \
+         download or convert the model as safetensors",
+        path.display()
+    )]
+    FormatNotRead {
+        /// The folder.
+        path: PathBuf,
+        /// The first such file.
+        file: String,
+        /// Its format.
+        format: &'static str,
+    },
+    /// The checkpoint holds no tensors at all.
+    #[error("{}: holds no tensors; it was saved from an empty model: save or download it again", path.display())]
+    NoTensors {
+        /// What was opened.
+        path: PathBuf,
+    },
+}

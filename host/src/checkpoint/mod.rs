@@ -1,0 +1,211 @@
+//! Checkpoints on disk, memory-mapped: what tensors there are, and their bytes without copying.
+
+mod diagnosis;
+mod error;
+mod fault;
+mod fingerprint;
+mod folder;
+mod index;
+mod json;
+mod mapped;
+mod order;
+mod safetensors;
+mod sniff;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::path::Path;
+
+use bytes::Bytes;
+use kurtoscope_shared::Element;
+use serde_json::Value;
+
+pub use error::CheckpointError;
+pub use fault::{Shape, TensorFault};
+pub use sniff::FileKind;
+
+use folder::Located;
+use index::Index;
+use mapped::{Access, MappedFile};
+
+use crate::record::Unmeasured;
+
+/// A model's weights, open for reading.
+///
+/// The files stay mapped for as long as the checkpoint or a [share](Self::share) of it lives. While they are, no other
+/// process may truncate them: reading a page that is no longer there ends this process with SIGBUS. This is the one
+/// hazard of memory mapping that cannot be turned into an error. Replacing a file by renaming another over it is safe.
+#[derive(Debug)]
+pub struct Checkpoint {
+    /// The path as the user named it.
+    pub source: String,
+    /// `safetensors`.
+    pub format: &'static str,
+    /// The `config.json` beside the weights.
+    pub config: Option<Value>,
+    /// Tensors that can be measured, sorted by name with numbers compared by value: layer 2 comes before layer 10.
+    pub tensors: Vec<StoredTensor>,
+    /// Tensors of types that cannot be measured, in the same order.
+    pub unmeasured: Vec<Unmeasured>,
+    /// A file says that its weights are made up: its `__metadata__` has `kurtoscope.synthetic` = `true`.
+    pub synthetic: bool,
+    files: Vec<MappedFile>,
+}
+
+/// A tensor of a checkpoint. Its bytes are had from the [`Checkpoint`] that listed it, and from no other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredTensor {
+    /// The checkpoint's name for it.
+    pub name: String,
+    /// Dimensions, outermost first; empty for a scalar.
+    pub shape: Vec<u64>,
+    /// The type of its elements.
+    pub element: Element,
+    file: usize,
+    range: Range<usize>,
+}
+
+impl StoredTensor {
+    /// How many elements it has: 1 for a scalar, 0 where a dimension is 0.
+    pub fn elements(&self) -> u64 {
+        self.byte_len() / self.element.size() as u64
+    }
+
+    /// How many bytes it takes in the file.
+    pub fn byte_len(&self) -> u64 {
+        self.range.len() as u64
+    }
+}
+
+impl Checkpoint {
+    /// Opens the checkpoint at `path` and checks everything that its headers and its index say.
+    ///
+    /// `path` is a safetensors file, an index of shards (`*.safetensors.index.json`) or a folder. In a folder these are
+    /// looked for, and the first found is opened:
+    ///
+    /// 1. `model.safetensors`;
+    /// 2. the one index of shards and the shards that it names;
+    /// 3. all other `*.safetensors`, taken for shards of one model. Names like `model-00001-of-00003.safetensors` must
+    ///    then be complete.
+    ///
+    /// Shards may not share a tensor. Tensors that the index does not list are taken as well.
+    pub fn open(path: &Path) -> Result<Self, CheckpointError> {
+        let Located { folder, files, index } = folder::locate(path)?;
+        let config = json::read_if_present(&folder.join("config.json"))?;
+        let mut checkpoint = Self {
+            source: path.to_string_lossy().into_owned(),
+            format: "safetensors",
+            config,
+            tensors: Vec::new(),
+            unmeasured: Vec::new(),
+            synthetic: false,
+            files: Vec::new(),
+        };
+        let mut holders = HashMap::new();
+        for file in &files {
+            checkpoint.add(file, &mut holders)?;
+        }
+        if let Some(index) = index {
+            check_index(&index, &holders, &checkpoint.files)?;
+        }
+        if holders.is_empty() {
+            return Err(CheckpointError::NoTensors { path: path.to_owned() });
+        }
+        checkpoint.tensors.sort_by(|a, b| order::natural(&a.name, &b.name));
+        checkpoint.unmeasured.sort_by(|a, b| order::natural(&a.name, &b.name));
+        checkpoint.advise(Access::Sequential);
+        Ok(checkpoint)
+    }
+
+    /// Maps one more file, adds what it holds, and notes which file each tensor is in.
+    fn add(&mut self, path: &Path, holders: &mut HashMap<String, usize>) -> Result<(), CheckpointError> {
+        let mapped = MappedFile::open(path)?;
+        let contents = safetensors::read(path, mapped.bytes())?;
+        let file = self.files.len();
+        self.files.push(mapped);
+        let names = contents.tensors.iter().map(|tensor| &tensor.name);
+        // Sorted, so that the same files always give the same error.
+        let mut names: Vec<_> = names.chain(contents.unmeasured.iter().map(|tensor| &tensor.name)).collect();
+        names.sort_by(|a, b| order::natural(a, b));
+        for name in names {
+            if let Some(first) = holders.insert(name.clone(), file) {
+                let first = self.files.get(first).map_or(path, MappedFile::path);
+                return Err(CheckpointError::DuplicateTensor {
+                    tensor: name.clone(),
+                    first: first.to_owned(),
+                    second: path.to_owned(),
+                });
+            }
+        }
+        self.synthetic |= contents.synthetic;
+        self.unmeasured.extend(contents.unmeasured);
+        self.tensors.extend(contents.tensors.into_iter().map(|entry| StoredTensor {
+            name: entry.name,
+            shape: entry.shape,
+            element: entry.element,
+            file,
+            range: entry.range,
+        }));
+        Ok(())
+    }
+
+    /// The tensor's bytes, little-endian, rows outermost. Empty for a tensor of another checkpoint that does not fit.
+    pub fn bytes(&self, tensor: &StoredTensor) -> &[u8] {
+        let file = self.files.get(tensor.file).map(MappedFile::bytes);
+        file.and_then(|bytes| bytes.get(tensor.range.clone())).unwrap_or_default()
+    }
+
+    /// A part of the tensor's bytes that keeps the mapping alive and can be sent to another thread; nothing is copied.
+    ///
+    /// `range` counts bytes from the start of the tensor; `None` where it is not inside the tensor.
+    pub fn share(&self, tensor: &StoredTensor, range: Range<usize>) -> Option<Bytes> {
+        if range.start > range.end || range.end > tensor.range.len() {
+            return None;
+        }
+        let start = tensor.range.start;
+        self.files.get(tensor.file)?.share(start + range.start..start + range.end)
+    }
+
+    /// The file that holds the tensor.
+    pub fn path_of(&self, tensor: &StoredTensor) -> &Path {
+        self.files.get(tensor.file).map_or(Path::new(&self.source), MappedFile::path)
+    }
+
+    /// Where in its file the tensor's first byte is.
+    pub fn offset_of(&self, tensor: &StoredTensor) -> u64 {
+        tensor.range.start as u64
+    }
+
+    /// A 128-bit hash, in hexadecimal, of all names, shapes and types and of eight 64-byte samples of each tensor.
+    ///
+    /// The same tensors give the same fingerprint wherever they lie and however they are split into shards. A change
+    /// between the samples goes unseen: this tells models apart, it does not prove that a file is intact.
+    pub fn fingerprint(&self) -> String {
+        fingerprint::fingerprint(self)
+    }
+
+    fn advise(&self, access: Access) {
+        for file in &self.files {
+            file.advise(access);
+        }
+    }
+}
+
+/// Checks that every tensor of the index is in the shard that the index names.
+fn check_index(index: &Index, holders: &HashMap<String, usize>, files: &[MappedFile]) -> Result<(), CheckpointError> {
+    for (shard, tensors) in &index.shards {
+        for tensor in tensors {
+            let holder = holders.get(tensor).and_then(|&file| files.get(file));
+            if holder.map(MappedFile::path) != Some(shard) {
+                return Err(CheckpointError::IndexedTensorMissing {
+                    index: index.path.clone(),
+                    tensor: tensor.clone(),
+                    shard: shard.clone(),
+                });
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,244 @@
+use super::*;
+
+/// The tensors of each family as its reference implementation saves them, `N` standing for the layer. Shapes matter to
+/// masks alone, so they are left out. A trailing `*` marks a buffer.
+const FAMILIES: &[(Family, &[&str], &str)] = &[
+    (
+        Family::Opt,
+        &["model.decoder.", "decoder.", ""],
+        "embed_tokens.weight embedding
+         embed_positions.weight position_embedding
+         project_in.weight other
+         project_out.weight other
+         final_layer_norm.weight norm
+         final_layer_norm.bias norm
+         layers.N.self_attn.q_proj.weight attention_query
+         layers.N.self_attn.q_proj.bias bias
+         layers.N.self_attn.k_proj.weight attention_key
+         layers.N.self_attn.k_proj.bias bias
+         layers.N.self_attn.v_proj.weight attention_value
+         layers.N.self_attn.v_proj.bias bias
+         layers.N.self_attn.out_proj.weight attention_output
+         layers.N.self_attn.out_proj.bias bias
+         layers.N.self_attn_layer_norm.weight norm
+         layers.N.self_attn_layer_norm.bias norm
+         layers.N.fc1.weight mlp_up
+         layers.N.fc1.bias bias
+         layers.N.fc2.weight mlp_down
+         layers.N.fc2.bias bias
+         layers.N.final_layer_norm.weight norm
+         layers.N.final_layer_norm.bias norm
+         lm_head.weight head",
+    ),
+    (
+        Family::Bloom,
+        &["transformer.", ""],
+        "word_embeddings.weight embedding
+         word_embeddings_layernorm.weight norm
+         word_embeddings_layernorm.bias norm
+         h.N.input_layernorm.weight norm
+         h.N.input_layernorm.bias norm
+         h.N.self_attention.query_key_value.weight attention_qkv
+         h.N.self_attention.query_key_value.bias bias
+         h.N.self_attention.dense.weight attention_output
+         h.N.self_attention.dense.bias bias
+         h.N.post_attention_layernorm.weight norm
+         h.N.post_attention_layernorm.bias norm
+         h.N.mlp.dense_h_to_4h.weight mlp_up
+         h.N.mlp.dense_h_to_4h.bias bias
+         h.N.mlp.dense_4h_to_h.weight mlp_down
+         h.N.mlp.dense_4h_to_h.bias bias
+         ln_f.weight norm
+         ln_f.bias norm
+         lm_head.weight head",
+    ),
+    (
+        Family::Gpt2,
+        &["transformer.", ""],
+        "wte.weight embedding
+         wpe.weight position_embedding
+         h.N.ln_1.weight norm
+         h.N.ln_1.bias norm
+         h.N.attn.bias other*
+         h.N.attn.masked_bias other*
+         h.N.attn.c_attn.weight attention_qkv
+         h.N.attn.c_attn.bias bias
+         h.N.attn.c_proj.weight attention_output
+         h.N.attn.c_proj.bias bias
+         h.N.ln_2.weight norm
+         h.N.ln_2.bias norm
+         h.N.mlp.c_fc.weight mlp_up
+         h.N.mlp.c_fc.bias bias
+         h.N.mlp.c_proj.weight mlp_down
+         h.N.mlp.c_proj.bias bias
+         ln_f.weight norm
+         ln_f.bias norm
+         lm_head.weight head",
+    ),
+    (
+        Family::GptNeox,
+        &["gpt_neox.", ""],
+        "embed_in.weight embedding
+         layers.N.input_layernorm.weight norm
+         layers.N.input_layernorm.bias norm
+         layers.N.post_attention_layernorm.weight norm
+         layers.N.post_attention_layernorm.bias norm
+         layers.N.attention.bias other*
+         layers.N.attention.masked_bias other*
+         layers.N.attention.rotary_emb.inv_freq other*
+         layers.N.attention.rotary_emb.cos_cached other*
+         layers.N.attention.rotary_emb.sin_cached other*
+         layers.N.attention.query_key_value.weight attention_qkv
+         layers.N.attention.query_key_value.bias bias
+         layers.N.attention.dense.weight attention_output
+         layers.N.attention.dense.bias bias
+         layers.N.mlp.dense_h_to_4h.weight mlp_up
+         layers.N.mlp.dense_h_to_4h.bias bias
+         layers.N.mlp.dense_4h_to_h.weight mlp_down
+         layers.N.mlp.dense_4h_to_h.bias bias
+         final_layer_norm.weight norm
+         final_layer_norm.bias norm
+         embed_out.weight head",
+    ),
+    (
+        Family::Xglm,
+        &["model.", ""],
+        "embed_tokens.weight embedding
+         embed_positions.weights position_embedding*
+         layers.N.self_attn.q_proj.weight attention_query
+         layers.N.self_attn.q_proj.bias bias
+         layers.N.self_attn.k_proj.weight attention_key
+         layers.N.self_attn.k_proj.bias bias
+         layers.N.self_attn.v_proj.weight attention_value
+         layers.N.self_attn.v_proj.bias bias
+         layers.N.self_attn.out_proj.weight attention_output
+         layers.N.self_attn.out_proj.bias bias
+         layers.N.self_attn_layer_norm.weight norm
+         layers.N.self_attn_layer_norm.bias norm
+         layers.N.fc1.weight mlp_up
+         layers.N.fc1.bias bias
+         layers.N.fc2.weight mlp_down
+         layers.N.fc2.bias bias
+         layers.N.final_layer_norm.weight norm
+         layers.N.final_layer_norm.bias norm
+         layer_norm.weight norm
+         layer_norm.bias norm
+         lm_head.weight head",
+    ),
+    (
+        Family::Llama,
+        &["model.", "language_model.model.", ""],
+        "embed_tokens.weight embedding
+         layers.N.self_attn.q_proj.weight attention_query
+         layers.N.self_attn.q_proj.bias bias
+         layers.N.self_attn.q_norm.weight norm
+         layers.N.self_attn.k_proj.weight attention_key
+         layers.N.self_attn.v_proj.weight attention_value
+         layers.N.self_attn.o_proj.weight attention_output
+         layers.N.self_attn.rotary_emb.inv_freq other*
+         layers.N.self_attn.rotary_emb._cos_cached other*
+         layers.N.mlp.gate_proj.weight mlp_gate
+         layers.N.mlp.up_proj.weight mlp_up
+         layers.N.mlp.down_proj.weight mlp_down
+         layers.N.input_layernorm.weight norm
+         layers.N.post_attention_layernorm.weight norm
+         norm.weight norm
+         lm_head.weight head",
+    ),
+    (
+        Family::Bert,
+        &["bert.", "roberta.", "0.auto_model.", ""],
+        "embeddings.word_embeddings.weight embedding
+         embeddings.position_embeddings.weight position_embedding
+         embeddings.token_type_embeddings.weight embedding
+         embeddings.LayerNorm.weight norm
+         embeddings.LayerNorm.gamma norm
+         embeddings.position_ids other*
+         encoder.layer.N.attention.self.query.weight attention_query
+         encoder.layer.N.attention.self.query.bias bias
+         encoder.layer.N.attention.self.key.weight attention_key
+         encoder.layer.N.attention.self.value.weight attention_value
+         encoder.layer.N.attention.output.dense.weight attention_output
+         encoder.layer.N.attention.output.dense.bias bias
+         encoder.layer.N.attention.output.LayerNorm.weight norm
+         encoder.layer.N.attention.output.LayerNorm.bias norm
+         encoder.layer.N.intermediate.dense.weight mlp_up
+         encoder.layer.N.intermediate.dense.bias bias
+         encoder.layer.N.output.dense.weight mlp_down
+         encoder.layer.N.output.dense.bias bias
+         encoder.layer.N.output.LayerNorm.weight norm
+         pooler.dense.weight other
+         pooler.dense.bias bias
+         cls.predictions.decoder.weight head
+         cls.predictions.bias bias
+         cls.predictions.transform.dense.weight other
+         lm_head.decoder.weight head
+         lm_head.dense.weight other",
+    ),
+    (
+        Family::Unknown,
+        &[""],
+        "transformer.h.N.attn.attention.out_proj.weight attention_output
+         transformer.h.N.mlp.fc_in.weight mlp_up
+         model.layers.N.self_attn.qkv_proj.weight attention_qkv
+         model.layers.N.self_attn.q_proj.lora_A.weight other
+         model.layers.N.self_attn.q_proj.qweight other
+         encoder.block.N.layer.0.SelfAttention.q.weight attention_query
+         encoder.block.N.layer.0.SelfAttention.relative_attention_bias.weight position_embedding
+         model.layers.N.block_sparse_moe.experts.3.w2.weight mlp_down
+         model.layers.N.block_sparse_moe.gate.weight other
+         model.layers.N.mlp.experts.11.gate_proj.weight mlp_gate
+         blk.N.attn_output.weight attention_output
+         blk.N.ffn_gate.weight mlp_gate
+         blk.N.attn_norm.weight norm
+         token_embd.weight embedding
+         output.weight head
+         output_norm.weight norm
+         rope_freqs.weight other*
+         conv1.weight other
+         bn1.running_mean other*
+         fc.bias bias
+         cls_token other
+         . other",
+    ),
+];
+
+#[test]
+fn every_tensor_of_every_family() {
+    for (family, prefixes, table) in FAMILIES {
+        for line in table.lines() {
+            let (name, expected) = line.trim().split_once(' ').expect("a name and a component");
+            let (expected, buffer) = expected.strip_suffix('*').map_or((expected, false), |name| (name, true));
+            for prefix in *prefixes {
+                for layer in [0, 2, 37] {
+                    let numbered = format!("{prefix}{}", name.replace(".N.", &format!(".{layer}.")));
+                    let identity = identify(*family, &numbered, &[]);
+                    assert_eq!(identity.component.name(), expected, "{family}: {numbered}");
+                    assert_eq!(identity.buffer, buffer, "{family}: {numbered}");
+                    assert_eq!(identity.layer, name.contains(".N.").then_some(layer), "{family}: {numbered}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn known_families_do_not_change_what_a_name_means() {
+    for (_, _, table) in FAMILIES {
+        for line in table.lines().map(str::trim) {
+            let (name, _) = line.split_once(' ').expect("a name and a component");
+            let unknown = identify(Family::Unknown, name, &[1, 1, 8, 8]);
+            for family in [Family::Opt, Family::Gpt2, Family::Bert] {
+                assert_eq!(identify(family, name, &[1, 1, 8, 8]), unknown, "{family}: {name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn masks_of_unknown_families_are_told_by_their_shape() {
+    let mask = identify(Family::Unknown, "transformer.h.0.attn.attention.bias", &[1, 1, 2048, 2048]);
+    assert_eq!((mask.component, mask.buffer), (Component::Other, true));
+    let bias = identify(Family::Unknown, "blocks.0.attn.bias", &[64]);
+    assert_eq!((bias.component, bias.buffer), (Component::Bias, false));
+}

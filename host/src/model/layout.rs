@@ -1,0 +1,123 @@
+//! How families lay out fused projections, and along which axis the output channels run.
+
+use serde_json::Value;
+
+use super::component::Component;
+use super::config::heads;
+use super::family::Family;
+use super::path::Path;
+use super::pattern;
+use super::runs::Runs;
+
+/// The parts of a fused projection, in the order in which every known layout stores them.
+const QKV: [(&str, Component); 3] =
+    [("q", Component::AttentionQuery), ("k", Component::AttentionKey), ("v", Component::AttentionValue)];
+
+/// One part of a fused tensor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// `q`, `k` or `v`.
+    pub suffix: &'static str,
+    /// What the part is: a projection, or [`Component::Bias`] for a part of a bias.
+    pub component: Component,
+    /// The part's own dimensions.
+    pub shape: Vec<u64>,
+    /// Where its elements are in the fused tensor.
+    pub runs: Runs,
+}
+
+/// The q, k and v in a fused projection's weight or bias.
+///
+/// - GPT-2 stores `[in, 3 * out]`: three blocks of columns.
+/// - BLOOM and GPT-NeoX store `[heads * 3 * head_dim, in]`: for each head its rows of q, of k and of v.
+///
+/// Empty where the tensor is not fused, where the layout is not known (another family, or the number of heads is not in
+/// the configuration) and where the shape does not divide. Otherwise the parts hold every element exactly once.
+pub fn parts(family: Family, component: Component, name: &str, shape: &[u64], config: Option<&Value>) -> Vec<Part> {
+    let is_bias = match component {
+        Component::AttentionQkv => false,
+        Component::Bias => pattern::component(&Path::new(name).module) == Component::AttentionQkv,
+        _ => return Vec::new(),
+    };
+    let fused = match (is_bias, shape) {
+        (false, &[_, _]) | (true, &[_]) => match family {
+            Family::Gpt2 => Fused::columns(shape),
+            Family::Bloom | Family::GptNeox => heads(config).and_then(|heads| Fused::heads(shape, heads)),
+            _ => None,
+        },
+        _ => None,
+    };
+    let Some(fused) = fused else { return Vec::new() };
+    let part = |(i, (suffix, component)): (u64, (&'static str, Component))| Part {
+        suffix,
+        component: if is_bias { Component::Bias } else { component },
+        shape: fused.shape.clone(),
+        runs: Runs { start: i * fused.length, length: fused.length, stride: fused.stride, count: fused.count },
+    };
+    (0..).zip(QKV).map(part).collect()
+}
+
+/// A division into three parts of equal shape, the runs of which take turns.
+struct Fused {
+    shape: Vec<u64>,
+    length: u64,
+    stride: u64,
+    count: u64,
+}
+
+impl Fused {
+    /// Three blocks of columns in `[in, 3 * out]`, or three thirds of a bias.
+    ///
+    /// The blocks must be square: in `[3 * out, in]`, which some relatives of GPT-2 store, columns mean something else.
+    fn columns(shape: &[u64]) -> Option<Self> {
+        let (rows, columns) = match *shape {
+            [rows, columns] if rows.checked_mul(3) == Some(columns) => (rows, columns),
+            [columns] => (1, columns),
+            _ => return None,
+        };
+        let part = if shape.len() == 2 { vec![rows, columns / 3] } else { vec![columns / 3] };
+        Self::new(part, columns, rows)
+    }
+
+    /// For each head three blocks of rows in `[heads * 3 * head_dim, in]`, or of elements of a bias.
+    fn heads(shape: &[u64], heads: u64) -> Option<Self> {
+        let (rows, width) = match *shape {
+            [rows, width] => (rows, width),
+            [rows] => (rows, 1),
+            _ => return None,
+        };
+        if rows % heads.checked_mul(3)? != 0 {
+            return None;
+        }
+        let part = if shape.len() == 2 { vec![rows / 3, width] } else { vec![rows / 3] };
+        Self::new(part, (rows / heads).checked_mul(width)?, heads)
+    }
+
+    /// `count` times `period` elements, of which each part has a third.
+    fn new(shape: Vec<u64>, period: u64, count: u64) -> Option<Self> {
+        period.checked_mul(count).filter(|&elements| elements > 0)?;
+        period.is_multiple_of(3).then_some(Self { shape, length: period / 3, stride: period, count })
+    }
+}
+
+/// The axis of a projection's weight along which its output channels run; `None` for anything but projections.
+///
+/// GPT-2 stores its projections `[in, out]`, everyone else `[out, in]`.
+pub const fn output_axis(family: Family, component: Component) -> Option<usize> {
+    match component {
+        Component::AttentionQuery
+        | Component::AttentionKey
+        | Component::AttentionValue
+        | Component::AttentionQkv
+        | Component::AttentionOutput
+        | Component::MlpGate
+        | Component::MlpUp
+        | Component::MlpDown => Some(if matches!(family, Family::Gpt2) { 1 } else { 0 }),
+        Component::Head => Some(0),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+#[path = "layout_tests.rs"]
+mod tests;

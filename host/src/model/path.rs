@@ -1,0 +1,81 @@
+//! Takes a tensor's dotted name apart: prefix, layer, module and leaf.
+
+/// Names of lists of layers: the number behind one of them is the layer.
+const LISTS: [&str; 7] = ["h", "layers", "layer", "blk", "block", "blocks", "albert_layers"];
+
+/// A name such as `model.layers.3.self_attn.q_proj.weight`, in parts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Path<'a> {
+    /// What stands before the list of layers: `["model"]`. Empty outside the layers.
+    pub(super) prefix: Vec<&'a str>,
+    /// The layer: 3.
+    pub(super) layer: Option<u32>,
+    /// The module inside the layer, or from the top of the model: `["self_attn", "q_proj"]`.
+    pub(super) module: Vec<&'a str>,
+    /// The last part: `weight`.
+    pub(super) leaf: &'a str,
+}
+
+impl<'a> Path<'a> {
+    /// Takes `name` apart. Where lists are nested, the outermost counts.
+    pub(super) fn new(name: &'a str) -> Self {
+        let mut module: Vec<&str> = name.split('.').collect();
+        // `split` yields at least one part.
+        let leaf = module.pop().unwrap_or(name);
+        let numbered = module.windows(2).enumerate().find_map(|(at, pair)| match pair {
+            [list, number] if LISTS.contains(list) => Some((at, number.parse::<u32>().ok()?)),
+            _ => None,
+        });
+        match numbered {
+            Some((at, layer)) => {
+                let inner = module.split_off(at + 2);
+                module.truncate(at);
+                Self { prefix: module, layer: Some(layer), module: inner, leaf }
+            }
+            None => Self { prefix: Vec::new(), layer: None, module, leaf },
+        }
+    }
+
+    /// Whether this is the weight of exactly this module inside a layer: `mlp.c_fc`.
+    pub(super) fn is_layer_weight(&self, module: &str) -> bool {
+        self.layer.is_some() && self.leaf == "weight" && self.module.iter().copied().eq(module.split('.'))
+    }
+
+    /// The last part of the module's path.
+    pub(super) fn last(&self) -> &'a str {
+        self.module.last().copied().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_come_apart() {
+        let path = Path::new("model.decoder.layers.12.self_attn.q_proj.weight");
+        assert_eq!(path.prefix, ["model", "decoder"]);
+        assert_eq!((path.layer, path.leaf), (Some(12), "weight"));
+        assert_eq!(path.module, ["self_attn", "q_proj"]);
+        assert!(path.is_layer_weight("self_attn.q_proj"));
+        assert!(!path.is_layer_weight("q_proj"));
+    }
+
+    #[test]
+    fn layers_of_every_style() {
+        for (name, layer) in [
+            ("h.0.ln_1.weight", Some(0)),
+            ("0.auto_model.encoder.layer.5.output.dense.weight", Some(5)),
+            ("encoder.block.3.layer.1.DenseReluDense.wo.weight", Some(3)),
+            ("blk.7.attn_q.weight", Some(7)),
+            ("layers.99999999999.q.weight", None),
+            ("h.x.weight", None),
+            ("lm_head.weight", None),
+            ("h.1", None),
+            ("", None),
+            ("...", None),
+        ] {
+            assert_eq!(Path::new(name).layer, layer, "{name}");
+        }
+    }
+}
