@@ -18,7 +18,7 @@ use crate::engine::Engine;
 /// Triples in the smallest case; larger ones follow in steps of 16 up to what the device takes.
 const SMALLEST: usize = 5;
 /// More would only repeat what the case before has shown, at a cost that every start would pay.
-const LARGEST_BYTES: usize = 1 << 18;
+const LARGEST_BYTES: usize = 1 << 16;
 
 /// The mean of every case: not zero, so that engines which forget to centre are found out.
 const CENTRE: i32 = 3;
@@ -145,7 +145,7 @@ mod tests {
         let outcome = run(&mut BurnEngine::cpu());
         assert!(outcome.passed, "{outcome:?}");
         assert!(outcome.max_relative_error < 1e-12, "{outcome:?}");
-        assert!(outcome.answers >= 12, "{outcome:?}");
+        assert!(outcome.answers >= 10, "{outcome:?}");
         let small = run(&mut BurnEngine::cpu_with_payload(512));
         assert!(small.passed && small.answers > 0, "{small:?}");
     }

@@ -8,7 +8,7 @@ use multiversion::multiversion;
 use super::decode::Sample;
 
 /// Samples that are looked at together.
-const GROUP: usize = 64;
+const GROUP: usize = 16;
 
 /// Both ends in the making.
 pub(super) struct Ends {
@@ -38,7 +38,10 @@ impl Ends {
         while let Some(start) = group_outside(block, from, S::from_f64(self.below), S::from_f64(self.above)) {
             from = block.len().min(start + GROUP);
             for (index, sample) in block[start..from].iter().enumerate() {
-                self.offer((*sample).into(), position + (start + index) as u64);
+                let value = (*sample).into();
+                if value > self.above || value < self.below {
+                    self.offer(value, position + (start + index) as u64);
+                }
             }
         }
     }
