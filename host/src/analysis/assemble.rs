@@ -37,7 +37,7 @@ pub(super) fn tensors(checkpoint: &Checkpoint, plan: &Plan, merged: &[Measuremen
         let header = Header {
             name: stored.name.clone(),
             shape: stored.shape.clone(),
-            dtype: stored.element.name(),
+            dtype: stored.stored.clone(),
             component: entry.identity.component,
             layer: entry.identity.layer,
             role,
@@ -50,7 +50,7 @@ pub(super) fn tensors(checkpoint: &Checkpoint, plan: &Plan, merged: &[Measuremen
                 let header = Header {
                     name: format!("{}[{}]", stored.name, part.suffix),
                     shape: part.shape.clone(),
-                    dtype: stored.element.name(),
+                    dtype: stored.stored.clone(),
                     component: part.component,
                     layer,
                     role: Role::View,
@@ -103,7 +103,7 @@ fn whole(source: &Source, plan: &Plan, merged: &[Measurement]) -> Measurement {
 struct Header {
     name: String,
     shape: Vec<u64>,
-    dtype: &'static str,
+    dtype: String,
     component: Component,
     layer: Option<u32>,
     role: Role,
@@ -142,7 +142,7 @@ fn tensor(header: Header, found: &Measurement, tolerance: f64) -> Tensor {
         quantization: quantization::predict(tail, moments),
         name: header.name,
         shape: header.shape,
-        dtype: header.dtype.into(),
+        dtype: header.dtype,
         component: header.component,
         layer: header.layer,
         role: header.role,

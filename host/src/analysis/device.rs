@@ -195,10 +195,15 @@ impl Device {
                 element: plan.targets[planned.target].element,
                 statistics: Statistics::FULL,
             });
-            let mut buffer = wire.buffer();
-            // Messages of this protocol always encode.
-            let _ = frame::encode(&message, &plan.payload(checkpoint, planned), &mut buffer);
-            wire.send(buffer);
+            match plan.payload(checkpoint, planned) {
+                Ok(payload) => {
+                    let mut buffer = wire.buffer();
+                    // Messages of this protocol always encode.
+                    let _ = frame::encode(&message, &payload, &mut buffer);
+                    wire.send(buffer);
+                }
+                Err(error) => queue.give_up(error),
+            }
         };
         loop {
             while let Some(chunk) = held.take().or_else(|| queue.next()) {
@@ -210,7 +215,7 @@ impl Device {
                 let sequence = talk.sent(chunk, bytes, Instant::now());
                 send(wire, talk, chunk, sequence);
             }
-            if talk.is_idle() && queue.is_finished() {
+            if queue.is_given_up() || (talk.is_idle() && queue.is_finished()) {
                 return Ok(());
             }
             let heard = wire.hear(PULSE);
@@ -272,7 +277,7 @@ fn measure_here(checkpoint: &Checkpoint, plan: &Plan, queue: &Queue) -> Result<(
     let mut engine = BurnEngine::cpu();
     loop {
         let Some(chunk) = queue.next() else {
-            if queue.is_finished() {
+            if queue.is_finished() || queue.is_given_up() {
                 return Ok(());
             }
             // Another device still holds chunks, and may hand them back.
@@ -280,7 +285,13 @@ fn measure_here(checkpoint: &Checkpoint, plan: &Plan, queue: &Queue) -> Result<(
             continue;
         };
         let planned = &plan.chunks[chunk];
-        let payload = plan.payload(checkpoint, planned);
+        let payload = match plan.payload(checkpoint, planned) {
+            Ok(payload) => payload,
+            Err(error) => {
+                queue.give_up(error);
+                return Ok(());
+            }
+        };
         let bytes = payload.len();
         match engine.measure(plan.targets[planned.target].element, payload, Statistics::FULL) {
             Ok(measurement) if Plan::accepts(planned, &measurement) => queue.hand_in(chunk, measurement),

@@ -27,7 +27,7 @@ pub use device::{Device, DeviceError, DeviceOptions, Loss};
 pub use greeting::Refusal;
 
 use crate::{
-    checkpoint::Checkpoint,
+    checkpoint::{Checkpoint, CheckpointError},
     model::Family,
     record::{self, Run},
 };
@@ -79,6 +79,9 @@ pub enum AnalysisError {
         /// The type.
         element: &'static str,
     },
+    /// The checkpoint could not be read.
+    #[error("{0}; nothing was written")]
+    Checkpoint(#[from] CheckpointError),
     /// Every device was lost before the end. The last one's error.
     #[error("{error}; {measured} of {total} bytes were measured, and nothing was written")]
     Lost {
@@ -158,7 +161,11 @@ pub fn analyze(
         }
     });
     progress.finish();
-    if !pool.is_finished() {
+    let is_finished = pool.is_finished();
+    if let Some(error) = pool.into_failure() {
+        return Err(error.into());
+    }
+    if !is_finished {
         let total = plan.bytes;
         return Err(match lost {
             Some(error) => AnalysisError::Lost { error, measured, total },

@@ -1,13 +1,13 @@
 //! What will be measured, cut into chunks. A plan depends on the checkpoint and the chunk size alone, so the same
 //! checkpoint and size always give the same chunks, and merging their reports in order always gives the same bits.
 
-use std::{collections::HashMap, ops::Range};
+use std::collections::HashMap;
 
 use bytes::Bytes;
 use kurtoscope_shared::{Element, protocol::Measurement};
 
 use crate::{
-    checkpoint::{Checkpoint, StoredTensor},
+    checkpoint::{Checkpoint, CheckpointError, StoredTensor},
     model::{Candidate, Component, Family, Identity, Part, Runs, identify, parts, tied_pairs},
 };
 
@@ -122,24 +122,21 @@ impl Plan {
         target
     }
 
-    /// The bytes of a chunk: lent from the mapping where its elements lie together, gathered into a buffer otherwise.
-    pub fn payload(&self, checkpoint: &Checkpoint, chunk: &PlannedChunk) -> Bytes {
+    /// The bytes of a chunk: as the checkpoint gives them where its elements lie together, gathered otherwise.
+    ///
+    /// # Errors
+    /// Those of [`Checkpoint::read`].
+    pub fn payload(&self, checkpoint: &Checkpoint, chunk: &PlannedChunk) -> Result<Bytes, CheckpointError> {
         let target = &self.targets[chunk.target];
         let tensor = &checkpoint.tensors[target.tensor];
-        let size = target.element.size();
-        let in_bytes = |span: Range<u64>| span.start as usize * size..span.end as usize * size;
         let mut spans = target.runs.spans(chunk.offset..chunk.offset + u64::from(chunk.count));
-        let Some(first) = spans.next() else { return Bytes::new() };
-        let first = in_bytes(first);
-        let Some(second) = spans.next() else {
-            return checkpoint.share(tensor, first).unwrap_or_default();
-        };
-        let stored = checkpoint.bytes(tensor);
-        let mut gathered = Vec::with_capacity(chunk.count as usize * size);
-        for span in [first, in_bytes(second)].into_iter().chain(spans.map(in_bytes)) {
-            gathered.extend_from_slice(stored.get(span).unwrap_or_default());
+        let Some(first) = spans.next() else { return Ok(Bytes::new()) };
+        let Some(second) = spans.next() else { return checkpoint.read(tensor, first) };
+        let mut gathered = Vec::with_capacity(self.payload_len(chunk));
+        for span in [first, second].into_iter().chain(spans) {
+            gathered.extend_from_slice(&checkpoint.read(tensor, span)?);
         }
-        Bytes::from(gathered)
+        Ok(Bytes::from(gathered))
     }
 
     /// Bytes of a chunk's payload.
@@ -155,13 +152,30 @@ impl Plan {
 
 /// The output heads that hold an embedding's data, each with that embedding, as indices of the checkpoint's tensors.
 fn tied_entries(checkpoint: &Checkpoint, identities: &[Identity]) -> HashMap<usize, usize> {
-    let candidates = checkpoint.tensors.iter().zip(identities).map(|(tensor, identity)| Candidate {
-        name: &tensor.name,
+    let tensors = checkpoint.tensors.iter().zip(identities).enumerate();
+    let candidates = tensors.map(|(index, (tensor, identity))| Candidate {
+        index,
         component: identity.component,
         shape: &tensor.shape,
         element: tensor.element,
-        bytes: checkpoint.bytes(tensor),
     });
-    let index_of = |name: &str| checkpoint.tensors.iter().position(|tensor| tensor.name == name);
-    tied_pairs(candidates).iter().filter_map(|tied| Some((index_of(tied.name)?, index_of(tied.of)?))).collect()
+    tied_pairs(candidates, |a, b| same_elements(checkpoint, a, b))
+        .into_iter()
+        .map(|tied| (tied.head, tied.of))
+        .collect()
+}
+
+/// Whether two tensors of the same shape and type hold the same bytes. Compared in pieces, up to the first difference.
+fn same_elements(checkpoint: &Checkpoint, a: usize, b: usize) -> bool {
+    const PIECE: u64 = 1 << 18;
+    let (a, b) = (&checkpoint.tensors[a], &checkpoint.tensors[b]);
+    let elements = a.elements();
+    (0..elements.div_ceil(PIECE)).all(|piece| {
+        let range = piece * PIECE..elements.min((piece + 1) * PIECE);
+        // What cannot be read is not known to be the same; measuring it will say why.
+        match (checkpoint.read(a, range.clone()), checkpoint.read(b, range)) {
+            (Ok(a), Ok(b)) => a == b,
+            _ => false,
+        }
+    })
 }

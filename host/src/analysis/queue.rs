@@ -1,7 +1,7 @@
 //! The chunks that are still to be measured, shared by the devices of a run.
 
 use std::sync::{
-    Mutex, PoisonError,
+    Mutex, OnceLock, PoisonError,
     atomic::{AtomicUsize, Ordering},
     mpsc::Sender,
 };
@@ -9,6 +9,7 @@ use std::sync::{
 use kurtoscope_shared::protocol::Measurement;
 
 use super::conversation::ChunkNumber;
+use crate::checkpoint::CheckpointError;
 
 /// A measured chunk, as a device handed it in.
 #[derive(Debug)]
@@ -28,17 +29,29 @@ pub struct Pool {
     total: usize,
     returned: Mutex<Vec<ChunkNumber>>,
     done: AtomicUsize,
+    failure: OnceLock<CheckpointError>,
 }
 
 impl Pool {
     /// A pool of the chunks `0..total`.
     pub fn new(total: usize) -> Self {
-        Self { next: AtomicUsize::new(0), total, returned: Mutex::default(), done: AtomicUsize::new(0) }
+        Self {
+            next: AtomicUsize::new(0),
+            total,
+            returned: Mutex::default(),
+            done: AtomicUsize::new(0),
+            failure: OnceLock::new(),
+        }
     }
 
     /// Whether every chunk has been handed in.
     pub fn is_finished(&self) -> bool {
         self.done.load(Ordering::Acquire) >= self.total
+    }
+
+    /// Why the run was given up, if the checkpoint could not be read.
+    pub fn into_failure(self) -> Option<CheckpointError> {
+        self.failure.into_inner()
     }
 
     fn returned(&self) -> std::sync::MutexGuard<'_, Vec<ChunkNumber>> {
@@ -63,6 +76,9 @@ impl<'a> Queue<'a> {
 
     /// The next chunk to measure; `None` while there is none, which is final only when [`is_finished`](Self::is_finished).
     pub fn next(&self) -> Option<ChunkNumber> {
+        if self.is_given_up() {
+            return None;
+        }
         if let Some(chunk) = self.pool.returned().pop() {
             return Some(chunk);
         }
@@ -84,6 +100,16 @@ impl<'a> Queue<'a> {
     /// Returns chunks that this device will not measure.
     pub fn give_back(&self, chunks: impl IntoIterator<Item = ChunkNumber>) {
         self.pool.returned().extend(chunks);
+    }
+
+    /// Gives the run up: the checkpoint cannot be read, and no other device could do better. The first reason counts.
+    pub fn give_up(&self, reason: CheckpointError) {
+        let _ = self.pool.failure.set(reason);
+    }
+
+    /// Whether the run has been given up.
+    pub fn is_given_up(&self) -> bool {
+        self.pool.failure.get().is_some()
     }
 
     /// Whether every chunk of the run has been handed in.

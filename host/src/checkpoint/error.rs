@@ -124,6 +124,20 @@ pub enum CheckpointError {
         /// What is wrong.
         detail: String,
     },
+    /// Elements that the file was to hold cannot be had.
+    #[error("{}: tensor {tensor:?}: elements {first}..{last} cannot be read: {detail}", path.display())]
+    Elements {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        tensor: String,
+        /// Position of the first element asked for.
+        first: u64,
+        /// Position behind the last.
+        last: u64,
+        /// What is wrong.
+        detail: String,
+    },
     /// A tensor's entry in the header is wrong.
     #[error("{}: tensor {tensor:?}: {fault}", path.display())]
     Tensor {

@@ -18,8 +18,8 @@ pub(super) fn fingerprint(checkpoint: &Checkpoint) -> String {
     let mut hash = Xxh3Default::new();
     checkpoint.advise(Access::Sampling);
     for tensor in &checkpoint.tensors {
-        describe(&mut hash, &tensor.name, &tensor.shape, tensor.element.name());
-        let bytes = checkpoint.bytes(tensor);
+        describe(&mut hash, &tensor.name, &tensor.shape, &tensor.stored);
+        let bytes = checkpoint.stored_bytes(tensor);
         for sample in samples(bytes.len()) {
             hash.update(bytes.get(sample).unwrap_or_default());
         }

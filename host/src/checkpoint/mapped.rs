@@ -20,8 +20,8 @@ pub(super) enum Access {
     Sampling,
 }
 
-/// A file in memory.
-#[derive(Debug)]
+/// A file in memory. Clones share the mapping.
+#[derive(Debug, Clone)]
 pub(super) struct MappedFile {
     path: PathBuf,
     map: Arc<Mmap>,

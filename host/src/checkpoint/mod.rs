@@ -1,5 +1,6 @@
 //! Checkpoints on disk, memory-mapped: what tensors there are, and their bytes without copying.
 
+mod contents;
 mod diagnosis;
 mod error;
 mod fault;
@@ -26,6 +27,7 @@ pub use error::CheckpointError;
 pub use fault::{Shape, TensorFault};
 pub use sniff::FileKind;
 
+use contents::{Contents, Data};
 use folder::Located;
 use index::Index;
 use mapped::{Access, MappedFile};
@@ -34,14 +36,14 @@ use crate::record::Unmeasured;
 
 /// A model's weights, open for reading.
 ///
-/// The files stay mapped for as long as the checkpoint or a [share](Self::share) of it lives. While they are, no other
+/// The files stay mapped for as long as the checkpoint or anything [read](Self::read) from it lives. While they are, no other
 /// process may truncate them: reading a page that is no longer there ends this process with SIGBUS. This is the one
 /// hazard of memory mapping that cannot be turned into an error. Replacing a file by renaming another over it is safe.
 #[derive(Debug)]
 pub struct Checkpoint {
     /// The path as the user named it.
     pub source: String,
-    /// `safetensors`.
+    /// How the weights are stored: `safetensors`, ….
     pub format: &'static str,
     /// The `config.json` beside the weights.
     pub config: Option<Value>,
@@ -54,28 +56,38 @@ pub struct Checkpoint {
     files: Vec<MappedFile>,
 }
 
-/// A tensor of a checkpoint. Its bytes are had from the [`Checkpoint`] that listed it, and from no other.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A tensor of a checkpoint. Its elements are had from the [`Checkpoint`] that listed it, and from no other.
+#[derive(Debug, Clone)]
 pub struct StoredTensor {
     /// The checkpoint's name for it.
     pub name: String,
     /// Dimensions, outermost first; empty for a scalar.
     pub shape: Vec<u64>,
-    /// The type of its elements.
+    /// The type of its elements as they are measured.
     pub element: Element,
+    /// How the file stores them, as reports name it: mostly the element's name.
+    pub stored: String,
     file: usize,
-    range: Range<usize>,
+    data: Data,
 }
 
 impl StoredTensor {
     /// How many elements it has: 1 for a scalar, 0 where a dimension is 0.
     pub fn elements(&self) -> u64 {
-        self.byte_len() / self.element.size() as u64
+        // Readers refuse shapes beyond 64 bits.
+        self.shape.iter().fold(1, |product, &dimension| product.saturating_mul(dimension))
     }
 
-    /// How many bytes it takes in the file.
+    /// How many bytes its elements take as they are measured.
     pub fn byte_len(&self) -> u64 {
-        self.range.len() as u64
+        self.elements().saturating_mul(self.element.size() as u64)
+    }
+
+    /// The bytes of the file that hold it.
+    fn range(&self) -> Range<usize> {
+        match &self.data {
+            Data::Mapped(range) | Data::Computed { from: range, .. } => range.clone(),
+        }
     }
 }
 
@@ -122,7 +134,7 @@ impl Checkpoint {
     /// Maps one more file, adds what it holds, and notes which file each tensor is in.
     fn add(&mut self, path: &Path, holders: &mut HashMap<String, usize>) -> Result<(), CheckpointError> {
         let mapped = MappedFile::open(path)?;
-        let contents = safetensors::read(path, mapped.bytes())?;
+        let (format, contents) = read_contents(&mapped)?;
         let file = self.files.len();
         self.files.push(mapped);
         let names = contents.tensors.iter().map(|tensor| &tensor.name);
@@ -139,33 +151,51 @@ impl Checkpoint {
                 });
             }
         }
+        self.format = format;
         self.synthetic |= contents.synthetic;
+        // What lies beside the weights was put there for them; what is inside is the next best thing.
+        if self.config.is_none() {
+            self.config = contents.config;
+        }
         self.unmeasured.extend(contents.unmeasured);
         self.tensors.extend(contents.tensors.into_iter().map(|entry| StoredTensor {
             name: entry.name,
             shape: entry.shape,
             element: entry.element,
+            stored: entry.stored,
             file,
-            range: entry.range,
+            data: entry.data,
         }));
         Ok(())
     }
 
-    /// The tensor's bytes, little-endian, rows outermost. Empty for a tensor of another checkpoint that does not fit.
-    pub fn bytes(&self, tensor: &StoredTensor) -> &[u8] {
-        let file = self.files.get(tensor.file).map(MappedFile::bytes);
-        file.and_then(|bytes| bytes.get(tensor.range.clone())).unwrap_or_default()
-    }
-
-    /// A part of the tensor's bytes that keeps the mapping alive and can be sent to another thread; nothing is copied.
+    /// The elements at positions `range`, rows outermost, as little-endian bytes.
     ///
-    /// `range` counts bytes from the start of the tensor; `None` where it is not inside the tensor.
-    pub fn share(&self, tensor: &StoredTensor, range: Range<usize>) -> Option<Bytes> {
-        if range.start > range.end || range.end > tensor.range.len() {
-            return None;
+    /// Lent from the mapping, which they keep alive, where they lie in the file as they are measured; computed otherwise.
+    /// Either way they can be sent to another thread.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Elements`] where `range` is not inside the tensor, or the elements cannot be computed.
+    pub fn read(&self, tensor: &StoredTensor, range: Range<u64>) -> Result<Bytes, CheckpointError> {
+        let failed = |detail| CheckpointError::Elements {
+            path: self.path_of(tensor).to_owned(),
+            tensor: tensor.name.clone(),
+            first: range.start,
+            last: range.end,
+            detail,
+        };
+        if range.start > range.end || range.end > tensor.elements() {
+            return Err(failed(format!("it has {} elements", tensor.elements())));
         }
-        let start = tensor.range.start;
-        self.files.get(tensor.file)?.share(start + range.start..start + range.end)
+        match &tensor.data {
+            Data::Computed { elements, .. } => elements.read(range.clone()).map_err(failed),
+            Data::Mapped(stored) => {
+                // Inside the tensor, whose bytes are inside the file: no overflow, and no loss on any system that mapped it.
+                let at = |position: u64| stored.start + position as usize * tensor.element.size();
+                let shared = self.files.get(tensor.file).and_then(|file| file.share(at(range.start)..at(range.end)));
+                shared.ok_or_else(|| failed("they are not inside the file".into()))
+            }
+        }
     }
 
     /// The file that holds the tensor.
@@ -173,9 +203,9 @@ impl Checkpoint {
         self.files.get(tensor.file).map_or(Path::new(&self.source), MappedFile::path)
     }
 
-    /// Where in its file the tensor's first byte is.
+    /// Where in its file the tensor's first byte is; 0 where its format does not tell.
     pub fn offset_of(&self, tensor: &StoredTensor) -> u64 {
-        tensor.range.start as u64
+        tensor.range().start as u64
     }
 
     /// A 128-bit hash, in hexadecimal, of all names, shapes and types and of eight 64-byte samples of each tensor.
@@ -186,10 +216,25 @@ impl Checkpoint {
         fingerprint::fingerprint(self)
     }
 
+    /// The bytes of the file that the tensor's elements are, or are computed from.
+    fn stored_bytes(&self, tensor: &StoredTensor) -> &[u8] {
+        let file = self.files.get(tensor.file).map(MappedFile::bytes);
+        file.and_then(|bytes| bytes.get(tensor.range())).unwrap_or_default()
+    }
+
     fn advise(&self, access: Access) {
         for file in &self.files {
             file.advise(access);
         }
+    }
+}
+
+/// Reads a file by what it holds, whatever its name, and says which format that is.
+fn read_contents(file: &MappedFile) -> Result<(&'static str, Contents), CheckpointError> {
+    let (path, bytes) = (file.path(), file.bytes());
+    match sniff::sniff(bytes) {
+        None => Ok(("safetensors", safetensors::read(path, bytes)?)),
+        Some(kind) => Err(CheckpointError::NotSafetensors { path: path.to_owned(), kind }),
     }
 }
 

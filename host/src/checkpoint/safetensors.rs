@@ -1,12 +1,12 @@
 //! Reads one safetensors file that is already in memory: what it holds and where.
 
-use std::ops::Range;
 use std::path::Path;
 
 use kurtoscope_shared::Element;
 use safetensors::Dtype;
 use safetensors::tensor::Metadata;
 
+use super::contents::{Contents, Data, Entry};
 use super::diagnosis::diagnose;
 use super::error::CheckpointError;
 use super::sniff::sniff;
@@ -20,27 +20,6 @@ const HEADER_LIMIT: u64 = 100_000_000;
 
 /// The key in a file's metadata that marks made-up weights.
 const SYNTHETIC: &str = "kurtoscope.synthetic";
-
-/// What one file holds.
-#[derive(Debug, Default)]
-pub(super) struct Contents {
-    /// The tensors that can be measured, in no particular order.
-    pub(super) tensors: Vec<Entry>,
-    /// The tensors that cannot.
-    pub(super) unmeasured: Vec<Unmeasured>,
-    /// The file says that its weights are made up.
-    pub(super) synthetic: bool,
-}
-
-/// One tensor of a file.
-#[derive(Debug)]
-pub(super) struct Entry {
-    pub(super) name: String,
-    pub(super) shape: Vec<u64>,
-    pub(super) element: Element,
-    /// Where its bytes are, from the start of the file; always inside the file.
-    pub(super) range: Range<usize>,
-}
 
 /// Reads the header in `file`, the whole content of the file at `path`, and checks all of it.
 ///
@@ -133,7 +112,8 @@ fn contents(metadata: &Metadata, data: usize) -> Contents {
         match element(info.dtype) {
             Ok(element) => {
                 let range = data + info.data_offsets.0..data + info.data_offsets.1;
-                contents.tensors.push(Entry { name, shape, element, range });
+                let stored = element.name().to_owned();
+                contents.tensors.push(Entry { name, shape, element, stored, data: Data::Mapped(range) });
             }
             Err(reason) => {
                 let dtype = format!("{:?}", info.dtype);

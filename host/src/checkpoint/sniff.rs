@@ -152,10 +152,15 @@ fn is_onnx(bytes: &[u8]) -> bool {
 
 /// What kind of text the file is, if it is text.
 fn text_kind(bytes: &[u8]) -> Option<FileKind> {
-    let head = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let head = head.get(..256).unwrap_or(head).trim_ascii_start();
-    let is_text = |byte: &u8| byte.is_ascii_graphic() || byte.is_ascii_whitespace() || *byte >= 0x80;
-    if head.is_empty() || !head.iter().all(is_text) {
+    let head = bytes.get(..256).unwrap_or(bytes);
+    let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
+    let readable = match std::str::from_utf8(head) {
+        Ok(text) => text,
+        // The 256th byte may be in the middle of a character.
+        Err(error) if error.error_len().is_none() => std::str::from_utf8(&head[..error.valid_up_to()]).ok()?,
+        Err(_) => return None,
+    };
+    if readable.is_empty() || readable.chars().any(|char| char.is_control() && !char.is_ascii_whitespace()) {
         return None;
     }
     let opens = |with: &[u8]| head.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
@@ -186,12 +191,17 @@ mod tests {
         };
         let mut tar = vec![0; 257];
         tar.extend(b"ustar\0");
-        let cases: [(&[u8], Option<FileKind>); 19] = [
+        // Cut at 256 bytes, this ends in the middle of a character.
+        let long = format!("a{}", "ö".repeat(200));
+        let cases: [(&[u8], Option<FileKind>); 22] = [
             (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", Some(FileKind::GitLfsPointer)),
             (b"\n <!DOCTYPE html><title>404", Some(FileKind::Html)),
             (b"<?xml version=\"1.0\"?>", Some(FileKind::Xml)),
             (b"{\"error\": 1}", Some(FileKind::Json)),
             (b"Entry not found", Some(FileKind::Text)),
+            (long.as_bytes(), Some(FileKind::Text)),
+            (b"text until \xff\xff", None),
+            (b"text with \0", None),
             (&zip(b"archive/data.pkl"), Some(FileKind::PyTorch)),
             (&zip(b"weight.npy"), Some(FileKind::Npz)),
             (&zip(b"readme"), Some(FileKind::Zip)),

@@ -77,32 +77,35 @@ fn one_file() {
     let [flag, scalar, matrix, none] = &checkpoint.tensors[..] else { panic!("four tensors") };
     assert_eq!(flag.element, Element::Bool);
     assert_eq!((scalar.element, scalar.elements(), scalar.byte_len()), (Element::Bf16, 1, 2));
-    assert_eq!((none.elements(), checkpoint.bytes(none)), (0, &[][..]));
+    assert_eq!((none.elements(), checkpoint.stored_bytes(none)), (0, &[][..]));
     assert_eq!((matrix.elements(), &matrix.shape[..]), (4, &[2, 2][..]));
-    assert_eq!(checkpoint.bytes(matrix), [0, 1, 2, 3, 4, 5, 6, 7]);
+    assert_eq!(checkpoint.stored_bytes(matrix), [0, 1, 2, 3, 4, 5, 6, 7]);
+    assert_eq!(checkpoint.read(matrix, 1..3).expect("elements")[..], [2, 3, 4, 5]);
     assert_eq!(checkpoint.path_of(matrix), path);
     assert_eq!(checkpoint.offset_of(scalar), 8 + header.len() as u64 + 8);
 }
 
 #[test]
-fn shares_outlive_the_checkpoint_and_stay_inside_the_tensor() {
+fn elements_outlive_the_checkpoint_and_stay_inside_the_tensor() {
     let header =
         r#"{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[4],"data_offsets":[4,8]}}"#;
     let folder = Folder::new().with("model.safetensors", file(header, 8));
     let checkpoint = folder.open().expect("a checkpoint");
     let b = &checkpoint.tensors[1];
-    let share = checkpoint.share(b, 1..3).expect("a share");
-    assert_eq!(share.as_ptr(), checkpoint.bytes(b)[1..].as_ptr(), "nothing is copied");
-    assert_eq!(checkpoint.share(b, 4..4).as_deref(), Some(&[][..]));
-    assert_eq!(checkpoint.share(b, 3..5), None);
-    assert_eq!(checkpoint.share(b, 0..usize::MAX), None);
+    let elements = checkpoint.read(b, 1..3).expect("elements");
+    assert_eq!(elements.as_ptr(), checkpoint.stored_bytes(b)[1..].as_ptr(), "nothing is copied");
+    assert!(checkpoint.read(b, 4..4).expect("none").is_empty());
     #[expect(clippy::reversed_empty_ranges, reason = "callers may compute one")]
     let backwards = 3..1;
-    assert_eq!(checkpoint.share(b, backwards), None);
+    for range in [3..5, 0..u64::MAX, backwards] {
+        let error = checkpoint.read(b, range.clone()).expect_err("an error").to_string();
+        let expected = format!("tensor \"b\": elements {}..{} cannot be read: it has 4", range.start, range.end);
+        assert!(error.contains(&expected), "{error}");
+    }
     let stranger = StoredTensor { file: 9, ..b.clone() };
-    assert_eq!((checkpoint.bytes(&stranger), checkpoint.share(&stranger, 0..1)), (&[][..], None));
+    assert!(checkpoint.read(&stranger, 0..1).is_err());
     drop(checkpoint);
-    assert_eq!(&share[..], [5, 6]);
+    assert_eq!(&elements[..], [5, 6]);
 }
 
 #[test]
@@ -118,12 +121,12 @@ fn damaged_files() {
     assert!(refused(&[0xff; 32]).starts_with("bytes 0..8 declare a header of 18446744073709551615 bytes, but only 24"));
     assert_eq!(
         one("[0,16]", 10),
-        "the data of tensor \"a\" ends at byte 72, the file at byte 66: 6 bytes are missing; \
+        "the data of tensor \"a\" ends at byte 79, the file at byte 73: 6 bytes are missing; \
          the file is truncated: download it again"
     );
     assert_eq!(
         one("[0,16]", 17),
-        "the last tensor's data ends at byte 72, but the file goes on to byte 73; \
+        "the last tensor's data ends at byte 79, but the file goes on to byte 80; \
          the file is damaged or was written by a broken tool: download it again"
     );
     assert_eq!(
@@ -181,6 +184,25 @@ fn damaged_headers() {
         })
         .collect();
     assert!(refused(&file(&format!("{{{}}}", entries.join(",")), 4)).contains("the file is truncated"));
+}
+
+#[test]
+fn lengths_beyond_the_limits() {
+    let sparse = |name: &str, start: &[u8], length: u64| {
+        let folder = Folder::new().with("model.safetensors", file("{}", 0)).with(name, start);
+        let opened = fs::File::options().write(true).open(folder.path(name)).expect("the file");
+        opened.set_len(length).expect("a sparse file");
+        folder.message("model.safetensors")
+    };
+    assert_eq!(
+        sparse("model.safetensors", &100_000_001u64.to_le_bytes(), 100_000_100),
+        "model.safetensors: bytes 0..8 declare a header of 100000001 bytes, safetensors allows at most 100000000; \
+         the file is damaged: download it again"
+    );
+    assert_eq!(
+        sparse("config.json", b"{}", (256 << 20) + 1),
+        "config.json: 268435457 bytes, at most 268435456 are read; this is not what its name says: download it again"
+    );
 }
 
 #[test]

@@ -7,32 +7,32 @@ use super::component::Component;
 /// A tensor as the search for ties sees it.
 #[derive(Debug, Clone, Copy)]
 pub struct Candidate<'a> {
-    /// The checkpoint's name for it.
-    pub name: &'a str,
+    /// The caller's number for it.
+    pub index: usize,
     /// Its place in the network; only embeddings and heads are looked at.
     pub component: Component,
     /// Dimensions, outermost first.
     pub shape: &'a [u64],
     /// The type of its elements.
     pub element: Element,
-    /// Its data.
-    pub bytes: &'a [u8],
 }
 
-/// A tensor that holds the same data as another.
+/// A tensor that holds the same data as another; both by the caller's numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Tied<'a> {
+pub struct Tied {
     /// The output head.
-    pub name: &'a str,
+    pub head: usize,
     /// The embedding that it is tied to.
-    pub of: &'a str,
+    pub of: usize,
 }
 
-/// The heads that have the shape, the type and the bytes of an embedding.
+/// The heads that have the shape, the type and the data of an embedding.
 ///
-/// Bytes are compared only where shape and type agree, and only up to the first difference: a head of its own costs one
-/// page, a tied one is read whole.
-pub fn tied_pairs<'a>(tensors: impl IntoIterator<Item = Candidate<'a>>) -> Vec<Tied<'a>> {
+/// `same_data` compares two tensors by their numbers; it is asked only where shape and type agree.
+pub fn tied_pairs<'a>(
+    tensors: impl IntoIterator<Item = Candidate<'a>>,
+    same_data: impl Fn(usize, usize) -> bool,
+) -> Vec<Tied> {
     let (mut heads, mut embeddings) = (Vec::new(), Vec::new());
     for tensor in tensors {
         match tensor.component {
@@ -43,12 +43,13 @@ pub fn tied_pairs<'a>(tensors: impl IntoIterator<Item = Candidate<'a>>) -> Vec<T
     }
     heads
         .iter()
-        .filter(|head| !head.bytes.is_empty())
+        .filter(|head| !head.shape.contains(&0))
         .filter_map(|head| {
-            let same = |embedding: &&Candidate<'_>| {
-                (head.shape, head.element, head.bytes) == (embedding.shape, embedding.element, embedding.bytes)
+            let tied = |embedding: &&Candidate<'_>| {
+                (head.shape, head.element) == (embedding.shape, embedding.element)
+                    && same_data(head.index, embedding.index)
             };
-            embeddings.iter().find(same).map(|embedding| Tied { name: head.name, of: embedding.name })
+            embeddings.iter().find(tied).map(|embedding| Tied { head: head.index, of: embedding.index })
         })
         .collect()
 }
@@ -57,31 +58,32 @@ pub fn tied_pairs<'a>(tensors: impl IntoIterator<Item = Candidate<'a>>) -> Vec<T
 mod tests {
     use super::*;
 
-    fn tensor<'a>(name: &'a str, component: Component, shape: &'a [u64], bytes: &'a [u8]) -> Candidate<'a> {
-        Candidate { name, component, shape, element: Element::U8, bytes }
+    fn tensor(index: usize, component: Component, shape: &[u64]) -> Candidate<'_> {
+        Candidate { index, component, shape, element: Element::U8 }
     }
 
     #[test]
     fn equal_heads_are_tied() {
-        let embedding = tensor("wte.weight", Component::Embedding, &[2, 2], &[1, 2, 3, 4]);
-        let types = tensor("types.weight", Component::Embedding, &[1, 2], &[1, 2]);
-        let head = tensor("lm_head.weight", Component::Head, &[2, 2], &[1, 2, 3, 4]);
-        assert_eq!(tied_pairs([head, types, embedding]), [Tied { name: "lm_head.weight", of: "wte.weight" }]);
+        let tensors = [
+            tensor(0, Component::Head, &[2, 2]),
+            tensor(1, Component::Embedding, &[1, 2]),
+            tensor(2, Component::Embedding, &[2, 2]),
+        ];
+        assert_eq!(tied_pairs(tensors, |_, _| true), [Tied { head: 0, of: 2 }]);
     }
 
     #[test]
     fn anything_else_is_not() {
-        let embedding = tensor("wte.weight", Component::Embedding, &[2, 2], &[1, 2, 3, 4]);
+        let embedding = tensor(0, Component::Embedding, &[2, 2]);
         for other in [
-            tensor("a", Component::Head, &[2, 2], &[1, 2, 3, 5]),
-            tensor("a", Component::Head, &[4], &[1, 2, 3, 4]),
-            tensor("a", Component::Other, &[2, 2], &[1, 2, 3, 4]),
-            Candidate { element: Element::I8, ..tensor("a", Component::Head, &[2, 2], &[1, 2, 3, 4]) },
+            tensor(1, Component::Head, &[4]),
+            tensor(1, Component::Other, &[2, 2]),
+            Candidate { element: Element::I8, ..tensor(1, Component::Head, &[2, 2]) },
         ] {
-            assert_eq!(tied_pairs([embedding, other]), []);
+            assert_eq!(tied_pairs([embedding, other], |_, _| true), []);
         }
-        let empty = tensor("wte.weight", Component::Embedding, &[0, 2], &[]);
-        assert_eq!(tied_pairs([empty, tensor("a", Component::Head, &[0, 2], &[])]), []);
-        assert_eq!(tied_pairs([]), []);
+        assert_eq!(tied_pairs([embedding, tensor(1, Component::Head, &[2, 2])], |_, _| false), [], "other data");
+        let empty = [tensor(0, Component::Embedding, &[0, 2]), tensor(1, Component::Head, &[0, 2])];
+        assert_eq!(tied_pairs(empty, |_, _| true), []);
     }
 }
