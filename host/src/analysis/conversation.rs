@@ -94,14 +94,17 @@ pub struct Conversation {
 
 impl Conversation {
     /// A conversation with a device that answered `welcome`; `patience` is how long it may be silent.
-    pub fn new(welcome: &Welcome, patience: Duration, now: Instant) -> Self {
+    ///
+    /// Chunks are numbered from `first_sequence`. In a second conversation under the same session it must be the first
+    /// one's [`next_sequence`](Self::next_sequence), or a late answer from then passes for one from now.
+    pub fn new(welcome: &Welcome, first_sequence: u32, patience: Duration, now: Instant) -> Self {
         Self {
             session: welcome.session,
             // A device that announces a window below its payload can still take one chunk at a time.
             window: welcome.limits.window_bytes.max(welcome.limits.max_payload) as usize,
             in_flight: VecDeque::new(),
             flying: 0,
-            next_sequence: 0,
+            next_sequence: first_sequence,
             resent: 0,
             link: LinkHealth::default(),
             alive: now,
@@ -127,6 +130,11 @@ impl Conversation {
     /// Whether every chunk is answered.
     pub fn is_idle(&self) -> bool {
         self.in_flight.is_empty()
+    }
+
+    /// The number that the next chunk will get.
+    pub fn next_sequence(&self) -> u32 {
+        self.next_sequence
     }
 
     /// Chunks sent again so far.
@@ -281,7 +289,7 @@ mod tests {
             limits: Limits { max_payload: 100, window_bytes: 250, elements: ElementSet::ALL },
             self_test: SelfTest { passed: true, answers: 1, max_relative_error: 0.0, tolerance: 1e-10 },
         };
-        Conversation::new(&welcome, PATIENCE, now)
+        Conversation::new(&welcome, 0, PATIENCE, now)
     }
 
     fn report(sequence: u32) -> ToHost {

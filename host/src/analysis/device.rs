@@ -90,6 +90,8 @@ pub struct Device {
     welcome: Welcome,
     /// None for the engine in this process.
     wire: Option<Wire>,
+    /// Where the next conversation goes on counting.
+    next_sequence: u32,
     options: DeviceOptions,
 }
 
@@ -108,7 +110,7 @@ impl Device {
             }
         };
         greeting::judge(&welcome, options.allow_untrusted).map_err(refused)?;
-        Ok(Self { url: url.clone(), welcome, wire, options })
+        Ok(Self { url: url.clone(), welcome, wire, next_sequence: 0, options })
     }
 
     /// What the device can take.
@@ -160,9 +162,10 @@ impl Device {
         let Some(mut wire) = self.wire.take() else {
             return self.work_here(checkpoint, plan, queue);
         };
-        let mut talk = Conversation::new(&self.welcome, self.options.patience, Instant::now());
+        let mut talk = Conversation::new(&self.welcome, self.next_sequence, self.options.patience, Instant::now());
         let outcome = self.converse(&mut wire, &mut talk, checkpoint, plan, queue);
         let health = Health { resent: talk.resent(), damaged: wire.damaged() + u64::from(talk.link().damaged) };
+        (self.next_sequence, self.welcome.session) = (talk.next_sequence(), talk.session());
         queue.give_back(talk.abandon());
         match outcome {
             Ok(()) => {

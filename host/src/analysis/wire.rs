@@ -5,7 +5,7 @@ use std::{
     io::{self, Read, Write},
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     },
     thread,
@@ -54,8 +54,16 @@ pub struct Wire {
     incoming: Receiver<Heard>,
     written: Arc<AtomicU64>,
     damaged: u64,
-    /// Ends with the wire, which ends both threads.
+    /// Tells the reading thread to end, which otherwise learns it only from the next message or the end of the link.
+    dropped: Arc<AtomicBool>,
+    /// Ends with the wire, and with it both threads.
     _process: Option<Process>,
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        self.dropped.store(true, Ordering::Relaxed);
+    }
 }
 
 impl Wire {
@@ -68,6 +76,8 @@ impl Wire {
         let written = Arc::new(AtomicU64::new(0));
         let failed = heard.clone();
         let count = written.clone();
+        let dropped = Arc::new(AtomicBool::new(false));
+        let stop = dropped.clone();
         thread::spawn(move || {
             if let Err(error) = write_frames(writer, &to_write, &give_back, &count) {
                 // The reader usually notices first; the second of two ends is never heard.
@@ -75,10 +85,10 @@ impl Wire {
             }
         });
         thread::spawn(move || {
-            let end = read_frames(reader, &heard).err().map(|error| error.to_string());
+            let end = read_frames(reader, &heard, &stop).err().map(|error| error.to_string());
             let _ = heard.send(Heard::Ended(end));
         });
-        Self { outgoing, spent, incoming, written, damaged: 0, _process: process }
+        Self { outgoing, spent, incoming, written, damaged: 0, dropped, _process: process }
     }
 
     /// Queues bytes for writing. A link that has failed is noticed by [`hear`](Self::hear).
@@ -134,14 +144,19 @@ fn write_frames(
     Ok(())
 }
 
-fn read_frames(mut reader: Box<dyn Read + Send>, heard: &Sender<Heard>) -> io::Result<()> {
+fn read_frames(mut reader: Box<dyn Read + Send>, heard: &Sender<Heard>, stop: &AtomicBool) -> io::Result<()> {
     let mut decoder = Decoder::new(MAX_ANSWER);
     let mut buffer = vec![0; READ_BYTES];
     loop {
         let read = match reader.read(&mut buffer) {
             Ok(0) => return Ok(()),
             Ok(read) => read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::TimedOut) => {
+                if stop.load(Ordering::Relaxed) {
+                    return Ok(());
+                }
+                continue;
+            }
             Err(error) => return Err(error),
         };
         let mut rest = &buffer[..read];

@@ -16,8 +16,9 @@ pub use url::{DEFAULT_BAUD, DeviceUrl, UrlError};
 
 /// A byte stream to a device, in both directions.
 ///
-/// The halves are used by one thread each. Reading blocks until there is at least one byte and gives zero bytes at the
-/// end of the link; writing blocks while the link is full. Dropping the link closes it, and ends a device that it started.
+/// The halves are used by one thread each. Reading blocks until there is at least one byte, gives zero bytes at the end of
+/// the link, and may fail with [`io::ErrorKind::TimedOut`], which means that nothing came yet; writing blocks while the
+/// link is full. Dropping the link closes it, and ends a device that it started.
 pub struct Link {
     /// From the device.
     pub reader: Box<dyn Read + Send>,

@@ -1,25 +1,25 @@
 //! `serial:PATH[?baud=N]`: a board on a serial port, 8 data bits, no parity, one stop bit, no flow control.
 
-use std::{
-    io::{self, Read},
-    time::Duration,
-};
+use std::{io, time::Duration};
 
-use serialport::{ErrorKind, SerialPort, SerialPortInfo, SerialPortType};
+use serialport::{ErrorKind, SerialPortInfo, SerialPortType};
 
 use super::{DeviceUrl, Link, LinkError};
 
-/// The port's drivers cannot wait for ever; a read that times out is tried again.
-const PATIENCE: Duration = Duration::from_secs(3600);
+/// How long a read waits before it says that nothing came.
+const READ_PATIENCE: Duration = Duration::from_secs(1);
+/// How long a write may be held up; the conversation notices a dead device long before.
+const WRITE_PATIENCE: Duration = Duration::from_secs(24 * 3600);
 
 /// Opens the port for this program alone.
 pub(super) fn open(url: &DeviceUrl, path: &str, baud: u32) -> Result<Link, LinkError> {
     let failed = |error: serialport::Error| LinkError::from_open(url, as_io(error));
-    let port = serialport::new(path, baud).timeout(PATIENCE).open().map_err(failed)?;
+    let port = serialport::new(path, baud).timeout(WRITE_PATIENCE).open().map_err(failed)?;
     // A board that was busy before may have left bytes behind.
     let _ = port.clear(serialport::ClearBuffer::All);
-    let reader = port.try_clone().map_err(failed)?;
-    Ok(Link { reader: Box::new(Patient(reader)), writer: Box::new(port), process: None })
+    let mut reader = port.try_clone().map_err(failed)?;
+    reader.set_timeout(READ_PATIENCE).map_err(failed)?;
+    Ok(Link { reader: Box::new(reader), writer: Box::new(port), process: None })
 }
 
 fn as_io(error: serialport::Error) -> io::Error {
@@ -31,20 +31,6 @@ fn as_io(error: serialport::Error) -> io::Error {
         ErrorKind::Io(kind) => kind,
     };
     io::Error::new(kind, error.description)
-}
-
-/// Reads that wait until there is something.
-struct Patient(Box<dyn SerialPort>);
-
-impl Read for Patient {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            match self.0.read(buffer) {
-                Err(error) if error.kind() == io::ErrorKind::TimedOut => {}
-                outcome => return outcome,
-            }
-        }
-    }
 }
 
 /// A serial port that could be opened.
