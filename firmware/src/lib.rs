@@ -9,7 +9,7 @@
 //! | [`engine`] | what computes: burn, extended by one measuring call |
 //! | [`self_test`] | known answers that an engine must give before its numbers count |
 //! | [`session`] | the device's side of the protocol: a frame in, an answer out |
-//! | [`serve`] | the loop that ties a session to a link |
+//! | [`mod@serve`] | the loop that ties a session to a link |
 //! | [`indicator`] | the light on the board |
 #![cfg_attr(not(any(test, feature = "std")), no_std)]
 
