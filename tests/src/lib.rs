@@ -1,2 +1,7 @@
-//! What the end-to-end tests share: the commands under test, checkpoints made to order, and the comparison with
+//! What the end-to-end tests share: the command under test, checkpoints made to order, and the comparison with
 //! references.
+
+pub mod checkpoints;
+pub mod command;
+pub mod direct;
+pub mod reference;

@@ -175,7 +175,7 @@ impl Conversation {
                 self.link = report.link;
                 let Some(flown) = self.land(report.sequence) else { return Vec::new() };
                 if !valid(flown.chunk, &report.measurement) {
-                    return vec![Step::GiveUp(Trouble::Nonsense { bytes: flown.bytes })];
+                    return vec![self.give_up(flown, Trouble::Nonsense { bytes: flown.bytes })];
                 }
                 // A device answers in order: what was sent before this one and is still open never arrived.
                 let mut steps = self.resend_before(report.sequence, FaultKind::Damaged);
@@ -243,14 +243,20 @@ impl Conversation {
     fn resend(&mut self, flown: InFlight, kind: FaultKind) -> Step {
         let bytes = flown.bytes;
         if flown.attempts >= ATTEMPTS {
-            return Step::GiveUp(match kind {
-                FaultKind::Damaged => Trouble::NoAnswer { bytes },
-                kind => Trouble::Refused { bytes, kind },
-            });
+            return match kind {
+                FaultKind::Damaged => self.give_up(flown, Trouble::NoAnswer { bytes }),
+                kind => self.give_up(flown, Trouble::Refused { bytes, kind }),
+            };
         }
         self.resent += 1;
         let sequence = self.launch(InFlight { attempts: flown.attempts + 1, ..flown });
         Step::Resend { chunk: flown.chunk, sequence }
+    }
+
+    /// Ends the conversation over a chunk, which stays unanswered: another device will want it.
+    fn give_up(&mut self, flown: InFlight, trouble: Trouble) -> Step {
+        self.in_flight.push_back(flown);
+        Step::GiveUp(trouble)
     }
 
     fn launch(&mut self, flown: InFlight) -> u32 {
@@ -392,6 +398,9 @@ mod tests {
         }
         let steps = talk.receive(fault(Some(ATTEMPTS - 1), kind), now, |_, _| true);
         assert_eq!(steps, [Step::GiveUp(Trouble::Refused { bytes: 10, kind })]);
+        assert_eq!(talk.abandon().collect::<Vec<_>>(), [0], "left for another device");
+
+        let mut talk = conversation(now);
         let sequence = talk.sent(1, 20, now);
         assert_eq!(talk.receive(report(sequence), now, |_, _| false), [Step::GiveUp(Trouble::Nonsense { bytes: 20 })]);
     }

@@ -44,7 +44,7 @@ pub trait Progress {
     fn begin(&mut self, bytes: u64);
     /// `bytes` more are measured, for the tensor of this name.
     fn measured(&mut self, bytes: u64, tensor: &str);
-    /// A device was lost; the others go on with its chunks.
+    /// A device was lost on the way; the others measured its chunks.
     fn lost(&mut self, error: &DeviceError);
     /// Everything is measured.
     fn finish(&mut self);
@@ -127,7 +127,7 @@ pub fn analyze(
     let mut collector = Collector::new(&plan);
     let pool = Pool::new(plan.chunks.len());
     let mut measured = 0;
-    let mut lost = None;
+    let mut lost = Vec::new();
     thread::scope(|scope| {
         let (results, handed_in) = channel();
         let workers: Vec<_> = devices
@@ -152,10 +152,7 @@ pub fn analyze(
         for (worker, share) in workers.into_iter().zip(&mut shares) {
             match worker.join() {
                 Ok(Ok(health)) => (share.resent, share.damaged) = (health.resent, health.damaged),
-                Ok(Err(error)) => {
-                    progress.lost(&error);
-                    lost = Some(error);
-                }
+                Ok(Err(error)) => lost.push(error),
                 Err(panic) => std::panic::resume_unwind(panic),
             }
         }
@@ -165,12 +162,13 @@ pub fn analyze(
     if let Some(error) = pool.into_failure() {
         return Err(error.into());
     }
-    if !is_finished {
-        let total = plan.bytes;
-        return Err(match lost {
-            Some(error) => AnalysisError::Lost { error, measured, total },
-            None => AnalysisError::Incomplete { measured, total },
-        });
+    let fatal = if is_finished { None } else { lost.pop() };
+    lost.iter().for_each(|error| progress.lost(error));
+    let total = plan.bytes;
+    match fatal {
+        Some(error) => return Err(AnalysisError::Lost { error, measured, total }),
+        None if !is_finished => return Err(AnalysisError::Incomplete { measured, total }),
+        None => {}
     }
     let tolerance = devices.iter().map(Device::tolerance).fold(0.0, f64::max);
     let tensors = assemble::tensors(checkpoint, &plan, &collector.finish(), tolerance);

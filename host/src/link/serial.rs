@@ -24,7 +24,10 @@ pub(super) fn open(url: &DeviceUrl, path: &str, baud: u32) -> Result<Link, LinkE
 
 fn as_io(error: serialport::Error) -> io::Error {
     let kind = match error.kind {
-        ErrorKind::NoDevice if error.description.contains("busy") => io::ErrorKind::ResourceBusy,
+        // The crate has no kind of its own for a port that another program holds.
+        ErrorKind::NoDevice if error.description.contains("busy") || error.description.contains("exclusive") => {
+            io::ErrorKind::ResourceBusy
+        }
         ErrorKind::NoDevice => io::ErrorKind::NotFound,
         ErrorKind::InvalidInput => io::ErrorKind::InvalidInput,
         ErrorKind::Unknown => io::ErrorKind::Other,

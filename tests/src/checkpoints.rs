@@ -1,0 +1,97 @@
+//! Safetensors files made to order: sound ones, damaged ones, and ones too large to lie about in a repository.
+
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    path::Path,
+};
+
+use serde_json::{Map, Value, json};
+
+/// A safetensors file that is being put together, byte by byte after the format.
+#[derive(Debug, Default)]
+pub struct Safetensors {
+    header: Map<String, Value>,
+    data: Vec<u8>,
+}
+
+impl Safetensors {
+    /// A file without tensors.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a tensor of f32.
+    #[must_use]
+    pub fn f32(self, name: &str, shape: &[usize], values: &[f32]) -> Self {
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let (start, end) = (self.data.len(), self.data.len() + bytes.len());
+        self.entry(name, json!({ "dtype": "F32", "shape": shape, "data_offsets": [start, end] })).data(&bytes)
+    }
+
+    /// Adds an entry to the header, right or wrong, and no data.
+    #[must_use]
+    pub fn entry(mut self, name: &str, entry: Value) -> Self {
+        self.header.insert(name.into(), entry);
+        self
+    }
+
+    /// Adds data that belongs to no tensor unless an entry says so.
+    #[must_use]
+    pub fn data(mut self, bytes: &[u8]) -> Self {
+        self.data.extend(bytes);
+        self
+    }
+
+    /// The file's bytes.
+    pub fn bytes(&self) -> Vec<u8> {
+        let header = Value::from(self.header.clone()).to_string();
+        [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &self.data].concat()
+    }
+
+    /// Writes the file.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn write(&self, path: &Path) -> io::Result<()> {
+        fs::write(path, self.bytes())
+    }
+}
+
+/// `count` values that look random and are always the same for the same `seed`: a sum of uniform ones, with every 997th
+/// ten times as large.
+pub fn noise(count: usize, seed: u64) -> Vec<f32> {
+    let mut state = seed;
+    let mut uniform = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f32 / (1u32 << 24) as f32 - 0.5
+    };
+    (0..count).map(|index| (uniform() + uniform() + uniform()) * if index % 997 == 0 { 0.4 } else { 0.04 }).collect()
+}
+
+/// Writes a model of two layers, `tensors` of `elements` each, enough for many chunks on a small device.
+///
+/// # Errors
+/// When the system refuses.
+pub fn write_noise(path: &Path, tensors: usize, elements: usize) -> io::Result<()> {
+    let file = (0..tensors).fold(Safetensors::new(), |file, number| {
+        file.f32(
+            &format!("layers.{number}.weight"),
+            &[elements / 64, 64],
+            &noise(elements / 64 * 64, number as u64 + 1),
+        )
+    });
+    file.write(path)
+}
+
+/// Writes a file of one f32 tensor of `bytes` bytes, all zero, which take no room on disk.
+///
+/// # Errors
+/// When the system refuses.
+pub fn write_sparse(path: &Path, bytes: u64) -> io::Result<()> {
+    let entry = json!({ "dtype": "F32", "shape": [bytes / 4], "data_offsets": [0, bytes] });
+    let head = Safetensors::new().entry("zeros", entry).bytes();
+    let mut file = File::create(path)?;
+    file.write_all(&head)?;
+    file.set_len(head.len() as u64 + bytes)
+}

@@ -1,0 +1,355 @@
+//! Devices that are absent, silent, wrong or lost: what the command says, and that what it still measures is right.
+
+use std::{fs, path::PathBuf, time::Duration};
+
+use kurtoscope::record::{Run, Tensor};
+use kurtoscope_shared::protocol::{PROTOCOL_VERSION, SCHEMA_HASH};
+use kurtoscope_tests::{
+    checkpoints,
+    command::{Outcome, names},
+    misbehaving, tested,
+};
+use tempfile::TempDir;
+
+/// A model of 64 chunks for a device that takes 16 KiB at once.
+struct Model {
+    folder: TempDir,
+}
+
+impl Model {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        checkpoints::write_noise(&folder.path().join("model.safetensors"), 4, 1 << 16).expect("writable");
+        Self { folder }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("model.safetensors")
+    }
+
+    fn measure(&self, devices: &[&str]) -> (Run, Outcome) {
+        tested!().analyze(&self.path(), devices).impatient().measured()
+    }
+
+    /// Measures on `device`, which must fail with a message that has its URL and `words`, and write nothing.
+    fn assert_fails(&self, device: &str, words: &[&str]) -> Outcome {
+        let out = self.folder.path().join("out");
+        let outcome = tested!()
+            .analyze(&self.path(), &[device])
+            .args(["--out".as_ref(), out.as_os_str()])
+            .impatient()
+            .within(Duration::from_secs(20))
+            .run();
+        outcome.assert_failed(words);
+        outcome.assert_said(&[device]);
+        assert_eq!(names(&out), [""; 0], "files were left in the folder for reports");
+        outcome
+    }
+}
+
+/// Every statistic of every tensor, with floats as the bits that JSON holds exactly.
+fn json(tensors: &[Tensor]) -> String {
+    serde_json::to_string_pretty(tensors).expect("numbers and strings")
+}
+
+/// The URLs of the devices that took part, with the chunks that each measured.
+fn shares(run: &Run) -> Vec<u64> {
+    run.devices.iter().map(|share| share.chunks).collect()
+}
+
+#[test]
+fn a_silent_device() {
+    Model::new().assert_fails(&misbehaving!("silent"), &["no answer", "0.5 s", "baud"]);
+}
+
+#[test]
+fn a_device_that_sends_noise() {
+    Model::new().assert_fails(&misbehaving!("noise"), &["no answer", "1000 damaged frames"]);
+}
+
+#[test]
+fn a_device_of_another_version() {
+    let hex: String = SCHEMA_HASH.iter().map(|byte| format!("{byte:02x}")).collect();
+    let theirs = "protocol 77 (schema 746f6d6f72726f77)";
+    let ours = format!("protocol {PROTOCOL_VERSION} (schema {hex})");
+    Model::new().assert_fails(&misbehaving!("stranger"), &[theirs, &ours]);
+}
+
+#[test]
+fn a_device_that_computes_wrongly() {
+    // The fourth moment is a thousandth too large, the engine promises 1e-10.
+    Model::new().assert_fails(&misbehaving!("wrong"), &["self-test", "1.0", "e-3", "1e-10", "--allow-untrusted"]);
+}
+
+#[test]
+fn a_device_that_computes_wrongly_can_be_looked_at_and_every_report_says_so_first() {
+    let model = Model::new();
+    let device = misbehaving!("wrong");
+    let out = model.folder.path().join("out");
+    let outcome = tested!()
+        .analyze(&model.path(), &[&device])
+        .args(["--allow-untrusted", "--out"])
+        .args([&out])
+        .impatient()
+        .run();
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    assert!(outcome.stdout.lines().next().expect("a line").contains("UNTRUSTED"), "{}", outcome.stdout);
+    let markdown = fs::read_to_string(out.join("report.md")).expect("a report");
+    assert!(markdown.lines().next().expect("a line").contains("UNTRUSTED"), "{markdown}");
+    let run = kurtoscope::report::json::read(&out.join("run.json")).expect("a run");
+    assert!(!run.device.self_test.passed);
+    let error = run.device.self_test.max_relative_error.expect("a number");
+    assert!((error / 1e-3 - 1.0).abs() < 1e-6, "{error:e}");
+    // And the fault is in the figures, or the warning would be about nothing.
+    let (good, _) = model.measure(&[&misbehaving!("good")]);
+    for (wrong, good) in run.tensors.iter().zip(&good.tensors) {
+        let ratio = wrong.kurtosis.expect("defined") / good.kurtosis.expect("defined");
+        assert!((ratio - 1.001).abs() < 1e-5, "{}: {ratio}", wrong.name);
+    }
+}
+
+#[test]
+fn the_only_device_is_lost() {
+    for (fault, words) in [
+        ("vanish", &["the link ended in the middle of the run"][..]),
+        ("refuse", &["refuses a chunk of 16384 bytes", "engine failed"]),
+        ("nonsense", &["answer to a chunk of 16384 bytes", "does not add up"]),
+        ("hang", &["no sound answer to a chunk of 16384 bytes", "4 attempts"]),
+    ] {
+        let model = Model::new();
+        let device = misbehaving!(fault);
+        let out = model.folder.path().join("out");
+        let outcome = tested!()
+            .analyze(&model.path(), &[&device])
+            .args(["--out".as_ref(), out.as_os_str()])
+            .impatient()
+            .within(Duration::from_secs(20))
+            .run();
+        assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(1), ""), "{fault}: {outcome:?}");
+        outcome.assert_said(words);
+        // Three chunks are measured well before the fault shows.
+        outcome.assert_said(&[&device, "49152 of 1048576 bytes were measured", "nothing was written"]);
+        assert_eq!(names(&out), [""; 0], "{fault}: files were left in the folder for reports");
+    }
+}
+
+#[test]
+fn the_loss_of_the_only_device_is_reported_once() {
+    Model::new().assert_fails(&misbehaving!("vanish"), &["the link ended"]);
+}
+
+#[test]
+fn programs_that_are_no_device() {
+    let model = Model::new();
+    model.assert_fails("exec:false", &["the link ended before the device answered"]);
+    // The shell says why, on a line of its own.
+    model.assert_fails("exec:no-such-program", &["the link ended before the device answered", "not found"]);
+    model.assert_fails("exec:echo hello; sleep 5", &["exec:echo hello; sleep 5"]);
+}
+
+#[test]
+fn the_others_go_on_when_a_device_is_lost() {
+    let model = Model::new();
+    let (alone, _) = model.measure(&[&misbehaving!("good")]);
+    for fault in ["vanish", "refuse", "nonsense", "hang"] {
+        let lost = misbehaving!(fault);
+        let (run, outcome) = model.measure(&[&lost, &misbehaving!("good")]);
+        outcome.assert_said(&["lost a device", &lost]);
+        assert_eq!(shares(&run).iter().sum::<u64>(), 64, "{fault}: each chunk counts once");
+        assert!(shares(&run)[0] <= 3, "{fault}: {:?}", shares(&run));
+        assert!(json(&run.tensors) == json(&alone.tensors), "{fault}: results differ");
+    }
+}
+
+#[test]
+fn this_machine_goes_on_when_a_board_is_lost() {
+    let model = Model::new();
+    let (alone, _) = model.measure(&[&misbehaving!("good")]);
+    let lost = misbehaving!("vanish");
+    // This machine is quick: it may have measured everything before the board has got as far as its fault. Most of the
+    // time it has not, and often enough over several tries.
+    let mut losses = 0;
+    for _ in 0..10 {
+        let (run, outcome) = model.measure(&[&lost, "local"]);
+        assert!(json(&run.tensors) == json(&alone.tensors), "results differ");
+        let said = outcome.stderr.contains("lost a device") && outcome.stderr.contains("vanish");
+        assert_eq!(said, !outcome.stderr.is_empty(), "{}", outcome.stderr);
+        losses += usize::from(said);
+    }
+    assert!(losses > 0, "the board was never lost in ten runs");
+}
+
+#[test]
+fn several_devices_share_a_run_and_agree_bit_for_bit() {
+    let model = Model::new();
+    let good = misbehaving!("good");
+    let (alone, _) = model.measure(&[&good]);
+    let devices = [good.as_str(), &good, "local", "pty:"];
+    for _ in 0..3 {
+        let (run, outcome) = model.measure(&devices);
+        assert_eq!(outcome.stderr, "", "nothing is lost");
+        assert_eq!(run.devices.len(), devices.len());
+        assert_eq!(shares(&run).iter().sum::<u64>(), 64, "each chunk counts once");
+        assert_eq!(run.devices.iter().map(|share| share.bytes).sum::<u64>(), run.bytes);
+        assert!(json(&run.tensors) == json(&alone.tensors), "results differ");
+    }
+    let (run, _) = model.measure(&[&good, &good]);
+    assert!(shares(&run).iter().all(|chunks| *chunks > 0), "both work: {:?}", shares(&run));
+    assert!(json(&run.tensors) == json(&alone.tensors), "results differ");
+}
+
+#[test]
+fn the_device_command_serves_on_standard_input_and_output() {
+    let model = Model::new();
+    let device = format!("exec:'{}' device --stdio --board bench", env!("CARGO_BIN_EXE_kurtoscope-under-test"));
+    let (run, outcome) = model.measure(&[&device]);
+    assert_eq!((outcome.stderr.as_str(), run.device.board.as_str()), ("", "bench"));
+    assert!(json(&run.tensors) == json(&model.measure(&["local"]).0.tensors), "results differ from this machine's");
+}
+
+#[cfg(unix)]
+mod serial {
+    use std::{
+        fs::{File, OpenOptions},
+        os::unix::{
+            fs::{PermissionsExt, chown},
+            process::CommandExt,
+        },
+        path::Path,
+        process::{Command, Stdio},
+    };
+
+    use kurtoscope_tests::command::Tested;
+    use rustix::{
+        pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
+        termios::ioctl_tiocexcl,
+    };
+
+    use super::*;
+
+    /// A user without rights of any kind: `nobody` on Linux and the BSDs alike.
+    const NOBODY: u32 = 65534;
+
+    /// A serial port without anyone behind it.
+    struct Port {
+        path: String,
+        _master: std::os::fd::OwnedFd,
+        slave: File,
+    }
+
+    impl Port {
+        fn new() -> Self {
+            let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a pseudo-terminal");
+            grantpt(&master).expect("a pseudo-terminal");
+            unlockpt(&master).expect("a pseudo-terminal");
+            let path = ptsname(&master, Vec::new()).expect("a name").into_string().expect("UTF-8");
+            let slave = OpenOptions::new().read(true).write(true).open(&path).expect("the other side");
+            Self { path, _master: master, slave }
+        }
+
+        fn url(&self) -> String {
+            format!("serial:{}?baud=115200", self.path)
+        }
+
+        fn permit(&self, mode: u32) {
+            fs::set_permissions(&self.path, fs::Permissions::from_mode(mode)).expect("the port is ours");
+        }
+    }
+
+    /// Measures on the port as a user to whom permissions and locks apply: root, to whom they do not, becomes nobody,
+    /// with a copy of the command and of the model where nobody can read them.
+    fn measure_without_privileges(url: &str) -> Outcome {
+        let model = Model::new();
+        let folder = model.folder.path();
+        let program = folder.join("kurtoscope");
+        fs::copy(env!("CARGO_BIN_EXE_kurtoscope-under-test"), &program).expect("copied");
+        let change = |command: &mut Command| {
+            if rustix::process::geteuid().is_root() {
+                open_to_all(folder);
+                command.uid(NOBODY).gid(NOBODY).current_dir("/");
+            }
+        };
+        Tested::new(&program).analyze(&model.path(), &[url]).impatient().with(change).run()
+    }
+
+    fn open_to_all(folder: &Path) {
+        chown(folder, Some(NOBODY), Some(NOBODY)).expect("we are root");
+        for entry in fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("we are root");
+        }
+    }
+
+    #[test]
+    fn an_absent_port() {
+        Model::new().assert_fails("serial:/dev/ttyNotThere?baud=115200", &["no such port", "kurtoscope devices"]);
+    }
+
+    #[test]
+    fn a_path_that_is_no_port() {
+        let model = Model::new();
+        let url = format!("serial:{}?baud=115200", model.path().display());
+        model.assert_fails(&url, &[]);
+    }
+
+    #[test]
+    fn a_port_that_another_program_has() {
+        let port = Port::new();
+        port.permit(0o666);
+        ioctl_tiocexcl(&port.slave).expect("exclusive");
+        let outcome = measure_without_privileges(&port.url());
+        outcome.assert_failed(&[&port.url(), "in use by another program"]);
+    }
+
+    #[test]
+    fn a_port_that_is_locked() {
+        // What serial programs of today do besides; it binds root as well.
+        let port = Port::new();
+        rustix::fs::flock(&port.slave, rustix::fs::FlockOperation::NonBlockingLockExclusive).expect("locked");
+        Model::new().assert_fails(&port.url(), &["in use by another program"]);
+    }
+
+    #[test]
+    fn a_port_that_may_not_be_opened() {
+        let port = Port::new();
+        port.permit(0o000);
+        let outcome = measure_without_privileges(&port.url());
+        outcome.assert_failed(&[&port.url(), "not allowed", "dialout"]);
+    }
+
+    #[test]
+    fn a_port_with_nobody_behind_it() {
+        let port = Port::new();
+        Model::new().assert_fails(&port.url(), &["no answer within 0.5 s", "baud"]);
+    }
+
+    #[test]
+    fn a_board_serves_one_host_after_the_other() {
+        let model = Model::new();
+        let (local, _) = model.measure(&["local"]);
+        let pipe = |command: &mut Command| {
+            command.stdout(Stdio::piped());
+        };
+        let mut board = tested!().args(["device", "--pty", "--board", "bench"]).with(pipe).start();
+        let url = format!("serial:{}", board.first_line().trim());
+        for host in 1..=3 {
+            let (run, outcome) = model.measure(&[&url]);
+            assert_eq!((outcome.stderr.as_str(), run.device.board.as_str()), ("", "bench"), "host {host}");
+            assert!(json(&run.tensors) == json(&local.tensors), "host {host}: results differ");
+            assert!(board.is_running(), "the board ended after host {host}");
+        }
+    }
+
+    #[test]
+    fn a_board_that_is_to_serve_once_ends_with_its_host() {
+        let model = Model::new();
+        let pipe = |command: &mut Command| {
+            command.stdout(Stdio::piped());
+        };
+        let mut board =
+            tested!().args(["device", "--pty", "--once"]).with(pipe).within(Duration::from_secs(20)).start();
+        let url = format!("serial:{}", board.first_line().trim());
+        model.measure(&[&url]);
+        assert!(board.wait().success());
+    }
+}

@@ -1,0 +1,75 @@
+//! Memory stays small however large the checkpoint is: its pages are the file's own, and what is in flight is bounded.
+#![cfg(target_os = "linux")]
+
+use std::{
+    fs,
+    process::{Command, Stdio},
+    thread,
+    time::Duration,
+};
+
+use kurtoscope_tests::{checkpoints, tested};
+
+const MIB: u64 = 1 << 20;
+
+/// What a run may take besides what is on its way to devices.
+const ALLOWANCE: u64 = 64 * MIB;
+
+/// Four payloads of 1 MiB: what a processor's engine announces as its window.
+const WINDOW: u64 = 4 * MIB;
+
+/// Anonymous memory of a process now, bytes: what it allocated, without the pages of mapped files.
+fn anonymous(process: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
+    Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
+}
+
+/// Measures `bytes` bytes of zeros on `device` and returns how often memory was looked at, and the most that was seen.
+fn peak(bytes: u64, device: &str) -> (u32, u64) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let model = folder.path().join("zeros.safetensors");
+    checkpoints::write_sparse(&model, bytes).expect("writable");
+    let out = folder.path().join("out");
+    let quiet = |command: &mut Command| {
+        command.stdout(Stdio::null());
+    };
+    let mut started = tested!().analyze(&model, &[device]).args(["--quiet", "--out"]).args([&out]).with(quiet).start();
+    let (mut looks, mut peak) = (0, 0);
+    while started.is_running() {
+        if let Some(now) = anonymous(started.child.id()) {
+            looks += 1;
+            peak = peak.max(now);
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    assert!(started.wait().success());
+    let run = kurtoscope::report::json::read(&out.join("run.json")).expect("a run");
+    assert_eq!((run.bytes, run.tensors[0].zeros), (bytes, bytes / 4), "all of it was measured");
+    println!(
+        "{} MiB on {device}: at most {:.1} MiB of anonymous memory in {looks} looks",
+        bytes / MIB,
+        peak as f64 / MIB as f64
+    );
+    (looks, peak)
+}
+
+fn assert_small(bytes: u64, device: &str) {
+    let (looks, peak) = peak(bytes, device);
+    assert!(looks >= 20, "only {looks} looks at {device}: the run was too short to tell");
+    assert!(
+        peak <= ALLOWANCE + WINDOW,
+        "{} MiB on {device} took {peak} bytes of anonymous memory, more than {ALLOWANCE} and a window of {WINDOW}",
+        bytes / MIB
+    );
+}
+
+#[test]
+fn a_gibibyte_on_this_machine() {
+    assert_small(1 << 30, "local");
+}
+
+#[test]
+fn a_quarter_of_one_on_a_virtual_board() {
+    assert_small(256 * MIB, "pty:");
+}
