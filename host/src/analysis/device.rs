@@ -231,7 +231,7 @@ impl Device {
                 Heard::Message(message) => {
                     talk.receive(message, now, |chunk, found| Plan::accepts(&plan.chunks[chunk], found))
                 }
-                Heard::Damaged | Heard::Nothing | Heard::Stranger { .. } => talk.tick(now),
+                Heard::Damaged | Heard::Nothing | Heard::Unwritable(_) | Heard::Stranger { .. } => talk.tick(now),
                 Heard::Ended(reason) => {
                     queue.give_back(held);
                     return Err(Loss::Ended(reason));

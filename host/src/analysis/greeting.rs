@@ -47,7 +47,7 @@ pub enum Refusal {
     },
     /// The device computes wrongly.
     #[error(
-        "it fails its self-test: relative error {error:e} where {tolerance:e} is its limit; its driver or its hardware \
+        "it fails its self-test: relative error {error:.1e} where {tolerance:.0e} is its limit; its driver or its hardware \
          computes wrongly. `--allow-untrusted` measures all the same, and the report will say so"
     )]
     SelfTest {
@@ -102,7 +102,7 @@ pub fn greet(wire: &mut Wire, session: u32, patience: Duration) -> Result<Welcom
                 }
                 Heard::Stranger { protocol, schema } => return Err(Refusal::Version { device: protocol, schema }),
                 Heard::Ended(reason) => return Err(Refusal::Ended(reason)),
-                Heard::Message(_) | Heard::Damaged | Heard::Nothing => {}
+                Heard::Message(_) | Heard::Damaged | Heard::Unwritable(_) | Heard::Nothing => {}
             }
         }
     }

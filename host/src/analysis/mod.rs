@@ -33,7 +33,7 @@ use crate::{
 };
 use collect::Collector;
 use plan::Plan;
-use queue::{HandedIn, Pool, Queue};
+use queue::{News, Pool, Queue};
 
 /// The largest chunk, bytes, whatever a device could take: small enough to share out evenly and to show progress.
 const MAX_CHUNK_BYTES: usize = 1 << 20;
@@ -44,7 +44,7 @@ pub trait Progress {
     fn begin(&mut self, bytes: u64);
     /// `bytes` more are measured, for the tensor of this name.
     fn measured(&mut self, bytes: u64, tensor: &str);
-    /// A device was lost on the way; the others measured its chunks.
+    /// A device was lost; the others go on with its chunks.
     fn lost(&mut self, error: &DeviceError);
     /// Everything is measured.
     fn finish(&mut self);
@@ -127,33 +127,36 @@ pub fn analyze(
     let mut collector = Collector::new(&plan);
     let pool = Pool::new(plan.chunks.len());
     let mut measured = 0;
-    let mut lost = Vec::new();
+    let mut working = devices.len();
+    let mut last_loss = None;
     thread::scope(|scope| {
-        let (results, handed_in) = channel();
-        let workers: Vec<_> = devices
-            .iter_mut()
-            .enumerate()
-            .map(|(number, device)| {
-                let queue = Queue::new(&pool, number, results.clone());
-                let (checkpoint, plan) = (&*checkpoint, &plan);
-                scope.spawn(move || device.work(checkpoint, plan, &queue))
-            })
-            .collect();
-        drop(results);
-        for HandedIn { device, chunk, measurement } in handed_in {
-            let planned = &plan.chunks[chunk];
-            let bytes = plan.payload_len(planned) as u64;
-            collector.take(planned, &measurement);
-            shares[device].chunks += 1;
-            shares[device].bytes += bytes;
-            measured += bytes;
-            progress.measured(bytes, &checkpoint.tensors[plan.targets[planned.target].tensor].name);
+        let (sender, news) = channel();
+        for (number, device) in devices.iter_mut().enumerate() {
+            let queue = Queue::new(&pool, number, sender.clone());
+            let plan = &plan;
+            scope.spawn(move || queue.stop(device.work(checkpoint, plan, &queue)));
         }
-        for (worker, share) in workers.into_iter().zip(&mut shares) {
-            match worker.join() {
-                Ok(Ok(health)) => (share.resent, share.damaged) = (health.resent, health.damaged),
-                Ok(Err(error)) => lost.push(error),
-                Err(panic) => std::panic::resume_unwind(panic),
+        drop(sender);
+        for news in news {
+            match news {
+                News::Measured { device, chunk, measurement } => {
+                    let planned = &plan.chunks[chunk];
+                    let bytes = plan.payload_len(planned) as u64;
+                    collector.take(planned, &measurement);
+                    shares[device].chunks += 1;
+                    shares[device].bytes += bytes;
+                    measured += bytes;
+                    progress.measured(bytes, &checkpoint.tensors[plan.targets[planned.target].tensor].name);
+                }
+                News::Stopped { device, outcome } => {
+                    working -= 1;
+                    match outcome {
+                        Ok(health) => (shares[device].resent, shares[device].damaged) = (health.resent, health.damaged),
+                        // The loss of the last one ends the run, and is told as its end.
+                        Err(error) if working == 0 && !pool.is_finished() => last_loss = Some(error),
+                        Err(error) => progress.lost(&error),
+                    }
+                }
             }
         }
     });
@@ -162,10 +165,8 @@ pub fn analyze(
     if let Some(error) = pool.into_failure() {
         return Err(error.into());
     }
-    let fatal = if is_finished { None } else { lost.pop() };
-    lost.iter().for_each(|error| progress.lost(error));
     let total = plan.bytes;
-    match fatal {
+    match last_loss {
         Some(error) => return Err(AnalysisError::Lost { error, measured, total }),
         None if !is_finished => return Err(AnalysisError::Incomplete { measured, total }),
         None => {}

@@ -8,18 +8,31 @@ use std::sync::{
 
 use kurtoscope_shared::protocol::Measurement;
 
-use super::conversation::ChunkNumber;
+use super::{
+    conversation::ChunkNumber,
+    device::{DeviceError, Health},
+};
 use crate::checkpoint::CheckpointError;
 
-/// A measured chunk, as a device handed it in.
+/// What a device tells the run, under its number in the run.
 #[derive(Debug)]
-pub struct HandedIn {
-    /// Which device of the run.
-    pub device: usize,
-    /// Which chunk.
-    pub chunk: ChunkNumber,
-    /// What was found.
-    pub measurement: Measurement,
+pub enum News {
+    /// A chunk is measured.
+    Measured {
+        /// By which device.
+        device: usize,
+        /// Which chunk.
+        chunk: ChunkNumber,
+        /// What was found.
+        measurement: Measurement,
+    },
+    /// The device has stopped working: there is nothing left to do, or it was lost.
+    Stopped {
+        /// Which device.
+        device: usize,
+        /// How its link fared, or how it was lost.
+        outcome: Result<Health, DeviceError>,
+    },
 }
 
 /// Hands out chunks in order, takes back what a lost device leaves, and knows when everything is measured.
@@ -65,13 +78,13 @@ impl Pool {
 pub struct Queue<'a> {
     pool: &'a Pool,
     device: usize,
-    results: Sender<HandedIn>,
+    news: Sender<News>,
 }
 
 impl<'a> Queue<'a> {
-    /// Access for device number `device`, whose results go to `results`.
-    pub fn new(pool: &'a Pool, device: usize, results: Sender<HandedIn>) -> Self {
-        Self { pool, device, results }
+    /// Access for device number `device`, which reports to `news`.
+    pub fn new(pool: &'a Pool, device: usize, news: Sender<News>) -> Self {
+        Self { pool, device, news }
     }
 
     /// The next chunk to measure; `None` while there is none, which is final only when [`is_finished`](Self::is_finished).
@@ -93,8 +106,13 @@ impl<'a> Queue<'a> {
     /// Hands in what was found in a chunk.
     pub fn hand_in(&self, chunk: ChunkNumber, measurement: Measurement) {
         // Nobody to receive it means that the run has been given up.
-        let _ = self.results.send(HandedIn { device: self.device, chunk, measurement });
+        let _ = self.news.send(News::Measured { device: self.device, chunk, measurement });
         self.pool.done.fetch_add(1, Ordering::Release);
+    }
+
+    /// Says that the device has stopped working.
+    pub fn stop(&self, outcome: Result<Health, DeviceError>) {
+        let _ = self.news.send(News::Stopped { device: self.device, outcome });
     }
 
     /// Returns chunks that this device will not measure.

@@ -42,6 +42,8 @@ pub enum Heard {
     Damaged,
     /// The link ended, with the system's reason if it failed.
     Ended(Option<String>),
+    /// Nothing more can be written. What the device had answered until then may still arrive.
+    Unwritable(String),
     /// Nothing in the time given.
     Nothing,
 }
@@ -54,6 +56,8 @@ pub struct Wire {
     incoming: Receiver<Heard>,
     written: Arc<AtomicU64>,
     damaged: u64,
+    /// Why nothing more can be written.
+    unwritable: Option<String>,
     /// Tells the reading thread to end, which otherwise learns it only from the next message or the end of the link.
     dropped: Arc<AtomicBool>,
     /// Ends with the wire, and with it both threads.
@@ -80,15 +84,14 @@ impl Wire {
         let stop = dropped.clone();
         thread::spawn(move || {
             if let Err(error) = write_frames(writer, &to_write, &give_back, &count) {
-                // The reader usually notices first; the second of two ends is never heard.
-                let _ = failed.send(Heard::Ended(Some(error.to_string())));
+                let _ = failed.send(Heard::Unwritable(error.to_string()));
             }
         });
         thread::spawn(move || {
             let end = read_frames(reader, &heard, &stop).err().map(|error| error.to_string());
             let _ = heard.send(Heard::Ended(end));
         });
-        Self { outgoing, spent, incoming, written, damaged: 0, dropped, _process: process }
+        Self { outgoing, spent, incoming, written, damaged: 0, unwritable: None, dropped, _process: process }
     }
 
     /// Queues bytes for writing. A link that has failed is noticed by [`hear`](Self::hear).
@@ -103,17 +106,28 @@ impl Wire {
         buffer
     }
 
-    /// Waits up to `patience` for something from the device.
+    /// Waits up to `patience` for something from the device. Never gives [`Heard::Unwritable`]: that becomes an end once
+    /// the device has nothing more to say.
     pub fn hear(&mut self, patience: Duration) -> Heard {
         let heard = match self.incoming.recv_timeout(patience) {
             Ok(heard) => heard,
             Err(RecvTimeoutError::Timeout) => Heard::Nothing,
             Err(RecvTimeoutError::Disconnected) => Heard::Ended(None),
         };
-        if matches!(heard, Heard::Damaged) {
-            self.damaged += 1;
+        match heard {
+            Heard::Damaged => {
+                self.damaged += 1;
+                Heard::Damaged
+            }
+            Heard::Unwritable(reason) => {
+                self.unwritable = Some(reason);
+                Heard::Nothing
+            }
+            // A device that takes nothing and has nothing more to say is gone.
+            Heard::Nothing if self.unwritable.is_some() => Heard::Ended(self.unwritable.clone()),
+            Heard::Ended(None) => Heard::Ended(self.unwritable.clone()),
+            heard => heard,
         }
-        heard
     }
 
     /// Bytes that the link has taken so far.

@@ -5,10 +5,13 @@ use std::process::{Command, Stdio};
 use super::{DeviceUrl, Link, LinkError, Process};
 
 /// Starts the command in a shell. What it writes to standard error goes to ours.
+///
+/// It stays in our process group, so that ssh may ask for a password on the terminal.
 pub(super) fn open(url: &DeviceUrl, command: &str) -> Result<Link, LinkError> {
     let (shell, flag) = if cfg!(windows) { ("cmd", "/C") } else { ("sh", "-c") };
-    // `exec` replaces the shell, so that ending the child ends the device and not just a shell in front of it.
-    let line = if cfg!(windows) { command.to_owned() } else { format!("exec {command}") };
+    // `exec` replaces the shell, so that ending the child ends the device and not just a shell in front of it. A line
+    // that needs the shell keeps it; then the end of its input ends the device.
+    let line = if cfg!(unix) && is_simple(command) { format!("exec {command}") } else { command.to_owned() };
     let failed = |source| LinkError::Start { url: url.to_string(), program: shell.into(), source };
     let mut child =
         Command::new(shell).args([flag, &line]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().map_err(failed)?;
@@ -16,4 +19,29 @@ pub(super) fn open(url: &DeviceUrl, command: &str) -> Result<Link, LinkError> {
         return Err(failed(std::io::Error::other("the child has no pipes")));
     };
     Ok(Link { reader: Box::new(reader), writer: Box::new(writer), process: Some(Process(child)) })
+}
+
+/// Whether a command line is one program with arguments: no lists, pipes, redirections or assignments, and a program
+/// named by its path or known not to be built into the shell.
+fn is_simple(command: &str) -> bool {
+    let first = command.split_whitespace().next().unwrap_or_default();
+    let is_program = first.trim_start_matches(['\'', '"']).starts_with('/') || first == "ssh";
+    is_program && !command.contains(['&', ';', '|', '<', '>', '(', ')', '`', '\n'])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_single_programs_replace_the_shell() {
+        for line in ["ssh pi@board kurtoscope-device --stdio", "/opt/device --stdio", "'/opt/my device' --stdio"] {
+            assert!(is_simple(line), "{line}");
+        }
+        for line in
+            ["cd / && /opt/device", "RUST_LOG=debug /opt/device", "/opt/device; true", "cd /", ". ./env", "device"]
+        {
+            assert!(!is_simple(line), "{line}");
+        }
+    }
 }

@@ -9,6 +9,8 @@ use std::{
     fmt,
     io::{self, Read, Write},
     process::Child,
+    thread,
+    time::{Duration, Instant},
 };
 
 pub use serial::ports;
@@ -34,13 +36,23 @@ impl fmt::Debug for Link {
     }
 }
 
-/// A child process that ends when this is dropped.
+/// A child process that ends when this is dropped: by itself, now that its input has ended, or else by force.
 #[derive(Debug)]
 pub struct Process(Child);
 
+/// How long a child may take to notice that its input has ended.
+const FAREWELL: Duration = Duration::from_millis(200);
+
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended by itself; either way there is nobody to tell.
+        let until = Instant::now() + FAREWELL;
+        while Instant::now() < until {
+            if !matches!(self.0.try_wait(), Ok(None)) {
+                return;
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
+        // It may have ended by itself after all; either way there is nobody to tell.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
