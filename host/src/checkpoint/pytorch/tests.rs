@@ -10,6 +10,9 @@ use crate::checkpoint::{Checkpoint, CheckpointError};
 
 const ZIP: &[u8] = include_bytes!("fixtures/zip.bin");
 const LEGACY: &[u8] = include_bytes!("fixtures/legacy.bin");
+const TAR: &[u8] = include_bytes!("fixtures/tar.pth");
+const NESTED: &[u8] = include_bytes!("fixtures/nested.ckpt");
+const NESTED_LEGACY: &[u8] = include_bytes!("fixtures/nested.legacy.ckpt");
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src/checkpoint/pytorch/fixtures").join(name)
@@ -78,7 +81,7 @@ fn check_weights(checkpoint: &Checkpoint) {
 
 #[test]
 fn every_container_and_nesting_gives_the_same_weights() {
-    for name in ["zip.bin", "legacy.bin", "nested.ckpt", "nested.legacy.ckpt"] {
+    for name in ["zip.bin", "legacy.bin", "tar.pth", "nested.ckpt", "nested.legacy.ckpt"] {
         check_weights(&open(name));
     }
 }
@@ -228,11 +231,10 @@ proptest! {
 
     #[test]
     fn no_damage_panics(
-        which in 0..4usize,
+        which in 0..5usize,
         changes in proptest::collection::vec((any::<usize>(), 0..12u8, proptest::collection::vec(any::<u8>(), 1..4)), 1..4),
     ) {
-        let nested = [&include_bytes!("fixtures/nested.ckpt")[..], include_bytes!("fixtures/nested.legacy.ckpt")];
-        let mut content = [ZIP, LEGACY, nested[0], nested[1]][which].to_vec();
+        let mut content = [ZIP, LEGACY, TAR, NESTED, NESTED_LEGACY][which].to_vec();
         for (at, kind, new) in changes {
             damage(&mut content, at, kind, &new);
         }
