@@ -150,7 +150,7 @@ impl Plan {
     }
 }
 
-/// The output heads that hold an embedding's data, each with that embedding, as indices of the checkpoint's tensors.
+/// The output heads and embeddings that hold another embedding's data, each with that embedding, as indices of the checkpoint's tensors.
 fn tied_entries(checkpoint: &Checkpoint, identities: &[Identity]) -> HashMap<usize, usize> {
     let tensors = checkpoint.tensors.iter().zip(identities).enumerate();
     let candidates = tensors.map(|(index, (tensor, identity))| Candidate {
@@ -161,7 +161,7 @@ fn tied_entries(checkpoint: &Checkpoint, identities: &[Identity]) -> HashMap<usi
     });
     tied_pairs(candidates, |a, b| same_elements(checkpoint, a, b))
         .into_iter()
-        .map(|tied| (tied.head, tied.of))
+        .map(|tied| (tied.copy, tied.of))
         .collect()
 }
 

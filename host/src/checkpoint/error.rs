@@ -54,17 +54,17 @@ pub enum CheckpointError {
         /// The file.
         path: PathBuf,
     },
-    /// The file is too short to hold the length of a header.
-    #[error("{}: the file is {length} bytes long, a safetensors file has at least 10; download it again", path.display())]
+    /// The file is too short to hold anything.
+    #[error("{}: the file is {length} bytes long, too short for any format of weights; download it again", path.display())]
     TooShort {
         /// The file.
         path: PathBuf,
         /// Its length.
         length: u64,
     },
-    /// The file is recognisably something other than safetensors.
-    #[error("{}: this is {kind}, not safetensors; {}", path.display(), kind.advice())]
-    NotSafetensors {
+    /// The file is recognisably something that is not read.
+    #[error("{}: this is {kind}; {}", path.display(), kind.advice())]
+    OtherKind {
         /// The file.
         path: PathBuf,
         /// What it is.
@@ -73,7 +73,7 @@ pub enum CheckpointError {
     /// The header is declared longer than the file.
     #[error(
         "{}: bytes 0..8 declare a header of {header} bytes, but only {} follow; \
-         the file is truncated or is not safetensors: download it again",
+         the file is truncated, or of no known format: download it again",
         path.display(), length.saturating_sub(8)
     )]
     HeaderPastEnd {
@@ -123,6 +123,16 @@ pub enum CheckpointError {
         path: PathBuf,
         /// What is wrong.
         detail: String,
+    },
+    /// The file is a PyTorch checkpoint, or a pickle of something else, that cannot be read.
+    #[error("{}: cannot be read as a PyTorch checkpoint: {detail}; {advice}", path.display())]
+    PyTorch {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        detail: String,
+        /// What to do about it.
+        advice: &'static str,
     },
     /// Elements that the file was to hold cannot be had.
     #[error("{}: tensor {tensor:?}: elements {first}..{last} cannot be read: {detail}", path.display())]
@@ -291,8 +301,8 @@ pub enum CheckpointError {
     },
     /// The folder holds files, but no weights.
     #[error(
-        "{}: no weights here: looked for *.safetensors among {entries} entries; name the folder that holds them \
-         (in a Hugging Face cache: snapshots/REVISION)",
+        "{}: no weights here: looked for safetensors, PyTorch, GGUF, ONNX and NumPy files among {entries} entries; name \
+         the folder that holds them (in a Hugging Face cache: snapshots/REVISION)",
         path.display()
     )]
     NoWeights {
@@ -300,6 +310,14 @@ pub enum CheckpointError {
         path: PathBuf,
         /// How many entries it has.
         entries: usize,
+    },
+    /// The folder holds several files, each of which would be a model.
+    #[error("{}: {} models are here: {}; name the one to measure", path.display(), files.len(), files.join(", "))]
+    SeveralModels {
+        /// The folder.
+        path: PathBuf,
+        /// The files.
+        files: Vec<String>,
     },
     /// The folder holds weights only in a format that this version does not read.
     #[error(

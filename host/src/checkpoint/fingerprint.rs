@@ -17,11 +17,21 @@ const SAMPLE: usize = 64;
 pub(super) fn fingerprint(checkpoint: &Checkpoint) -> String {
     let mut hash = Xxh3Default::new();
     checkpoint.advise(Access::Sampling);
+    // How many tensors of each file may be anywhere in it.
+    let mut anywhere = vec![0; checkpoint.files.len()];
     for tensor in &checkpoint.tensors {
         describe(&mut hash, &tensor.name, &tensor.shape, &tensor.stored);
         let bytes = checkpoint.stored_bytes(tensor);
-        for sample in samples(bytes.len()) {
-            hash.update(bytes.get(sample).unwrap_or_default());
+        match anywhere.get_mut(tensor.file) {
+            Some(count) if checkpoint.files.get(tensor.file).is_some_and(|file| file.bytes().len() == bytes.len()) => {
+                *count += 1;
+            }
+            _ => sample(&mut hash, bytes, SAMPLES),
+        }
+    }
+    for (file, tensors) in checkpoint.files.iter().zip(anywhere) {
+        if tensors > 0 {
+            sample(&mut hash, file.bytes(), SAMPLES * tensors);
         }
     }
     checkpoint.advise(Access::Sequential);
@@ -29,6 +39,13 @@ pub(super) fn fingerprint(checkpoint: &Checkpoint) -> String {
         describe(&mut hash, &tensor.name, &tensor.shape, &tensor.dtype);
     }
     format!("{:032x}", hash.digest128())
+}
+
+/// Hashes samples of `bytes`.
+fn sample(hash: &mut Xxh3Default, bytes: &[u8], count: usize) {
+    for sample in samples(bytes.len(), count) {
+        hash.update(bytes.get(sample).unwrap_or_default());
+    }
 }
 
 /// Hashes one tensor's description; lengths go first, so no two lists of tensors hash alike by running together.
@@ -43,9 +60,9 @@ fn describe(hash: &mut Xxh3Default, name: &str, shape: &[u64], dtype: &str) {
     }
 }
 
-/// Evenly spaced samples of `length` bytes, the first and the last bytes among them; all of a short tensor.
-fn samples(length: usize) -> impl Iterator<Item = Range<usize>> {
-    let (count, size) = if length <= SAMPLES * SAMPLE { (1, length) } else { (SAMPLES, SAMPLE) };
+/// `count` evenly spaced samples of `length` bytes, the first and the last bytes among them; all of what is short.
+fn samples(length: usize, count: usize) -> impl Iterator<Item = Range<usize>> {
+    let (count, size) = if length / SAMPLE < count || length == count * SAMPLE { (1, length) } else { (count, SAMPLE) };
     let room = length - size;
     let gaps = (count - 1).max(1);
     (0..count).map(move |i| {
@@ -62,10 +79,10 @@ mod tests {
     #[test]
     fn samples_are_spread_over_all_of_the_tensor() {
         for length in [0, 1, 511, 512] {
-            assert!(samples(length).eq(std::iter::once(0..length)), "{length}");
+            assert!(samples(length, SAMPLES).eq(std::iter::once(0..length)), "{length}");
         }
         for length in [513, 1000, 1 << 40, usize::MAX] {
-            let ranges: Vec<_> = samples(length).collect();
+            let ranges: Vec<_> = samples(length, SAMPLES).collect();
             assert_eq!(ranges.len(), SAMPLES);
             assert_eq!(ranges.first(), Some(&(0..SAMPLE)), "{length}");
             assert_eq!(ranges.last(), Some(&(length - SAMPLE..length)), "{length}");

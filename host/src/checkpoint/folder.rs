@@ -7,12 +7,7 @@ use std::path::{Path, PathBuf};
 use super::error::CheckpointError;
 use super::index::Index;
 use super::mapped::unreadable;
-
-/// The name of an unsplit model, which goes before everything else in a folder.
-const SINGLE: &str = "model.safetensors";
-
-/// How the name of an index of shards ends.
-const INDEX: &str = ".safetensors.index.json";
+use super::names::{self, Naming};
 
 /// The files of one checkpoint.
 #[derive(Debug)]
@@ -34,7 +29,8 @@ pub(super) fn locate(path: &Path) -> Result<Located, CheckpointError> {
         return in_folder(path);
     }
     let folder = path.parent().unwrap_or(Path::new("")).to_owned();
-    if path.to_string_lossy().ends_with(INDEX) {
+    let name = path.to_string_lossy();
+    if [names::SAFETENSORS, names::PYTORCH].iter().any(|naming| naming.is_index(&name)) {
         return indexed(folder, path);
     }
     Ok(Located { folder, files: vec![path.to_owned()], index: None })
@@ -47,24 +43,41 @@ fn indexed(folder: PathBuf, path: &Path) -> Result<Located, CheckpointError> {
 
 fn in_folder(folder: &Path) -> Result<Located, CheckpointError> {
     let names = list(folder)?;
-    let single = |name: &str| Ok(Located { folder: folder.to_owned(), files: vec![folder.join(name)], index: None });
-    if names.iter().any(|name| name == SINGLE) {
-        return single(SINGLE);
-    }
-    let mut indexes = names.iter().filter(|name| name.ends_with(INDEX));
-    if let (Some(index), None) = (indexes.next(), indexes.next()) {
-        return indexed(folder.to_owned(), &folder.join(index));
-    }
-    let weights: Vec<&str> = names.iter().map(String::as_str).filter(|name| is_safetensors(name)).collect();
-    match weights[..] {
-        [] => Err(nothing_to_read(folder, &names)),
-        [only] if numbered(only).is_none() => single(only),
-        _ => {
-            check_complete(folder, &weights)?;
-            let files = weights.iter().map(|name| folder.join(name)).collect();
-            Ok(Located { folder: folder.to_owned(), files, index: None })
+    for naming in [names::SAFETENSORS, names::PYTORCH] {
+        if let Some(located) = named(folder, &names, naming)? {
+            return Ok(located);
         }
     }
+    let models: Vec<&String> = names.iter().filter(|name| names::is_whole_model(name)).collect();
+    match models[..] {
+        [] => Err(nothing_to_read(folder, &names)),
+        [only] => Ok(of_files(folder, &[only])),
+        _ => Err(CheckpointError::SeveralModels {
+            path: folder.to_owned(),
+            files: models.into_iter().cloned().collect(),
+        }),
+    }
+}
+
+/// The checkpoint that a folder holds under the names of one format, if it does.
+fn named(folder: &Path, names: &[String], naming: Naming) -> Result<Option<Located>, CheckpointError> {
+    if let Some(single) = names.iter().find(|name| naming.is_single(name)) {
+        return Ok(Some(of_files(folder, &[single])));
+    }
+    let mut indexes = names.iter().filter(|name| naming.is_index(name));
+    if let (Some(index), None) = (indexes.next(), indexes.next()) {
+        return indexed(folder.to_owned(), &folder.join(index)).map(Some);
+    }
+    let weights: Vec<&str> = names.iter().map(String::as_str).filter(|name| naming.is_weights(name)).collect();
+    if weights.is_empty() {
+        return Ok(None);
+    }
+    check_complete(folder, &weights)?;
+    Ok(Some(of_files(folder, &weights)))
+}
+
+fn of_files(folder: &Path, names: &[impl AsRef<Path>]) -> Located {
+    Located { folder: folder.to_owned(), files: names.iter().map(|name| folder.join(name)).collect(), index: None }
 }
 
 /// The names in a folder, sorted. Hidden files, which other systems leave beside copied ones, are passed over, and so are
@@ -83,25 +96,13 @@ fn list(folder: &Path) -> Result<Vec<String>, CheckpointError> {
     Ok(names)
 }
 
-fn is_safetensors(name: &str) -> bool {
-    Path::new(name).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("safetensors"))
-}
-
-/// The parts of a shard's name `STEM-00001-of-00003.safetensors`: stem with total, number, and total.
-fn numbered(name: &str) -> Option<(&str, u64, u64)> {
-    let stem = Path::new(name).file_stem()?.to_str()?;
-    let (rest, total) = stem.rsplit_once("-of-")?;
-    let (prefix, number) = rest.rsplit_once('-')?;
-    Some((prefix, number.parse().ok()?, total.parse().ok()?))
-}
-
 /// Shards without an index must at least be all of those that their names promise.
 fn check_complete(folder: &Path, weights: &[&str]) -> Result<(), CheckpointError> {
-    let mut series = BTreeMap::<(&str, u64), Vec<u64>>::new();
-    for (prefix, number, total) in weights.iter().filter_map(|name| numbered(name)) {
-        series.entry((prefix, total)).or_default().push(number);
+    let mut series = BTreeMap::<(&str, u64, &str), Vec<u64>>::new();
+    for shard in weights.iter().filter_map(|name| names::numbered(name)) {
+        series.entry((shard.stem, shard.total, shard.extension)).or_default().push(shard.number);
     }
-    for ((prefix, total), numbers) in series {
+    for ((stem, total, extension), numbers) in series {
         // Counted from 1, but some tools count from 0; at most one more step than there are files.
         let first = u64::from(!numbers.contains(&0));
         let last = total.saturating_sub(1).saturating_add(first);
@@ -110,53 +111,28 @@ fn check_complete(folder: &Path, weights: &[&str]) -> Result<(), CheckpointError
                 folder: folder.to_owned(),
                 found: numbers.len() as u64,
                 total,
-                missing: format!("{prefix}-{missing:05}-of-{total:05}.safetensors"),
+                missing: format!("{stem}-{missing:05}-of-{total:05}.{extension}"),
             });
         }
     }
     Ok(())
 }
 
-/// The error for a folder without a file to read: names weights of other formats if there are any.
+/// The error for a folder without a file to read: names weights in a format that is not read if there are any.
 fn nothing_to_read(folder: &Path, names: &[String]) -> CheckpointError {
     let path = folder.to_owned();
     if names.is_empty() {
         return CheckpointError::EmptyFolder { path };
     }
-    match names.iter().find_map(|name| other_format(name).map(|format| (name.clone(), format))) {
+    match names.iter().find_map(|name| names::other_format(name).map(|format| (name.clone(), format))) {
         Some((file, format)) => CheckpointError::FormatNotRead { path, file, format },
         None => CheckpointError::NoWeights { path, entries: names.len() },
     }
 }
 
-/// The format of a file of weights that is not safetensors, by its name.
-fn other_format(name: &str) -> Option<&'static str> {
-    let name = name.to_ascii_lowercase();
-    let extension = Path::new(&name).extension()?.to_str()?;
-    Some(match extension {
-        "bin" if name.starts_with("pytorch_model") || name.starts_with("model") => "PyTorch",
-        "pt" | "pth" | "ckpt" => "PyTorch",
-        "gguf" => "GGUF",
-        "onnx" => "ONNX",
-        "npz" | "npy" => "NumPy",
-        "h5" | "keras" => "Keras",
-        "msgpack" => "Flax",
-        "tflite" => "TensorFlow Lite",
-        _ => return None,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbered_names() {
-        assert_eq!(numbered("model-00002-of-00010.safetensors"), Some(("model", 2, 10)));
-        assert_eq!(numbered("a-b-1-of-2.safetensors"), Some(("a-b", 1, 2)));
-        assert_eq!(numbered("model.safetensors"), None);
-        assert_eq!(numbered("one-of-us.safetensors"), None);
-    }
 
     #[test]
     fn incomplete_series() {
@@ -167,6 +143,10 @@ mod tests {
         assert_eq!(missing(&["a-00001-of-00002.safetensors", "a-00002-of-00002.safetensors"]), None);
         assert_eq!(missing(&["a-00000-of-00002.safetensors", "a-00001-of-00002.safetensors"]), None);
         assert_eq!(missing(&["a.safetensors", "b.safetensors"]), None);
+        assert_eq!(
+            missing(&["a-1-of-2.bin", "a-1-of-2.safetensors", "a-2-of-2.bin"]).as_deref(),
+            Some("a-00002-of-00002.safetensors")
+        );
         assert_eq!(missing(&["a-1-of-3.safetensors"]).as_deref(), Some("a-00002-of-00003.safetensors"));
         let huge = format!("a-1-of-{}.safetensors", u64::MAX);
         assert_eq!(missing(&[&huge]).as_deref(), Some("a-00002-of-18446744073709551615.safetensors"));

@@ -1,4 +1,5 @@
-//! The index of a checkpoint that is split into shards: `model.safetensors.index.json`.
+//! The index of a checkpoint that is split into shards: `model.safetensors.index.json`,
+//! `pytorch_model.bin.index.json`.
 
 use std::collections::BTreeMap;
 use std::fs;

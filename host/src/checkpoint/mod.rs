@@ -9,7 +9,9 @@ mod folder;
 mod index;
 mod json;
 mod mapped;
+mod names;
 mod order;
+mod pytorch;
 mod safetensors;
 mod sniff;
 #[cfg(test)]
@@ -43,7 +45,7 @@ use crate::record::Unmeasured;
 pub struct Checkpoint {
     /// The path as the user named it.
     pub source: String,
-    /// How the weights are stored: `safetensors`, ….
+    /// How the weights are stored: `safetensors`, `pytorch`, ….
     pub format: &'static str,
     /// The `config.json` beside the weights.
     pub config: Option<Value>,
@@ -94,13 +96,16 @@ impl StoredTensor {
 impl Checkpoint {
     /// Opens the checkpoint at `path` and checks everything that its headers and its index say.
     ///
-    /// `path` is a safetensors file, an index of shards (`*.safetensors.index.json`) or a folder. In a folder these are
-    /// looked for, and the first found is opened:
+    /// `path` is a file of weights, whatever its name, an index of shards (`*.safetensors.index.json` or
+    /// `*.bin.index.json`) or a folder. In a folder these are looked for, in any case, and the first found is opened:
     ///
     /// 1. `model.safetensors`;
-    /// 2. the one index of shards and the shards that it names;
+    /// 2. the one index of safetensors shards and the shards that it names;
     /// 3. all other `*.safetensors`, taken for shards of one model. Names like `model-00001-of-00003.safetensors` must
-    ///    then be complete.
+    ///    then be complete;
+    /// 4. the same of PyTorch: `pytorch_model.bin`, the one `*.bin.index.json`, all other `pytorch_model*.bin`,
+    ///    `model*.bin`, `*.pt`, `*.pth` and `*.ckpt` that are not the state of training;
+    /// 5. the one `*.gguf`, `*.onnx`, `*.npz` or `*.npy`.
     ///
     /// Shards may not share a tensor. Tensors that the index does not list are taken as well.
     pub fn open(path: &Path) -> Result<Self, CheckpointError> {
@@ -210,8 +215,9 @@ impl Checkpoint {
 
     /// A 128-bit hash, in hexadecimal, of all names, shapes and types and of eight 64-byte samples of each tensor.
     ///
-    /// The same tensors give the same fingerprint wherever they lie and however they are split into shards. A change
-    /// between the samples goes unseen: this tells models apart, it does not prove that a file is intact.
+    /// The same tensors give the same fingerprint wherever they lie and however they are split into shards, unless their
+    /// format does not tell where they lie: as many samples are then taken of the whole file. A change between the
+    /// samples goes unseen: this tells models apart, it does not prove that a file is intact.
     pub fn fingerprint(&self) -> String {
         fingerprint::fingerprint(self)
     }
@@ -234,7 +240,10 @@ fn read_contents(file: &MappedFile) -> Result<(&'static str, Contents), Checkpoi
     let (path, bytes) = (file.path(), file.bytes());
     match sniff::sniff(bytes) {
         None => Ok(("safetensors", safetensors::read(path, bytes)?)),
-        Some(kind) => Err(CheckpointError::NotSafetensors { path: path.to_owned(), kind }),
+        Some(kind @ (FileKind::PyTorch | FileKind::Pickle | FileKind::Zip | FileKind::Tar)) => {
+            Ok(("pytorch", pytorch::read(file, kind)?))
+        }
+        Some(kind) => Err(CheckpointError::OtherKind { path: path.to_owned(), kind }),
     }
 }
 

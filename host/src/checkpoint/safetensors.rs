@@ -70,7 +70,7 @@ fn frame<'a>(path: &Path, file: &'a [u8]) -> Result<&'a [u8], CheckpointError> {
 
 /// The error that names the file for what it is, if that can be told.
 fn recognised(path: &Path, file: &[u8]) -> Option<CheckpointError> {
-    sniff(file).map(|kind| CheckpointError::NotSafetensors { path: path.to_owned(), kind })
+    sniff(file).map(|kind| CheckpointError::OtherKind { path: path.to_owned(), kind })
 }
 
 /// Checks that the data which the header describes is exactly the rest of the file.

@@ -1,8 +1,8 @@
-//! Names files that were taken for safetensors and are something else, by their first bytes.
+//! Tells formats apart by the first bytes of a file, whatever its name.
 
 use std::fmt;
 
-/// What a file that is not safetensors is.
+/// What a file is, where that can be told; safetensors have no mark that they could be told by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FileKind {
@@ -34,6 +34,8 @@ pub enum FileKind {
     Hdf5,
     /// A TensorFlow Lite model.
     TfLite,
+    /// A CTranslate2 model, which is called `model.bin` as some PyTorch checkpoints are.
+    CTranslate2,
     /// A gzip-compressed file.
     Gzip,
     /// A zstd-compressed file.
@@ -51,15 +53,9 @@ impl FileKind {
                 "a server may have answered with a message instead of the file: look inside and download it again"
             }
             Self::Gzip | Self::Zstd | Self::Tar | Self::Zip => "unpack it and name the file inside",
-            Self::PyTorch
-            | Self::Pickle
-            | Self::Npz
-            | Self::Npy
-            | Self::Gguf
-            | Self::Onnx
-            | Self::Hdf5
-            | Self::TfLite => {
-                "this version does not read that format yet: download or convert the model as safetensors"
+            Self::PyTorch | Self::Pickle => "load it in PyTorch and save its state_dict as safetensors",
+            Self::Npz | Self::Npy | Self::Gguf | Self::Onnx | Self::Hdf5 | Self::TfLite | Self::CTranslate2 => {
+                "this version does not read that format: download or convert the model as safetensors"
             }
         }
     }
@@ -82,6 +78,7 @@ impl fmt::Display for FileKind {
             Self::Onnx => "an ONNX model",
             Self::Hdf5 => "an HDF5 file",
             Self::TfLite => "a TensorFlow Lite model",
+            Self::CTranslate2 => "a CTranslate2 model",
             Self::Gzip => "a gzip-compressed file",
             Self::Zstd => "a zstd-compressed file",
             Self::Tar => "a tar archive",
@@ -118,6 +115,8 @@ pub fn sniff(bytes: &[u8]) -> Option<FileKind> {
         FileKind::Pickle
     } else if is_onnx(bytes) {
         FileKind::Onnx
+    } else if is_ctranslate2(bytes) {
+        FileKind::CTranslate2
     } else {
         return text_kind(bytes);
     };
@@ -148,6 +147,13 @@ fn is_onnx(bytes: &[u8]) -> bool {
     let [0x08, 1..=32, 0x12, length, rest @ ..] = bytes else { return false };
     let name = rest.get(..usize::from(*length)).unwrap_or_default();
     !name.is_empty() && name.iter().all(u8::is_ascii_graphic)
+}
+
+/// A small version number in 32 bits, then the name of a specification: its length in 16 bits, ASCII letters, a zero.
+fn is_ctranslate2(bytes: &[u8]) -> bool {
+    let [1..=64, 0, 0, 0, length @ 5..=64, 0, rest @ ..] = bytes else { return false };
+    let name = rest.get(..usize::from(*length)).and_then(<[u8]>::split_last);
+    name.is_some_and(|(end, name)| *end == 0 && name.iter().all(u8::is_ascii_alphanumeric))
 }
 
 /// What kind of text the file is, if it is text.
@@ -193,7 +199,7 @@ mod tests {
         tar.extend(b"ustar\0");
         // Cut at 256 bytes, this ends in the middle of a character.
         let long = format!("a{}", "ö".repeat(200));
-        let cases: [(&[u8], Option<FileKind>); 22] = [
+        let cases: [(&[u8], Option<FileKind>); 24] = [
             (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", Some(FileKind::GitLfsPointer)),
             (b"\n <!DOCTYPE html><title>404", Some(FileKind::Html)),
             (b"<?xml version=\"1.0\"?>", Some(FileKind::Xml)),
@@ -212,6 +218,8 @@ mod tests {
             (b"\x93NUMPY\x01\0", Some(FileKind::Npy)),
             (b"\x1f\x8b\x08", Some(FileKind::Gzip)),
             (&tar, Some(FileKind::Tar)),
+            (b"\x06\0\0\0\x10\0TransformerSpec\0\x07\0\0\0", Some(FileKind::CTranslate2)),
+            (b"\x06\0\0\0\x10\0TransformerSpe", None),
             (b"\x08\x07\x12\x00\x00\x00\x00\x00{\"a\":", None),
             (b"", None),
             (b"\0\0\0\0", None),

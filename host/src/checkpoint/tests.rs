@@ -112,11 +112,11 @@ fn elements_outlive_the_checkpoint_and_stay_inside_the_tensor() {
 fn damaged_files() {
     let one = |offsets: &str, data: usize| refused(&file(&format!("{{\"a\":{{{F32_4}:{offsets}}}}}"), data));
     assert_eq!(refused(b""), "the file is empty; the download did not finish: download it again");
-    assert_eq!(refused(&[0, 1, 2]), "the file is 3 bytes long, a safetensors file has at least 10; download it again");
+    assert_eq!(refused(&[0, 1, 2]), "the file is 3 bytes long, too short for any format of weights; download it again");
     assert_eq!(
         refused(&file("{}", 0)[..9]),
         "bytes 0..8 declare a header of 2 bytes, but only 1 follow; \
-         the file is truncated or is not safetensors: download it again"
+         the file is truncated, or of no known format: download it again"
     );
     assert!(refused(&[0xff; 32]).starts_with("bytes 0..8 declare a header of 18446744073709551615 bytes, but only 24"));
     assert_eq!(
@@ -209,10 +209,13 @@ fn lengths_beyond_the_limits() {
 fn other_formats_are_named() {
     assert_eq!(
         refused(b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n"),
-        "this is a git-lfs pointer, not safetensors; fetch the file itself: git lfs pull"
+        "this is a git-lfs pointer; fetch the file itself: git lfs pull"
     );
-    assert!(refused(b"GGUF\x03\0\0\0\0\0\0\0").starts_with("this is a GGUF model, not safetensors; this version"));
-    assert!(refused(b"<html>").starts_with("this is a web page (HTML), not safetensors; a server may"));
+    assert!(refused(b"\x89HDF\r\n\x1a\n\0\0").starts_with("this is an HDF5 file; this version does not read that"));
+    assert!(refused(b"\x06\0\0\0\x10\0TransformerSpec\0").starts_with("this is a CTranslate2 model; this version"));
+    assert!(refused(b"<html>").starts_with("this is a web page (HTML); a server may"));
+    let zip = b"PK\x03\x04\x14\0\0\0\0\0\0\0!\0\0\0\0\0\0\0\0\0\0\0\0\0\x06\0\0\0readme";
+    assert_eq!(refused(zip), "this is a zip archive; unpack it and name the file inside");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Finds output heads that are the token embedding, stored a second time.
+//! Finds output heads and embeddings that are another embedding, stored a second time.
 
 use kurtoscope_shared::Element;
 
@@ -20,13 +20,14 @@ pub struct Candidate<'a> {
 /// A tensor that holds the same data as another; both by the caller's numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tied {
-    /// The output head.
-    pub head: usize,
-    /// The embedding that it is tied to.
+    /// The output head, or an embedding.
+    pub copy: usize,
+    /// The embedding that it is tied to, which is not tied itself.
     pub of: usize,
 }
 
-/// The heads that have the shape, the type and the data of an embedding.
+/// The heads that have the shape, the type and the data of an embedding, and the embeddings that have those of an earlier
+/// one, as encoder and decoder of one model often do.
 ///
 /// `same_data` compares two tensors by their numbers; it is asked only where shape and type agree.
 pub fn tied_pairs<'a>(
@@ -41,17 +42,16 @@ pub fn tied_pairs<'a>(
             _ => {}
         }
     }
-    heads
-        .iter()
-        .filter(|head| !head.shape.contains(&0))
-        .filter_map(|head| {
-            let tied = |embedding: &&Candidate<'_>| {
-                (head.shape, head.element) == (embedding.shape, embedding.element)
-                    && same_data(head.index, embedding.index)
-            };
-            embeddings.iter().find(tied).map(|embedding| Tied { head: head.index, of: embedding.index })
-        })
-        .collect()
+    // The first that is equal is not tied itself, or what it is tied to would have come before it.
+    let first_equal = |copy: &Candidate<'_>, among: &[Candidate<'_>]| {
+        let equal = |original: &&Candidate<'_>| {
+            (copy.shape, copy.element) == (original.shape, original.element) && same_data(copy.index, original.index)
+        };
+        let original = among.iter().find(equal).filter(|_| !copy.shape.contains(&0))?;
+        Some(Tied { copy: copy.index, of: original.index })
+    };
+    let repeated = embeddings.iter().enumerate().filter_map(|(i, copy)| first_equal(copy, &embeddings[..i]));
+    repeated.chain(heads.iter().filter_map(|head| first_equal(head, &embeddings))).collect()
 }
 
 #[cfg(test)]
@@ -69,7 +69,15 @@ mod tests {
             tensor(1, Component::Embedding, &[1, 2]),
             tensor(2, Component::Embedding, &[2, 2]),
         ];
-        assert_eq!(tied_pairs(tensors, |_, _| true), [Tied { head: 0, of: 2 }]);
+        assert_eq!(tied_pairs(tensors, |_, _| true), [Tied { copy: 0, of: 2 }]);
+    }
+
+    #[test]
+    fn equal_embeddings_are_tied_to_the_first() {
+        let tensors = [0, 1, 2].map(|index| tensor(index, Component::Embedding, &[2, 2]));
+        let head = tensor(3, Component::Head, &[2, 2]);
+        let tied = tied_pairs(tensors.into_iter().chain([head]), |a, b| (a == 0) == (b == 0));
+        assert_eq!(tied, [Tied { copy: 2, of: 1 }, Tied { copy: 3, of: 1 }]);
     }
 
     #[test]

@@ -99,13 +99,24 @@ fn damaged_indexes() {
 
 #[test]
 fn folders_without_safetensors() {
-    let folder = Folder::new().with("README.md", "").with("pytorch_model.bin", "");
-    assert!(folder.open().expect_err("an error").to_string().ends_with(
-        "found pytorch_model.bin (PyTorch), a format that this version does not read yet; \
-             download or convert the model as safetensors"
-    ));
-    let folder = Folder::new().with("README.md", "").with("training_args.bin", "");
-    assert!(matches!(folder.open(), Err(CheckpointError::NoWeights { entries: 2, .. })));
+    let message = |names: &[&str]| {
+        let folder = names.iter().fold(Folder::new(), |folder, name| folder.with(name, ""));
+        let message = folder.open().expect_err("an error").to_string();
+        message.replace(&folder.0.path().display().to_string(), "M")
+    };
+    assert!(
+        message(&["tf_model.h5", "README.md"]).starts_with("M: found tf_model.h5 (Keras), a format that this version")
+    );
+    assert!(
+        message(&["training_args.bin", "optimizer.pt"]).contains("no weights here: looked for safetensors, PyTorch,")
+    );
+    // What is in them is not looked at to choose between them.
+    assert!(
+        message(&["b.npz", "a.Q4.gguf", "a.Q8.GGUF"])
+            .ends_with("M: 3 models are here: a.Q4.gguf, a.Q8.GGUF, b.npz; name the one to measure")
+    );
+    assert_eq!(message(&["a.onnx", "optimizer.pt"]).split(": ").next(), Some("M/a.onnx"));
+    assert_eq!(message(&["a.onnx", "model.bin"]).split(": ").next(), Some("M/model.bin"));
 }
 
 #[test]

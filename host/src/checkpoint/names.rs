@@ -1,0 +1,138 @@
+//! What the names of files in a model's folder tell about them. Upper and lower case are not told apart.
+
+use std::path::Path;
+
+/// How the files of one format are named.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Naming {
+    /// The name of an unsplit model, which goes before everything else in a folder.
+    single: &'static str,
+    /// How the name of an index of shards ends.
+    index: &'static str,
+    /// Whether a name, in lower case, is one of weights.
+    weights: fn(&str) -> bool,
+}
+
+/// The names of safetensors.
+pub(super) const SAFETENSORS: Naming = Naming {
+    single: "model.safetensors",
+    index: ".safetensors.index.json",
+    weights: |name| extension(name) == "safetensors",
+};
+
+/// The names of PyTorch checkpoints.
+pub(super) const PYTORCH: Naming =
+    Naming { single: "pytorch_model.bin", index: ".bin.index.json", weights: is_pytorch };
+
+/// How names begin that training tools give to what they save beside the weights.
+const TRAINING: &[&str] = &[
+    "optimizer",
+    "optim_",
+    "optim.",
+    "scheduler",
+    "lr_scheduler",
+    "training_args",
+    "rng_state",
+    "scaler",
+    "random_states",
+];
+
+impl Naming {
+    /// Whether a file of this name is a whole model that goes before everything else.
+    pub(super) fn is_single(&self, name: &str) -> bool {
+        name.eq_ignore_ascii_case(self.single)
+    }
+
+    /// Whether a file of this name or path is an index of shards.
+    pub(super) fn is_index(&self, name: &str) -> bool {
+        name.to_ascii_lowercase().ends_with(self.index)
+    }
+
+    /// Whether a file of this name is a model or one of its shards.
+    pub(super) fn is_weights(&self, name: &str) -> bool {
+        (self.weights)(&name.to_ascii_lowercase())
+    }
+}
+
+fn extension(name: &str) -> &str {
+    Path::new(name).extension().and_then(|extension| extension.to_str()).unwrap_or_default()
+}
+
+fn is_pytorch(name: &str) -> bool {
+    match extension(name) {
+        // Anything may end in .bin.
+        "bin" => name.starts_with("pytorch_model") || name.starts_with("model"),
+        "pt" | "pth" | "ckpt" => {
+            !TRAINING.iter().any(|start| name.starts_with(start)) && !name.ends_with("_optim_states.pt")
+        }
+        _ => false,
+    }
+}
+
+/// Whether a file of this name is a whole model in a format that is not split into shards.
+pub(super) fn is_whole_model(name: &str) -> bool {
+    matches!(extension(&name.to_ascii_lowercase()), "gguf" | "onnx" | "npz" | "npy")
+}
+
+/// The format of a file of weights that is not read, by its name.
+pub(super) fn other_format(name: &str) -> Option<&'static str> {
+    Some(match extension(&name.to_ascii_lowercase()) {
+        "h5" | "keras" => "Keras",
+        "msgpack" => "Flax",
+        "tflite" => "TensorFlow Lite",
+        _ => return None,
+    })
+}
+
+/// The parts of a shard's name `STEM-00001-of-00003.EXTENSION`.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Shard<'a> {
+    pub(super) stem: &'a str,
+    pub(super) number: u64,
+    pub(super) total: u64,
+    pub(super) extension: &'a str,
+}
+
+/// The parts of a shard's name; `None` where it is not numbered.
+pub(super) fn numbered(name: &str) -> Option<Shard<'_>> {
+    let (rest, total) = Path::new(name).file_stem()?.to_str()?.rsplit_once("-of-")?;
+    let (stem, number) = rest.rsplit_once('-')?;
+    Some(Shard { stem, number: number.parse().ok()?, total: total.parse().ok()?, extension: extension(name) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbered_names() {
+        let shard = |stem, number, total| Some(Shard { stem, number, total, extension: "bin" });
+        assert_eq!(numbered("model-00002-of-00010.bin"), shard("model", 2, 10));
+        assert_eq!(numbered("a-b-1-of-2.bin"), shard("a-b", 1, 2));
+        assert_eq!(numbered("model.bin"), None);
+        assert_eq!(numbered("one-of-us.bin"), None);
+    }
+
+    #[test]
+    fn weights_and_what_lies_beside_them() {
+        for name in ["pytorch_model-00001-of-00002.bin", "model.bin", "Consolidated.00.PTH", "last.ckpt", "optimus.pt"]
+        {
+            assert!(PYTORCH.is_weights(name), "{name}");
+        }
+        for name in [
+            "optimizer.pt",
+            "scheduler.pt",
+            "training_args.bin",
+            "rng_state_0.pth",
+            "scaler.pt",
+            "zero_pp_rank_0_mp_rank_00_optim_states.pt",
+            "vocab.bin",
+            "model.safetensors",
+            "README.md",
+        ] {
+            assert!(!PYTORCH.is_weights(name), "{name}");
+        }
+        assert!(PYTORCH.is_single("PyTorch_Model.bin") && SAFETENSORS.is_index("m/MODEL.safetensors.index.json"));
+        assert!(is_whole_model("a.GGUF") && !is_whole_model("a.gguf.txt"));
+    }
+}
