@@ -109,16 +109,40 @@ impl Reference {
         }
         errors
     }
+
+    /// The errors of a run of a format whose names of types and of shapes are its own: every row must be in the run, with
+    /// the same counts; least and greatest elements may differ by `tolerance`, relative to the standard deviation.
+    ///
+    /// # Panics
+    /// Where one of these does not hold.
+    pub fn compare_values(&self, run: &Run, tolerance: f64) -> Errors {
+        let tensors: BTreeMap<&str, &Tensor> =
+            run.tensors.iter().map(|tensor| (tensor.name.as_str(), tensor)).collect();
+        let mut errors = Errors::default();
+        for (name, row) in &self.0 {
+            let tensor = tensors.get(name.as_str()).unwrap_or_else(|| panic!("{name} is not in the run"));
+            for (statistic, found, expected) in [("min", tensor.min, row.min), ("max", tensor.max, row.max)] {
+                let near = found.is_some_and(|found| (found - expected).abs() <= tolerance * row.variance.sqrt());
+                assert!(near || same(found, expected), "{name}: {statistic} is {found:?}, should be {expected}");
+            }
+            compare_statistics(name, row, tensor, &mut errors);
+        }
+        errors
+    }
 }
 
 fn compare(name: &str, row: &Row, tensor: &Tensor, errors: &mut Errors) {
     let shape: Vec<String> = tensor.shape.iter().map(u64::to_string).collect();
     assert_eq!(shape.join("x"), row.shape, "{name}: shape");
     assert_eq!(tensor.dtype, row.dtype.to_lowercase(), "{name}: type");
-    assert_eq!((tensor.count + tensor.non_finite, tensor.non_finite), (row.n, row.non_finite), "{name}: counts");
     for (statistic, found, expected) in [("min", tensor.min, row.min), ("max", tensor.max, row.max)] {
         assert!(same(found, expected), "{name}: {statistic} is {found:?}, should be {expected}");
     }
+    compare_statistics(name, row, tensor, errors);
+}
+
+fn compare_statistics(name: &str, row: &Row, tensor: &Tensor, errors: &mut Errors) {
+    assert_eq!((tensor.count + tensor.non_finite, tensor.non_finite), (row.n, row.non_finite), "{name}: counts");
     let excess = tensor.kurtosis.map(|kurtosis| kurtosis - 3.0);
     assert_eq!(tensor.excess_kurtosis, excess, "{name}: excess kurtosis");
     errors.tensors += 1;
