@@ -17,7 +17,7 @@ use super::error::CheckpointError;
 use super::mapped::MappedFile;
 use super::sniff::FileKind;
 use crate::record::Unmeasured;
-use failure::{MORE_THAN_THE_FILE, REPEATED, refused};
+use failure::{COMPRESSED, MORE_THAN_THE_FILE, refused};
 use recent::{Lazy, Recent};
 
 /// Reads what a file holds that was recognised as `kind`.
@@ -32,13 +32,12 @@ pub(super) fn read(file: &MappedFile, kind: FileKind) -> Result<Contents, Checkp
     let reader = PytorchReader::new(path).map_err(|error| refused(path, kind, error))?;
     let metadata = reader.metadata();
     // `torch.save` never compresses. What does could unpack to any size, and reading a view may unpack all of a storage.
-    if metadata.format_type == FileFormat::Zip && metadata.total_data_size.is_some_and(|size| size > length) {
-        let size = metadata.total_data_size.unwrap_or_default();
-        return Err(failure::unreadable(
-            path,
-            &format!("its storages claim {size} bytes of a file of {length}"),
-            REPEATED,
-        ));
+    if metadata.format_type == FileFormat::Zip
+        && let Some(size) = metadata.total_data_size
+        && size > length
+    {
+        let detail = format!("its storages claim {size} bytes of a file of {length}");
+        return Err(failure::unreadable(path, &detail, COMPRESSED));
     }
     let nest = nest::find(path, reader.tensors()).map_err(|error| refused(path, kind, error))?;
 

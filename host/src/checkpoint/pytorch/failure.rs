@@ -14,7 +14,7 @@ pub(super) const MORE_THAN_THE_FILE: &str =
     "it repeats its elements (an expanded view) and would take more memory than the file has bytes";
 
 /// For files that unpack to more than they are.
-pub(super) const REPEATED: &str = "it is compressed or damaged: load it in PyTorch and save it again";
+pub(super) const COMPRESSED: &str = "it is compressed or damaged: load it in PyTorch and save it again";
 
 const DAMAGED: &str = "the file is truncated or damaged: download it again";
 const CONVERT: &str = "load it in PyTorch and save its plain, dense weights as safetensors";
@@ -68,7 +68,7 @@ pub(super) fn check_tar(path: &Path, file: &[u8]) -> Result<(), CheckpointError>
     match claimed(file) {
         Ok(claimed) if claimed <= file.len() as u64 => Ok(()),
         Ok(claimed) => {
-            Err(unreadable(path, &format!("its members claim {claimed} bytes of a file of {}", file.len()), REPEATED))
+            Err(unreadable(path, &format!("its members claim {claimed} bytes of a file of {}", file.len()), COMPRESSED))
         }
         Err(error) => Err(unreadable(path, &error.to_string(), DAMAGED)),
     }
