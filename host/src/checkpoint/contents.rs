@@ -8,6 +8,7 @@ use bytes::Bytes;
 use kurtoscope_shared::Element;
 use serde_json::Value;
 
+use super::mapped::MappedFile;
 use crate::record::Unmeasured;
 
 /// What one file holds.
@@ -59,4 +60,9 @@ pub(super) trait Elements: fmt::Debug + Send + Sync {
     /// # Errors
     /// What is wrong, in words that can follow a tensor's name; the file has changed or is damaged.
     fn read(&self, range: Range<u64>) -> Result<Bytes, String>;
+
+    /// The file that they are computed from, and the bytes there, where it is not the file that lists the tensor.
+    fn elsewhere(&self) -> Option<(&MappedFile, Range<usize>)> {
+        None
+    }
 }

@@ -6,6 +6,8 @@ use std::io;
 use std::path::PathBuf;
 
 use super::fault::TensorFault;
+use super::numpy::NumpyFault;
+use super::onnx::OnnxFault;
 use super::sniff::FileKind;
 
 /// Why a checkpoint could not be opened.
@@ -133,6 +135,22 @@ pub enum CheckpointError {
         detail: String,
         /// What to do about it.
         advice: &'static str,
+    },
+    /// A NumPy file cannot be read.
+    #[error("{}: {fault}", path.display())]
+    Numpy {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, with the numbers and the advice.
+        fault: Box<NumpyFault>,
+    },
+    /// An ONNX model cannot be read.
+    #[error("{}: {fault}", path.display())]
+    Onnx {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, with the numbers and the advice.
+        fault: Box<OnnxFault>,
     },
     /// Elements that the file was to hold cannot be had.
     #[error("{}: tensor {tensor:?}: elements {first}..{last} cannot be read: {detail}", path.display())]

@@ -60,7 +60,7 @@ impl Index {
 }
 
 /// Whether a shard's name stays inside the folder. Links are followed: the Hugging Face cache is made of them.
-fn is_inside(shard: &str) -> bool {
+pub(super) fn is_inside(shard: &str) -> bool {
     !shard.is_empty()
         && !shard.contains(['\\', '\0'])
         && Path::new(shard).components().all(|component| matches!(component, Component::Normal(_)))

@@ -10,10 +10,15 @@ mod index;
 mod json;
 mod mapped;
 mod names;
+mod numpy;
+mod onnx;
 mod order;
 mod pytorch;
 mod safetensors;
+mod slot;
 mod sniff;
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod tests;
 
@@ -27,6 +32,8 @@ use serde_json::Value;
 
 pub use error::CheckpointError;
 pub use fault::{Shape, TensorFault};
+pub use numpy::NumpyFault;
+pub use onnx::OnnxFault;
 pub use sniff::FileKind;
 
 use contents::{Contents, Data};
@@ -89,6 +96,14 @@ impl StoredTensor {
     fn range(&self) -> Range<usize> {
         match &self.data {
             Data::Mapped(range) | Data::Computed { from: range, .. } => range.clone(),
+        }
+    }
+
+    /// The other file that holds it, and the bytes there, where it is not in the file that lists it.
+    fn elsewhere(&self) -> Option<(&MappedFile, Range<usize>)> {
+        match &self.data {
+            Data::Mapped(_) => None,
+            Data::Computed { elements, .. } => elements.elsewhere(),
         }
     }
 }
@@ -204,13 +219,16 @@ impl Checkpoint {
     }
 
     /// The file that holds the tensor.
-    pub fn path_of(&self, tensor: &StoredTensor) -> &Path {
+    pub fn path_of<'a>(&'a self, tensor: &'a StoredTensor) -> &'a Path {
+        if let Some((file, _)) = tensor.elsewhere() {
+            return file.path();
+        }
         self.files.get(tensor.file).map_or(Path::new(&self.source), MappedFile::path)
     }
 
     /// Where in its file the tensor's first byte is; 0 where its format does not tell.
     pub fn offset_of(&self, tensor: &StoredTensor) -> u64 {
-        tensor.range().start as u64
+        tensor.elsewhere().map_or_else(|| tensor.range(), |(_, range)| range).start as u64
     }
 
     /// A 128-bit hash, in hexadecimal, of all names, shapes and types and of eight 64-byte samples of each tensor.
@@ -223,7 +241,10 @@ impl Checkpoint {
     }
 
     /// The bytes of the file that the tensor's elements are, or are computed from.
-    fn stored_bytes(&self, tensor: &StoredTensor) -> &[u8] {
+    fn stored_bytes<'a>(&'a self, tensor: &'a StoredTensor) -> &'a [u8] {
+        if let Some((file, range)) = tensor.elsewhere() {
+            return file.bytes().get(range).unwrap_or_default();
+        }
         let file = self.files.get(tensor.file).map(MappedFile::bytes);
         file.and_then(|bytes| bytes.get(tensor.range())).unwrap_or_default()
     }
@@ -240,6 +261,9 @@ fn read_contents(file: &MappedFile) -> Result<(&'static str, Contents), Checkpoi
     let (path, bytes) = (file.path(), file.bytes());
     match sniff::sniff(bytes) {
         None => Ok(("safetensors", safetensors::read(path, bytes)?)),
+        Some(FileKind::Npz) => Ok(("npz", numpy::read_npz(file)?)),
+        Some(FileKind::Npy) => Ok(("npy", numpy::read_npy(file)?)),
+        Some(FileKind::Onnx) => Ok(("onnx", onnx::read(file)?)),
         Some(kind @ (FileKind::PyTorch | FileKind::Pickle | FileKind::Zip | FileKind::Tar)) => {
             Ok(("pytorch", pytorch::read(file, kind)?))
         }

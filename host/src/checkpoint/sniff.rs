@@ -113,7 +113,7 @@ pub fn sniff(bytes: &[u8]) -> Option<FileKind> {
         FileKind::Tar
     } else if at(0, &[0x80]) && bytes.get(1).is_some_and(|protocol| (2..=5).contains(protocol)) {
         FileKind::Pickle
-    } else if is_onnx(bytes) {
+    } else if super::onnx::is_model(bytes) {
         FileKind::Onnx
     } else if is_ctranslate2(bytes) {
         FileKind::CTranslate2
@@ -140,13 +140,6 @@ fn zip_kind(bytes: &[u8]) -> FileKind {
     } else {
         FileKind::Zip
     }
-}
-
-/// A protobuf that opens as ONNX models do: field 1, a small version number, then field 2, the producer's name.
-fn is_onnx(bytes: &[u8]) -> bool {
-    let [0x08, 1..=32, 0x12, length, rest @ ..] = bytes else { return false };
-    let name = rest.get(..usize::from(*length)).unwrap_or_default();
-    !name.is_empty() && name.iter().all(u8::is_ascii_graphic)
 }
 
 /// A small version number in 32 bits, then the name of a specification: its length in 16 bits, ASCII letters, a zero.
