@@ -6,6 +6,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::fault::TensorFault;
+use super::gguf::GgufFault;
 use super::sniff::FileKind;
 
 /// Why a checkpoint could not be opened.
@@ -148,6 +149,14 @@ pub enum CheckpointError {
         /// What is wrong with it, with the numbers and the advice.
         fault: Box<TensorFault>,
     },
+    /// The header of a GGUF file is wrong.
+    #[error("{}: {fault}", path.display())]
+    Gguf {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, with the numbers and the advice.
+        fault: Box<GgufFault>,
+    },
     /// The file ends before the data of a tensor does.
     #[error(
         "{}: the data of tensor {tensor:?} ends at byte {end}, the file at byte {length}: {} bytes are missing; \
@@ -269,6 +278,18 @@ pub enum CheckpointError {
         /// The first one missing.
         missing: String,
     },
+    /// The parts' names say that there are more of them than the folder holds, and none can be read alone.
+    #[error("{}: {found} of {total} parts are here, {missing} is missing; finish the download", folder.display())]
+    PartsIncomplete {
+        /// The folder.
+        folder: PathBuf,
+        /// Parts found.
+        found: u64,
+        /// Parts according to their names.
+        total: u64,
+        /// The first one missing.
+        missing: String,
+    },
     /// The index names a tensor that its shard does not hold.
     #[error(
         "{}: tensor {tensor:?} should be in {}, which does not hold it; index and shards are not of one model: \
@@ -291,7 +312,7 @@ pub enum CheckpointError {
     },
     /// The folder holds files, but no weights.
     #[error(
-        "{}: no weights here: looked for *.safetensors among {entries} entries; name the folder that holds them \
+        "{}: no weights here: looked for *.safetensors and *.gguf among {entries} entries; name the folder that holds them \
          (in a Hugging Face cache: snapshots/REVISION)",
         path.display()
     )]

@@ -14,6 +14,10 @@ const SINGLE: &str = "model.safetensors";
 /// How the name of an index of shards ends.
 const INDEX: &str = ".safetensors.index.json";
 
+/// The extensions of files that may be parts of one model, in the order in which they are looked for.
+const SAFETENSORS: &str = "safetensors";
+const GGUF: &str = "gguf";
+
 /// The files of one checkpoint.
 #[derive(Debug)]
 pub(super) struct Located {
@@ -37,7 +41,24 @@ pub(super) fn locate(path: &Path) -> Result<Located, CheckpointError> {
     if path.to_string_lossy().ends_with(INDEX) {
         return indexed(folder, path);
     }
+    if let Some(files) = gguf_parts(&folder, path)? {
+        return Ok(Located { folder, files, index: None });
+    }
     Ok(Located { folder, files: vec![path.to_owned()], index: None })
+}
+
+/// All parts of the split model that a GGUF file is one of, by its name.
+fn gguf_parts(folder: &Path, path: &Path) -> Result<Option<Vec<PathBuf>>, CheckpointError> {
+    let name = path.file_name().and_then(|name| name.to_str()).filter(|name| has_extension(name, GGUF));
+    let Some((prefix, _, total)) = name.and_then(numbered) else { return Ok(None) };
+    // The folder of a bare file name is the current one.
+    let listed = list(if folder.as_os_str().is_empty() { Path::new(".") } else { folder })?;
+    let of_model = |name: &&str| {
+        has_extension(name, GGUF) && numbered(name).is_some_and(|(other, _, count)| (other, count) == (prefix, total))
+    };
+    let parts: Vec<&str> = listed.iter().map(String::as_str).filter(of_model).collect();
+    check_complete(folder, &parts, GGUF)?;
+    Ok(Some(parts.iter().map(|name| folder.join(name)).collect()))
 }
 
 fn indexed(folder: PathBuf, path: &Path) -> Result<Located, CheckpointError> {
@@ -55,16 +76,20 @@ fn in_folder(folder: &Path) -> Result<Located, CheckpointError> {
     if let (Some(index), None) = (indexes.next(), indexes.next()) {
         return indexed(folder.to_owned(), &folder.join(index));
     }
-    let weights: Vec<&str> = names.iter().map(String::as_str).filter(|name| is_safetensors(name)).collect();
-    match weights[..] {
-        [] => Err(nothing_to_read(folder, &names)),
-        [only] if numbered(only).is_none() => single(only),
-        _ => {
-            check_complete(folder, &weights)?;
-            let files = weights.iter().map(|name| folder.join(name)).collect();
-            Ok(Located { folder: folder.to_owned(), files, index: None })
+    for extension in [SAFETENSORS, GGUF] {
+        let weights: Vec<&str> =
+            names.iter().map(String::as_str).filter(|name| has_extension(name, extension)).collect();
+        match weights[..] {
+            [] => {}
+            [only] if numbered(only).is_none() => return single(only),
+            _ => {
+                check_complete(folder, &weights, extension)?;
+                let files = weights.iter().map(|name| folder.join(name)).collect();
+                return Ok(Located { folder: folder.to_owned(), files, index: None });
+            }
         }
     }
+    Err(nothing_to_read(folder, &names))
 }
 
 /// The names in a folder, sorted. Hidden files, which other systems leave beside copied ones, are passed over, and so are
@@ -83,12 +108,12 @@ fn list(folder: &Path) -> Result<Vec<String>, CheckpointError> {
     Ok(names)
 }
 
-fn is_safetensors(name: &str) -> bool {
-    Path::new(name).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("safetensors"))
+fn has_extension(name: &str, wanted: &str) -> bool {
+    Path::new(name).extension().is_some_and(|extension| extension.eq_ignore_ascii_case(wanted))
 }
 
 /// The parts of a shard's name `STEM-00001-of-00003.safetensors`: stem with total, number, and total.
-fn numbered(name: &str) -> Option<(&str, u64, u64)> {
+pub(super) fn numbered(name: &str) -> Option<(&str, u64, u64)> {
     let stem = Path::new(name).file_stem()?.to_str()?;
     let (rest, total) = stem.rsplit_once("-of-")?;
     let (prefix, number) = rest.rsplit_once('-')?;
@@ -96,7 +121,7 @@ fn numbered(name: &str) -> Option<(&str, u64, u64)> {
 }
 
 /// Shards without an index must at least be all of those that their names promise.
-fn check_complete(folder: &Path, weights: &[&str]) -> Result<(), CheckpointError> {
+fn check_complete(folder: &Path, weights: &[&str], extension: &str) -> Result<(), CheckpointError> {
     let mut series = BTreeMap::<(&str, u64), Vec<u64>>::new();
     for (prefix, number, total) in weights.iter().filter_map(|name| numbered(name)) {
         series.entry((prefix, total)).or_default().push(number);
@@ -106,11 +131,12 @@ fn check_complete(folder: &Path, weights: &[&str]) -> Result<(), CheckpointError
         let first = u64::from(!numbers.contains(&0));
         let last = total.saturating_sub(1).saturating_add(first);
         if let Some(missing) = (first..=last).find(|number| !numbers.contains(number)) {
-            return Err(CheckpointError::ShardsIncomplete {
-                folder: folder.to_owned(),
-                found: numbers.len() as u64,
-                total,
-                missing: format!("{prefix}-{missing:05}-of-{total:05}.safetensors"),
+            let (folder, found) = (folder.to_owned(), numbers.len() as u64);
+            let missing = format!("{prefix}-{missing:05}-of-{total:05}.{extension}");
+            return Err(match extension {
+                // A part of a split GGUF model is not read alone.
+                GGUF => CheckpointError::PartsIncomplete { folder, found, total, missing },
+                _ => CheckpointError::ShardsIncomplete { folder, found, total, missing },
             });
         }
     }
@@ -136,7 +162,6 @@ fn other_format(name: &str) -> Option<&'static str> {
     Some(match extension {
         "bin" if name.starts_with("pytorch_model") || name.starts_with("model") => "PyTorch",
         "pt" | "pth" | "ckpt" => "PyTorch",
-        "gguf" => "GGUF",
         "onnx" => "ONNX",
         "npz" | "npy" => "NumPy",
         "h5" | "keras" => "Keras",
@@ -160,7 +185,7 @@ mod tests {
 
     #[test]
     fn incomplete_series() {
-        let missing = |names: &[&str]| match check_complete(Path::new("m"), names) {
+        let missing = |names: &[&str]| match check_complete(Path::new("m"), names, SAFETENSORS) {
             Err(CheckpointError::ShardsIncomplete { missing, .. }) => Some(missing),
             _ => None,
         };

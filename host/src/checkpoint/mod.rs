@@ -6,6 +6,7 @@ mod error;
 mod fault;
 mod fingerprint;
 mod folder;
+mod gguf;
 mod index;
 mod json;
 mod mapped;
@@ -25,6 +26,7 @@ use serde_json::Value;
 
 pub use error::CheckpointError;
 pub use fault::{Shape, TensorFault};
+pub use gguf::{GgufFault, Place};
 pub use sniff::FileKind;
 
 use contents::{Contents, Data};
@@ -43,7 +45,7 @@ use crate::record::Unmeasured;
 pub struct Checkpoint {
     /// The path as the user named it.
     pub source: String,
-    /// How the weights are stored: `safetensors`, ….
+    /// How the weights are stored: `safetensors`, `gguf`, ….
     pub format: &'static str,
     /// The `config.json` beside the weights.
     pub config: Option<Value>,
@@ -94,15 +96,17 @@ impl StoredTensor {
 impl Checkpoint {
     /// Opens the checkpoint at `path` and checks everything that its headers and its index say.
     ///
-    /// `path` is a safetensors file, an index of shards (`*.safetensors.index.json`) or a folder. In a folder these are
-    /// looked for, and the first found is opened:
+    /// `path` is a safetensors or GGUF file, an index of shards (`*.safetensors.index.json`) or a folder. In a folder these
+    /// are looked for, and the first found is opened:
     ///
     /// 1. `model.safetensors`;
     /// 2. the one index of shards and the shards that it names;
     /// 3. all other `*.safetensors`, taken for shards of one model. Names like `model-00001-of-00003.safetensors` must
-    ///    then be complete.
+    ///    then be complete;
+    /// 4. all `*.gguf`, in the same way.
     ///
-    /// Shards may not share a tensor. Tensors that the index does not list are taken as well.
+    /// A GGUF file with such a name stands for all parts of its model. Shards may not share a tensor. Tensors that the
+    /// index does not list are taken as well.
     pub fn open(path: &Path) -> Result<Self, CheckpointError> {
         let Located { folder, files, index } = folder::locate(path)?;
         let config = json::read_if_present(&folder.join("config.json"))?;
@@ -234,6 +238,7 @@ fn read_contents(file: &MappedFile) -> Result<(&'static str, Contents), Checkpoi
     let (path, bytes) = (file.path(), file.bytes());
     match sniff::sniff(bytes) {
         None => Ok(("safetensors", safetensors::read(path, bytes)?)),
+        Some(FileKind::Gguf) => Ok(("gguf", gguf::read(file)?)),
         Some(kind) => Err(CheckpointError::NotSafetensors { path: path.to_owned(), kind }),
     }
 }
