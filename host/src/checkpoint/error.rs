@@ -6,6 +6,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::fault::TensorFault;
+use super::gguf::GgufFault;
 use super::numpy::NumpyFault;
 use super::onnx::OnnxFault;
 use super::sniff::FileKind;
@@ -176,6 +177,14 @@ pub enum CheckpointError {
         /// What is wrong with it, with the numbers and the advice.
         fault: Box<TensorFault>,
     },
+    /// The header of a GGUF file is wrong.
+    #[error("{}: {fault}", path.display())]
+    Gguf {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, with the numbers and the advice.
+        fault: Box<GgufFault>,
+    },
     /// The file ends before the data of a tensor does.
     #[error(
         "{}: the data of tensor {tensor:?} ends at byte {end}, the file at byte {length}: {} bytes are missing; \
@@ -293,6 +302,18 @@ pub enum CheckpointError {
         /// Shards found.
         found: u64,
         /// Shards according to their names.
+        total: u64,
+        /// The first one missing.
+        missing: String,
+    },
+    /// The parts' names say that there are more of them than the folder holds, and none can be read alone.
+    #[error("{}: {found} of {total} parts are here, {missing} is missing; finish the download", folder.display())]
+    PartsIncomplete {
+        /// The folder.
+        folder: PathBuf,
+        /// Parts found.
+        found: u64,
+        /// Parts according to their names.
         total: u64,
         /// The first one missing.
         missing: String,

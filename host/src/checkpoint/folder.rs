@@ -33,7 +33,25 @@ pub(super) fn locate(path: &Path) -> Result<Located, CheckpointError> {
     if [names::SAFETENSORS, names::PYTORCH].iter().any(|naming| naming.is_index(&name)) {
         return indexed(folder, path);
     }
+    if let Some(files) = gguf_parts(&folder, path)? {
+        return Ok(Located { folder, files, index: None });
+    }
     Ok(Located { folder, files: vec![path.to_owned()], index: None })
+}
+
+/// All parts of the split model that a GGUF file is one of, by its name; `None` for the name of a whole model.
+fn gguf_parts(folder: &Path, path: &Path) -> Result<Option<Vec<PathBuf>>, CheckpointError> {
+    let name = path.file_name().and_then(|name| name.to_str());
+    let Some(part) = name.and_then(names::gguf_part) else { return Ok(None) };
+    // The folder of a bare file name is the current one.
+    let listed = list(if folder.as_os_str().is_empty() { Path::new(".") } else { folder })?;
+    let parts: Vec<&str> = listed
+        .iter()
+        .map(String::as_str)
+        .filter(|name| names::gguf_part(name).is_some_and(|other| other.is_of_the_model_of(&part)))
+        .collect();
+    check_complete(folder, &parts)?;
+    Ok(Some(parts.iter().map(|name| folder.join(name)).collect()))
 }
 
 fn indexed(folder: PathBuf, path: &Path) -> Result<Located, CheckpointError> {
@@ -48,10 +66,18 @@ fn in_folder(folder: &Path) -> Result<Located, CheckpointError> {
             return Ok(located);
         }
     }
-    let models: Vec<&String> = names.iter().filter(|name| names::is_whole_model(name)).collect();
+    let mut models: Vec<&String> = names.iter().filter(|name| names::is_whole_model(name)).collect();
+    // The parts of one model stand together in the sorted list, and count as one.
+    models.dedup_by(|a, b| match (names::gguf_part(a), names::gguf_part(b)) {
+        (Some(a), Some(b)) => a.is_of_the_model_of(&b),
+        _ => false,
+    });
     match models[..] {
         [] => Err(nothing_to_read(folder, &names)),
-        [only] => Ok(of_files(folder, &[only])),
+        [only] => match gguf_parts(folder, Path::new(only))? {
+            Some(files) => Ok(Located { folder: folder.to_owned(), files, index: None }),
+            None => Ok(of_files(folder, &[only])),
+        },
         _ => Err(CheckpointError::SeveralModels {
             path: folder.to_owned(),
             files: models.into_iter().cloned().collect(),
@@ -107,11 +133,13 @@ fn check_complete(folder: &Path, weights: &[&str]) -> Result<(), CheckpointError
         let first = u64::from(!numbers.contains(&0));
         let last = total.saturating_sub(1).saturating_add(first);
         if let Some(missing) = (first..=last).find(|number| !numbers.contains(number)) {
-            return Err(CheckpointError::ShardsIncomplete {
-                folder: folder.to_owned(),
-                found: numbers.len() as u64,
-                total,
-                missing: format!("{stem}-{missing:05}-of-{total:05}.{extension}"),
+            let (folder, found) = (folder.to_owned(), numbers.len() as u64);
+            let missing = format!("{stem}-{missing:05}-of-{total:05}.{extension}");
+            return Err(if extension.eq_ignore_ascii_case("gguf") {
+                // A part of a split GGUF model is not read alone.
+                CheckpointError::PartsIncomplete { folder, found, total, missing }
+            } else {
+                CheckpointError::ShardsIncomplete { folder, found, total, missing }
             });
         }
     }

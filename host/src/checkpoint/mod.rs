@@ -6,6 +6,7 @@ mod error;
 mod fault;
 mod fingerprint;
 mod folder;
+mod gguf;
 mod index;
 mod json;
 mod mapped;
@@ -32,6 +33,7 @@ use serde_json::Value;
 
 pub use error::CheckpointError;
 pub use fault::{Shape, TensorFault};
+pub use gguf::{GgufFault, Place};
 pub use numpy::NumpyFault;
 pub use onnx::OnnxFault;
 pub use sniff::FileKind;
@@ -120,9 +122,10 @@ impl Checkpoint {
     ///    then be complete;
     /// 4. the same of PyTorch: `pytorch_model.bin`, the one `*.bin.index.json`, all other `pytorch_model*.bin`,
     ///    `model*.bin`, `*.pt`, `*.pth` and `*.ckpt` that are not the state of training;
-    /// 5. the one `*.gguf`, `*.onnx`, `*.npz` or `*.npy`.
+    /// 5. the one `*.gguf` (all parts of it where it is split), `*.onnx`, `*.npz` or `*.npy`.
     ///
-    /// Shards may not share a tensor. Tensors that the index does not list are taken as well.
+    /// A GGUF file with such a name stands for all parts of its model. Shards may not share a tensor. Tensors that the
+    /// index does not list are taken as well.
     pub fn open(path: &Path) -> Result<Self, CheckpointError> {
         let Located { folder, files, index } = folder::locate(path)?;
         let config = json::read_if_present(&folder.join("config.json"))?;
@@ -261,6 +264,7 @@ fn read_contents(file: &MappedFile) -> Result<(&'static str, Contents), Checkpoi
     let (path, bytes) = (file.path(), file.bytes());
     match sniff::sniff(bytes) {
         None => Ok(("safetensors", safetensors::read(path, bytes)?)),
+        Some(FileKind::Gguf) => Ok(("gguf", gguf::read(file)?)),
         Some(FileKind::Npz) => Ok(("npz", numpy::read_npz(file)?)),
         Some(FileKind::Npy) => Ok(("npy", numpy::read_npy(file)?)),
         Some(FileKind::Onnx) => Ok(("onnx", onnx::read(file)?)),

@@ -69,7 +69,7 @@ fn is_pytorch(name: &str) -> bool {
     }
 }
 
-/// Whether a file of this name is a whole model in a format that is not split into shards.
+/// Whether a file of this name is a whole model, or the part of one, in a format without an index of shards.
 pub(super) fn is_whole_model(name: &str) -> bool {
     matches!(extension(&name.to_ascii_lowercase()), "gguf" | "onnx" | "npz" | "npy")
 }
@@ -91,6 +91,18 @@ pub(super) struct Shard<'a> {
     pub(super) number: u64,
     pub(super) total: u64,
     pub(super) extension: &'a str,
+}
+
+impl Shard<'_> {
+    /// Whether both are shards of one model.
+    pub(super) fn is_of_the_model_of(&self, other: &Shard<'_>) -> bool {
+        (self.stem, self.total) == (other.stem, other.total)
+    }
+}
+
+/// The parts of a GGUF file's name that say which part of a split model it is.
+pub(super) fn gguf_part(name: &str) -> Option<Shard<'_>> {
+    numbered(name).filter(|shard| shard.extension.eq_ignore_ascii_case("gguf"))
 }
 
 /// The parts of a shard's name; `None` where it is not numbered.

@@ -72,8 +72,11 @@ pub(super) fn folders(out: &Path, sources: &[&str]) -> Vec<PathBuf> {
     let mut taken = BTreeSet::new();
     let mut folder = |source: &str| {
         let path = Path::new(source);
-        let last =
-            if path.extension().is_some_and(|end| end == "safetensors") { path.file_stem() } else { path.file_name() };
+        let last = if path.extension().is_some_and(|end| end == "safetensors" || end == "gguf") {
+            path.file_stem()
+        } else {
+            path.file_name()
+        };
         let name = last.map_or_else(|| String::from("model"), |last| last.to_string_lossy().into_owned());
         let mut candidate = name.clone();
         let mut number = 2;

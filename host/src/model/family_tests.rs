@@ -75,6 +75,10 @@ fn by_configuration() {
     }
     assert_eq!(recognise(LLAMA, Some("qwen2")), Family::Llama);
     assert_eq!(recognise(BERT, Some("xlm-roberta")), Family::Bert);
+    // The names in GGUF files are those of no family.
+    let gguf = ["token_embd.weight", "blk.0.attn_q.weight", "blk.0.ffn_gate.weight"];
+    assert_eq!(recognise(&gguf, Some("gpt_neox")), Family::GptNeox);
+    assert_eq!(recognise(&gguf, None), Family::Unknown);
     // Layers alone do not tell OPT from XGLM, nor BLOOM from Falcon: the configuration does.
     let layers = ["layers.0.self_attn.out_proj.weight", "layers.0.fc1.weight"];
     assert_eq!(recognise(&layers, None), Family::Unknown);

@@ -25,6 +25,9 @@ const BUFFERS: &[&str] = &[
     "version",
 ];
 
+/// Modules of constants, by the last part of their path: rotary frequencies as GGUF files hold them.
+const CONSTANTS: &[&str] = &["rope_freqs", "rope_factors_long", "rope_factors_short"];
+
 /// What a tensor is to its model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Identity {
@@ -64,7 +67,7 @@ fn component(path: &Path<'_>, buffer: bool) -> Component {
 fn is_buffer(family: Family, path: &Path<'_>, shape: &[u64]) -> bool {
     // Sinusoidal positions of fairseq's models end in `weights`; learned ones in `weight`.
     let sinusoidal = path.last() == "embed_positions" && path.leaf == "weights";
-    BUFFERS.contains(&path.leaf) || path.last() == "rope_freqs" || sinusoidal || is_mask(family, path, shape)
+    BUFFERS.contains(&path.leaf) || CONSTANTS.contains(&path.last()) || sinusoidal || is_mask(family, path, shape)
 }
 
 /// Tells the causal mask `attn.bias` or `attention.bias` from the bias of a projection, which has a module of its own

@@ -188,13 +188,35 @@ const FAMILIES: &[(Family, &[&str], &str)] = &[
          model.layers.N.block_sparse_moe.experts.3.w2.weight mlp_down
          model.layers.N.block_sparse_moe.gate.weight other
          model.layers.N.mlp.experts.11.gate_proj.weight mlp_gate
+         blk.N.attn_q.weight attention_query
+         blk.N.attn_q.bias bias
+         blk.N.attn_k.weight attention_key
+         blk.N.attn_v.weight attention_value
+         blk.N.attn_qkv.weight attention_qkv
+         blk.N.attn_qkv.bias bias
          blk.N.attn_output.weight attention_output
-         blk.N.ffn_gate.weight mlp_gate
+         blk.N.attn_q_norm.weight norm
          blk.N.attn_norm.weight norm
+         blk.N.attn_output_norm.weight norm
+         blk.N.ffn_norm.weight norm
+         blk.N.ffn_gate.weight mlp_gate
+         blk.N.ffn_up.weight mlp_up
+         blk.N.ffn_down.weight mlp_down
+         blk.N.ffn_gate.3.weight mlp_gate
+         blk.N.ffn_gate_exps.weight mlp_gate
+         blk.N.ffn_up_exps.weight mlp_up
+         blk.N.ffn_down_shexp.weight mlp_down
+         blk.N.ffn_gate_inp.weight other
+         dec.blk.N.cross_attn_q.weight attention_query
+         enc.blk.N.attn_rel_b.weight position_embedding
          token_embd.weight embedding
+         token_embd_norm.weight norm
+         token_types.weight embedding
+         position_embd.weight position_embedding
          output.weight head
          output_norm.weight norm
          rope_freqs.weight other*
+         rope_factors_long.weight other*
          conv1.weight other
          bn1.running_mean other*
          fc.bias bias

@@ -30,6 +30,7 @@ pub struct Part {
 ///
 /// - GPT-2 stores `[in, 3 * out]`: three blocks of columns.
 /// - BLOOM and GPT-NeoX store `[heads * 3 * head_dim, in]`: for each head its rows of q, of k and of v.
+/// - GGUF files of all three, which call it `attn_qkv`, store `[3 * out, in]`: three blocks of rows.
 ///
 /// Empty where the tensor is not fused, where the layout is not known (another family, or the number of heads is not in
 /// the configuration) and where the shape does not divide. Otherwise the parts hold every element exactly once.
@@ -41,6 +42,9 @@ pub fn parts(family: Family, component: Component, name: &str, shape: &[u64], co
     };
     let fused = match (is_bias, shape) {
         (false, &[_, _]) | (true, &[_]) => match family {
+            Family::Gpt2 | Family::Bloom | Family::GptNeox if Path::new(name).last() == "attn_qkv" => {
+                Fused::rows(shape)
+            }
             Family::Gpt2 => Fused::columns(shape),
             Family::Bloom | Family::GptNeox => heads(config).and_then(|heads| Fused::heads(shape, heads)),
             _ => None,
@@ -79,6 +83,19 @@ impl Fused {
         Self::new(part, columns, rows)
     }
 
+    /// Three blocks of rows in `[3 * out, in]`, or three thirds of a bias.
+    ///
+    /// The blocks must be square, as in [`columns`](Self::columns): where heads share keys, the parts differ in size.
+    fn rows(shape: &[u64]) -> Option<Self> {
+        let (rows, width) = match *shape {
+            [rows, width] if width.checked_mul(3) == Some(rows) => (rows, width),
+            [rows] => (rows, 1),
+            _ => return None,
+        };
+        let part = if shape.len() == 2 { vec![rows / 3, width] } else { vec![rows / 3] };
+        Self::new(part, rows.checked_mul(width)?, 1)
+    }
+
     /// For each head three blocks of rows in `[heads * 3 * head_dim, in]`, or of elements of a bias.
     fn heads(shape: &[u64], heads: u64) -> Option<Self> {
         let (rows, width) = match *shape {
@@ -102,8 +119,9 @@ impl Fused {
 
 /// The axis of a projection's weight along which its output channels run; `None` for anything but projections.
 ///
-/// GPT-2 stores its projections `[in, out]`, everyone else `[out, in]`.
-pub const fn output_axis(family: Family, component: Component) -> Option<usize> {
+/// GPT-2 stores its projections (`c_attn`, `c_proj`, `c_fc`) `[in, out]`, everyone else `[out, in]`, GGUF files of GPT-2
+/// included.
+pub fn output_axis(family: Family, component: Component, name: &str) -> Option<usize> {
     match component {
         Component::AttentionQuery
         | Component::AttentionKey
@@ -112,7 +130,10 @@ pub const fn output_axis(family: Family, component: Component) -> Option<usize> 
         | Component::AttentionOutput
         | Component::MlpGate
         | Component::MlpUp
-        | Component::MlpDown => Some(if matches!(family, Family::Gpt2) { 1 } else { 0 }),
+        | Component::MlpDown => {
+            let transposed = family == Family::Gpt2 && Path::new(name).last().starts_with("c_");
+            Some(usize::from(transposed))
+        }
         Component::Head => Some(0),
         _ => None,
     }

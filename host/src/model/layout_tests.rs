@@ -39,6 +39,22 @@ fn bloom_and_neox_rows() {
 }
 
 #[test]
+fn gguf_rows() {
+    const GGUF: &str = "blk.0.attn_qkv.weight";
+    let config = json!({"num_attention_heads": 2});
+    for family in [Family::Gpt2, Family::Bloom, Family::GptNeox] {
+        let parts = parts(family, Component::AttentionQkv, GGUF, &[6, 2], Some(&config));
+        let summary: Vec<_> = parts.iter().map(|part| (part.suffix, positions(part))).collect();
+        assert_eq!(summary, [("q", vec![0, 1, 2, 3]), ("k", vec![4, 5, 6, 7]), ("v", vec![8, 9, 10, 11])]);
+    }
+    // Keys and values that heads share make the blocks unequal.
+    assert!(parts(Family::GptNeox, Component::AttentionQkv, GGUF, &[6, 4], Some(&config)).is_empty());
+    assert!(parts(Family::Llama, Component::AttentionQkv, GGUF, &[6, 2], Some(&config)).is_empty());
+    let bias = parts(Family::Bloom, Component::Bias, "blk.0.attn_qkv.bias", &[6], Some(&config));
+    assert_eq!(bias.iter().map(positions).collect::<Vec<_>>(), [[0, 1], [2, 3], [4, 5]]);
+}
+
+#[test]
 fn biases() {
     let config = json!({"num_attention_heads": 2});
     let name = "gpt_neox.layers.0.attention.query_key_value.bias";
@@ -76,10 +92,11 @@ fn nothing_is_guessed() {
 
 #[test]
 fn axes() {
-    assert_eq!(output_axis(Family::Gpt2, Component::MlpUp), Some(1));
-    assert_eq!(output_axis(Family::Gpt2, Component::Head), Some(0));
-    assert_eq!(output_axis(Family::Opt, Component::MlpUp), Some(0));
-    assert_eq!(output_axis(Family::Opt, Component::Norm), None);
+    assert_eq!(output_axis(Family::Gpt2, Component::MlpUp, "h.0.mlp.c_fc.weight"), Some(1));
+    assert_eq!(output_axis(Family::Gpt2, Component::MlpUp, "blk.0.ffn_up.weight"), Some(0));
+    assert_eq!(output_axis(Family::Gpt2, Component::Head, "lm_head.weight"), Some(0));
+    assert_eq!(output_axis(Family::Opt, Component::MlpUp, "layers.0.fc1.weight"), Some(0));
+    assert_eq!(output_axis(Family::Opt, Component::Norm, "layers.0.final_layer_norm.weight"), None);
 }
 
 proptest! {
