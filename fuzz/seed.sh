@@ -1,9 +1,19 @@
 #!/usr/bin/env bash
-# Copies the tests' fixtures into the corpus of the target `checkpoint`.
+# Copies the fixtures of the tests into the corpora of the checkpoint formats.
 set -euo pipefail
 cd "$(dirname "$0")"
-mkdir -p corpus/checkpoint
-find ../tests/fixtures ../host/src/checkpoint -type f -size -300k \
-  \( -name '*.safetensors' -o -name '*.bin' -o -name '*.pt' -o -name '*.pth' -o -name '*.gguf' -o -name '*.onnx' -o -name '*.npz' -o -name '*.npy' \) \
-  | while read -r file; do cp "$file" "corpus/checkpoint/$(echo "${file#../}" | tr / -)"; done
-ls corpus/checkpoint | wc -l
+seed() { # TARGET EXTENSION...
+  local target=$1; shift
+  mkdir -p "corpus/$target"
+  for extension in "$@"; do
+    find ../tests/fixtures ../host/src/checkpoint -type f -size -300k -name "*.$extension" | while read -r file; do
+      cp "$file" "corpus/$target/$(echo "${file#../}" | tr / -)"
+    done
+  done
+  echo "$target: $(ls "corpus/$target" | wc -l) seeds"
+}
+seed safetensors safetensors
+seed pytorch bin pt pth ckpt
+seed gguf gguf
+seed onnx onnx
+seed numpy npz npy
