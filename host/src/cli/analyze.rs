@@ -19,7 +19,7 @@ use crate::{
 /// What to measure, where, and what to do with the result.
 #[derive(Debug, Args)]
 pub(super) struct AnalyzeArguments {
-    /// A .safetensors or .gguf file, or a model's folder
+    /// A file of weights in any format that is read (safetensors, PyTorch, GGUF, ONNX, NumPy), or a model's folder
     #[arg(required = true, value_name = "MODEL")]
     models: Vec<PathBuf>,
 
