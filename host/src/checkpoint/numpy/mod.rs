@@ -7,9 +7,10 @@ mod npz;
 #[cfg(test)]
 mod tests;
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use super::contents::{Contents, Data, Elements, Entry};
+use super::contents::{Contents, Data, Entry};
 use super::error::CheckpointError;
 use super::mapped::MappedFile;
 use crate::record::Unmeasured;
@@ -49,30 +50,24 @@ pub(super) fn read_npz(file: &MappedFile) -> Result<Contents, CheckpointError> {
 /// An array that lies in the file uncompressed, from its header at `start` to `end`.
 fn stored(name: String, header: Header, file: &MappedFile, start: usize, end: usize) -> Option<Entry> {
     let Type { element, big_endian } = header.measured.ok()?;
-    let data = start + header.data..end;
-    let in_place = !big_endian && !header.fortran;
-    let data = if in_place {
-        Data::Mapped(data)
-    } else {
-        let source = Source::Stored { file: file.clone(), range: data.clone() };
-        let shape = header.shape.clone();
-        let elements = Arc::new(Arranged { source, size: element.size(), big_endian, fortran: header.fortran, shape });
-        Data::Computed { elements, from: data }
-    };
-    Some(Entry { name, shape: header.shape, element, stored: element.name().to_owned(), data })
+    let range = start + header.data..end;
+    if big_endian || header.fortran {
+        return computed(name, header, Source::Stored { file: file.clone(), range: range.clone() }, range);
+    }
+    let stored = element.name().to_owned();
+    Some(Entry { name, shape: header.shape, element, stored, data: Data::Mapped(range) })
+}
+
+/// An array whose elements have to be unpacked or put in order; the bytes `from` of the file hold them.
+fn computed(name: String, header: Header, source: Source, from: Range<usize>) -> Option<Entry> {
+    let Type { element, big_endian } = header.measured.ok()?;
+    let shape = header.shape.clone();
+    let elements = Arc::new(Arranged { source, size: element.size(), big_endian, fortran: header.fortran, shape });
+    let stored = element.name().to_owned();
+    Some(Entry { name, shape: header.shape, element, stored, data: Data::Computed { elements, from } })
 }
 
 /// An array that is listed, but not measured.
 fn unmeasured(name: String, header: &Header, reason: &str) -> Unmeasured {
     Unmeasured { name, shape: header.shape.clone(), dtype: header.dtype.clone(), reason: reason.to_owned() }
-}
-
-/// A compressed array: what is needed to unpack it is in `source`.
-fn computed(name: String, header: Header, source: Source, from: std::ops::Range<usize>) -> Option<Entry> {
-    let Type { element, big_endian } = header.measured.ok()?;
-    let shape = header.shape.clone();
-    let elements: Arc<dyn Elements> =
-        Arc::new(Arranged { source, size: element.size(), big_endian, fortran: header.fortran, shape });
-    let stored = element.name().to_owned();
-    Some(Entry { name, shape: header.shape, element, stored, data: Data::Computed { elements, from } })
 }

@@ -14,6 +14,7 @@ mod walk;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use prost::Message;
 
 use super::contents::{Contents, Entry};
@@ -38,7 +39,7 @@ pub(super) fn read(file: &MappedFile) -> Result<Contents, CheckpointError> {
         .map_err(|fault| CheckpointError::Onnx { path: file.path().to_owned(), fault: Box::new(fault) })
 }
 
-fn contents(file: &MappedFile, bytes: bytes::Bytes) -> Result<Contents, OnnxFault> {
+fn contents(file: &MappedFile, bytes: Bytes) -> Result<Contents, OnnxFault> {
     let model = proto::Model::decode(bytes).map_err(|error| OnnxFault::Wire {
         what: "the model".to_owned(),
         offset: 0,

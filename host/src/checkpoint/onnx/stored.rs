@@ -84,9 +84,6 @@ impl Elements for Stored {
 pub(super) fn typed(file: &MappedFile, message: Range<usize>, element: Element) -> Result<Bytes, String> {
     let message = file.bytes().get(message).ok_or("it is not inside the file")?;
     let typed = Typed::decode(message).map_err(|error| error.to_string())?;
-    let narrow = |size: usize| {
-        typed.int32s.iter().flat_map(|value| value.to_le_bytes().into_iter().take(size).collect::<Vec<_>>()).collect()
-    };
     let bytes: Vec<u8> = match element {
         Element::F32 => typed.floats.iter().flat_map(|value| value.to_le_bytes()).collect(),
         Element::F64 => typed.doubles.iter().flat_map(|value| value.to_le_bytes()).collect(),
@@ -94,7 +91,10 @@ pub(super) fn typed(file: &MappedFile, message: Range<usize>, element: Element) 
         Element::U64 => typed.uint64s.iter().flat_map(|value| value.to_le_bytes()).collect(),
         Element::U32 => typed.uint64s.iter().flat_map(|&value| (value as u32).to_le_bytes()).collect(),
         // Narrower types are the low bytes of 32-bit integers.
-        _ => narrow(element.size()),
+        _ => {
+            let low = |value: &i32| value.to_le_bytes().into_iter().take(element.size());
+            typed.int32s.iter().flat_map(low).collect()
+        }
     };
     Ok(bytes.into())
 }

@@ -88,8 +88,8 @@ impl<'a> Walk<'a> {
             }
             if node.operator == "Constant" {
                 let output = node.outputs.into_iter().next().unwrap_or_default();
-                for (attribute, message) in attributes.into_iter().zip(&node.attributes) {
-                    self.constant(prefix, scope, &output, attribute, message)?;
+                for attribute in attributes {
+                    self.constant(prefix, scope, &output, attribute)?;
                 }
                 continue;
             }
@@ -109,14 +109,7 @@ impl<'a> Walk<'a> {
     }
 
     /// The value of a Constant node, which is one of its attributes.
-    fn constant(
-        &mut self,
-        prefix: &str,
-        scope: usize,
-        output: &str,
-        attribute: Attribute,
-        message: &Bytes,
-    ) -> Result<(), OnnxFault> {
+    fn constant(&mut self, prefix: &str, scope: usize, output: &str, attribute: Attribute) -> Result<(), OnnxFault> {
         let name = |values: &str| format!("{prefix}Constant:{values}");
         let floats = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>();
         let ints = |values: &[i64]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>();
@@ -130,7 +123,7 @@ impl<'a> Walk<'a> {
                 return Ok(());
             }
             "sparse_value" => {
-                let sparse = attribute.sparse_tensor.unwrap_or_else(|| message.clone());
+                let Some(sparse) = attribute.sparse_tensor else { return Ok(()) };
                 return self.sparse(scope, &sparse, |_| name(output));
             }
             // Absent means 0, as everywhere in protobuf.
