@@ -5,6 +5,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`checkpoint`] | weights on disk, memory-mapped |
+//! | [`hub`] | weights on the Hugging Face hub, brought to disk |
 //! | [`model`] | what names and configuration say: family, component, layer, the parts of fused tensors |
 //! | [`link`] | byte streams to devices, opened by URL |
 //! | [`analysis`] | chunks out, reports in, merged into a run |
@@ -32,6 +33,7 @@ pub mod analysis;
 pub mod checkpoint;
 pub mod cli;
 pub mod demo;
+pub mod hub;
 pub mod link;
 pub mod model;
 pub mod quantization;

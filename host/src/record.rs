@@ -53,6 +53,9 @@ pub struct Tool {
 pub struct Model {
     /// As the user named it.
     pub source: String,
+    /// The commit of the hub's repository that the files are from; not in the file for local models.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
     /// `safetensors`, …
     pub format: String,
     /// Recognised from `config.json` and the tensors' names.

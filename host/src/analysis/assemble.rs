@@ -68,6 +68,7 @@ pub(super) fn model(checkpoint: &Checkpoint, family: Family, tensors: &[Tensor])
     let parameters = tensors.iter().filter(|tensor| tensor.role == Role::Parameter);
     record::Model {
         source: checkpoint.source.clone(),
+        revision: checkpoint.revision.clone(),
         format: checkpoint.format.into(),
         family,
         config: checkpoint.config.clone(),

@@ -54,6 +54,8 @@ use crate::record::Unmeasured;
 pub struct Checkpoint {
     /// The path as the user named it.
     pub source: String,
+    /// The commit of the hub's repository that the files are from; none for files that lay here already.
+    pub revision: Option<String>,
     /// How the weights are stored: `safetensors`, `pytorch`, ….
     pub format: &'static str,
     /// The `config.json` beside the weights.
@@ -131,6 +133,7 @@ impl Checkpoint {
         let config = json::read_if_present(&folder.join("config.json"))?;
         let mut checkpoint = Self {
             source: path.to_string_lossy().into_owned(),
+            revision: None,
             format: "safetensors",
             config,
             tensors: Vec::new(),

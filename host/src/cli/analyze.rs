@@ -6,12 +6,12 @@ use clap::Args;
 
 use super::{
     DeviceSelection, Outcome, device_url,
+    model::ModelArgument,
     output::{self, Format},
     progress::Shown,
 };
 use crate::{
     analysis::{self, Device},
-    checkpoint::Checkpoint,
     link::DeviceUrl,
     report,
 };
@@ -19,9 +19,13 @@ use crate::{
 /// What to measure, where, and what to do with the result.
 #[derive(Debug, Args)]
 pub(super) struct AnalyzeArguments {
-    /// A file of weights in any format that is read (safetensors, PyTorch, GGUF, ONNX, NumPy), or a model's folder
-    #[arg(required = true, value_name = "MODEL")]
-    models: Vec<PathBuf>,
+    /// A file of weights (safetensors, PyTorch, GGUF, ONNX, NumPy), a model's folder, or hf:ORGANISATION/NAME for one on the Hugging Face hub
+    ///
+    /// hf:ORGANISATION/NAME[/FILE][@REVISION] is downloaded into the cache that other tools share and looked for there
+    /// first. FILE chooses one of several, REVISION is a branch, a tag or a commit. HF_TOKEN, HF_HOME, HF_HUB_CACHE,
+    /// HF_ENDPOINT and HF_HUB_OFFLINE are honoured.
+    #[arg(required = true, value_name = "MODEL", value_parser = ModelArgument::parser())]
+    models: Vec<ModelArgument>,
 
     /// Where to measure; repeat to share the work between devices
     ///
@@ -49,7 +53,7 @@ pub(super) struct AnalyzeArguments {
 
 pub(super) fn run(arguments: &AnalyzeArguments) -> Outcome {
     // What can be wrong is looked at before anything is measured: the models, the folders, the devices.
-    let models = arguments.models.iter().map(|path| Checkpoint::open(path)).collect::<Result<Vec<_>, _>>()?;
+    let models = arguments.models.iter().map(|model| model.open(arguments.quiet)).collect::<Result<Vec<_>, _>>()?;
     let sources: Vec<&str> = models.iter().map(|model| model.source.as_str()).collect();
     let folders = arguments.out.as_ref().map(|out| output::folders(out, &sources));
     for folder in folders.iter().flatten() {

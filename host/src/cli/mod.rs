@@ -5,6 +5,7 @@
 mod analyze;
 mod demo;
 mod devices;
+mod model;
 mod output;
 mod progress;
 

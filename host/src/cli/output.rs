@@ -10,6 +10,7 @@ use clap::ValueEnum;
 
 use super::Outcome;
 use crate::{
+    hub,
     record::Run,
     report::{self, terminal::Style},
 };
@@ -71,7 +72,9 @@ pub(super) fn folders(out: &Path, sources: &[&str]) -> Vec<PathBuf> {
     }
     let mut taken = BTreeSet::new();
     let mut folder = |source: &str| {
-        let path = Path::new(source);
+        // A model on the hub is named after its repository or file, not after its revision.
+        let path =
+            Path::new(source.strip_prefix(hub::PREFIX).map_or(source, |name| name.split('@').next().unwrap_or(name)));
         let last = if path.extension().is_some_and(|end| end == "safetensors" || end == "gguf") {
             path.file_stem()
         } else {
@@ -100,6 +103,10 @@ mod tests {
         assert_eq!(
             folders(out, &["x/opt", "y/opt", "z/opt.safetensors", "gpt2/", ".."]),
             ["opt", "opt-2", "opt-3", "gpt2", "model"].map(|name| out.join(name))
+        );
+        assert_eq!(
+            folders(out, &["hf:gpt2@refs/pr/1", "hf:facebook/opt@v1", "opt"]),
+            ["gpt2", "opt", "opt-2"].map(|name| out.join(name))
         );
     }
 }

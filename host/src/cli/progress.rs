@@ -1,13 +1,17 @@
-//! Showing how a run goes on: a bar on a terminal, a line now and then elsewhere, nothing under `--quiet`.
+//! Showing how a download or a run goes on: a bar on a terminal, a line now and then elsewhere, nothing under `--quiet`.
 
 use std::{
     io::IsTerminal,
+    path::Path,
     time::{Duration, Instant},
 };
 
 use indicatif::{HumanBytes, HumanDuration, ProgressBar, ProgressStyle};
 
-use crate::analysis::{DeviceError, Progress};
+use crate::{
+    analysis::{DeviceError, Progress},
+    hub,
+};
 
 /// Time between lines where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(5);
@@ -18,13 +22,15 @@ pub(super) enum Shown {
     Bar(ProgressBar),
     /// Lines.
     Lines {
-        /// When the run began.
+        /// When the work began.
         began: Instant,
         /// When the last line was printed.
         last: Instant,
-        /// Bytes to measure.
+        /// Bytes that were done before.
+        there: u64,
+        /// Bytes to do.
         total: u64,
-        /// Bytes measured.
+        /// Bytes done.
         done: u64,
     },
     /// Nothing but the loss of a device.
@@ -40,13 +46,11 @@ impl Shown {
             Self::Bar(ProgressBar::hidden())
         } else {
             let now = Instant::now();
-            Self::Lines { began: now, last: now, total: 0, done: 0 }
+            Self::Lines { began: now, last: now, there: 0, total: 0, done: 0 }
         }
     }
-}
 
-impl Progress for Shown {
-    fn begin(&mut self, bytes: u64) {
+    fn start(&mut self, bytes_there: u64, bytes: u64) {
         match self {
             Self::Bar(bar) => {
                 // The template is a constant that is known to be valid; the plain bar would do as well.
@@ -54,13 +58,49 @@ impl Progress for Shown {
                     "{bar:30} {binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}, {eta} left  {wide_msg}",
                 )
                 .unwrap_or_else(|_| ProgressStyle::default_bar());
-                *bar = ProgressBar::new(bytes).with_style(style);
+                *bar = ProgressBar::new(bytes).with_style(style).with_position(bytes_there);
+                // What was there before says nothing about the rate.
+                bar.reset_eta();
             }
-            Self::Lines { began, last, total, done } => {
-                (*began, *last, *total, *done) = (Instant::now(), Instant::now(), bytes, 0);
+            Self::Lines { began, last, there, total, done } => {
+                let now = Instant::now();
+                (*began, *last, *there, *total, *done) = (now, now, bytes_there, bytes, bytes_there);
             }
             Self::Quiet => {}
         }
+    }
+
+    /// Prints a line if it is time for one. `verb` says what happens to the bytes.
+    fn line(&mut self, verb: &str) {
+        if let Self::Lines { began, last, there, total, done } = self
+            && last.elapsed() >= LINE_EVERY
+            && *there < *done
+            && *done < *total
+        {
+            *last = Instant::now();
+            let rate = (*done - *there) as f64 / began.elapsed().as_secs_f64();
+            let left = Duration::from_secs_f64((*total - *done) as f64 / rate);
+            anstream::eprintln!(
+                "{} of {} {verb}, {}/s, about {} left",
+                HumanBytes(*done),
+                HumanBytes(*total),
+                HumanBytes(rate as u64),
+                HumanDuration(left)
+            );
+        }
+    }
+
+    fn end(&mut self) {
+        match self {
+            Self::Bar(bar) => bar.finish_and_clear(),
+            Self::Lines { .. } | Self::Quiet => {}
+        }
+    }
+}
+
+impl Progress for Shown {
+    fn begin(&mut self, bytes: u64) {
+        self.start(0, bytes);
     }
 
     fn measured(&mut self, bytes: u64, tensor: &str) {
@@ -69,21 +109,9 @@ impl Progress for Shown {
                 bar.set_message(tensor.to_owned());
                 bar.inc(bytes);
             }
-            Self::Lines { began, last, total, done } => {
+            Self::Lines { done, .. } => {
                 *done += bytes;
-                if last.elapsed() >= LINE_EVERY && *done < *total {
-                    *last = Instant::now();
-                    let seconds = began.elapsed().as_secs_f64();
-                    let rate = *done as f64 / seconds;
-                    let left = Duration::from_secs_f64((*total - *done) as f64 / rate);
-                    anstream::eprintln!(
-                        "{} of {} measured, {}/s, about {} left",
-                        HumanBytes(*done),
-                        HumanBytes(*total),
-                        HumanBytes(rate as u64),
-                        HumanDuration(left)
-                    );
-                }
+                self.line("measured");
             }
             Self::Quiet => {}
         }
@@ -98,9 +126,42 @@ impl Progress for Shown {
     }
 
     fn finish(&mut self) {
-        match self {
-            Self::Bar(bar) => bar.finish_and_clear(),
-            Self::Lines { .. } | Self::Quiet => {}
+        self.end();
+    }
+}
+
+impl hub::Progress for Shown {
+    fn begin(&mut self, there: u64, total: u64) {
+        if let Self::Lines { .. } = self {
+            anstream::eprintln!("downloading {}", HumanBytes(total - there.min(total)));
         }
+        self.start(there, total);
+    }
+
+    fn at(&mut self, bytes: u64, file: &str) {
+        match self {
+            Self::Bar(bar) => {
+                bar.set_message(file.to_owned());
+                bar.set_position(bytes);
+            }
+            Self::Lines { done, .. } => {
+                *done = bytes;
+                self.line("downloaded");
+            }
+            Self::Quiet => {}
+        }
+    }
+
+    fn waiting(&mut self, lock: &Path) {
+        let line = format!("waiting for another program that downloads the same file ({} is locked)", lock.display());
+        match self {
+            Self::Bar(bar) => bar.suspend(|| anstream::eprintln!("{line}")),
+            Self::Lines { .. } => anstream::eprintln!("{line}"),
+            Self::Quiet => {}
+        }
+    }
+
+    fn finish(&mut self) {
+        self.end();
     }
 }

@@ -16,6 +16,7 @@ pub fn clean() -> Run {
         tool: Tool { name: "kurtoscope".into(), version: "0.1.0".into() },
         model: Model {
             source: "models/tiny-gpt2".into(),
+            revision: None,
             format: "safetensors".into(),
             family: Family::Gpt2,
             config: Some(serde_json::json!({ "model_type": "gpt2", "attn_pdrop": 0.1 })),
