@@ -140,7 +140,8 @@ fn something_that_is_not_safetensors() {
             &["git-lfs", "git lfs pull"][..],
         ),
         (b"<!DOCTYPE html><html><body>404 Not Found</body></html>", &["HTML", "download"]),
-        (b"GGUF\x03\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", &["GGUF", "convert"]),
+        (b"GGUF\x03\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", &["byte 16, 4 are left", "download it again"]),
+        (b"\x89HDF\r\n\x1a\n\0\0", &["HDF5", "convert"]),
         (&zip, &["zip"]),
         (&pickle, &["pickle"]),
         (b"", &["empty"]),
@@ -193,9 +194,9 @@ fn folders_without_weights() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     assert_refused(folder.path(), &["empty"]);
     fs::write(folder.path().join("config.json"), "{}").expect("writable");
-    assert_refused(folder.path(), &["*.safetensors"]);
+    assert_refused(folder.path(), &["no weights here", "safetensors, PyTorch, GGUF, ONNX and NumPy"]);
     fs::write(folder.path().join("pytorch_model.bin"), "").expect("writable");
-    assert_refused(folder.path(), &["pytorch_model.bin", "PyTorch"]);
+    assert_refused(folder.path(), &["pytorch_model.bin", "empty"]);
 }
 
 #[test]

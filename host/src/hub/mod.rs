@@ -105,7 +105,7 @@ fn cached(model: &HubModel, cache: &RepositoryCache) -> Result<Fetched, HubError
 
 fn fetched(cache: &RepositoryCache, choice: Choice, commit: String) -> Fetched {
     let folder = cache.snapshot(&commit);
-    // An index is found in its folder, whatever its format; a folder of its own is not needed for other single files.
+    // A checkpoint of several files is opened by its folder, where the index is found again.
     let path = match choice.open {
         Some(file) if file.ends_with(".index.json") => folder.join(folder_of(&file)),
         Some(file) => folder.join(file),

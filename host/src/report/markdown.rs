@@ -113,6 +113,9 @@ fn reproducing(run: &Run) -> String {
         format!("{} {}, `run.json` schema {}", escape(&run.tool.name), escape(&run.tool.version), run.schema),
     );
     text += &fact("Source", code(&run.model.source));
+    if let Some(commit) = &run.model.revision {
+        text += &fact("Commit", code(commit));
+    }
     text += &fact("Fingerprint of names, shapes, types and samples of the data", code(&run.model.fingerprint));
     for share in &run.devices {
         text += &fact("Device", sections::device(&share.device, &code));

@@ -89,7 +89,9 @@ fn tiny(fault: Fault) -> (Vec<u8>, Hub) {
 fn a_model_is_measured_and_nothing_is_downloaded_twice() {
     let (weights, hub) = tiny(Fault::None);
     let session = Session::new(&hub);
-    let run = session.analyze(MODEL);
+    let report = session.home.path().join("report");
+    let run = measured(&session.command(MODEL).arg("--out").arg(&report).output().expect("started"));
+    assert!(fs::read_to_string(report.join("report.md")).expect("a report").contains(&format!("Commit: `{COMMIT}`")));
     assert_eq!(run["model"]["source"], MODEL);
     assert_eq!(run["model"]["revision"], COMMIT);
     assert_eq!(run["model"]["config"]["model_type"], "opt");
@@ -110,7 +112,7 @@ fn a_model_is_measured_and_nothing_is_downloaded_twice() {
 
 #[test]
 fn a_download_that_is_cut_goes_on() {
-    for (fault, second) in [(Fault::CutOnce, Some(())), (Fault::CutOnceWithoutRanges, None)] {
+    for fault in [Fault::CutOnce, Fault::CutOnceWithoutRanges] {
         let (weights, hub) = tiny(fault);
         let session = Session::new(&hub);
         session.analyze(MODEL);
@@ -119,8 +121,20 @@ fn a_download_that_is_cut_goes_on() {
         let storage: Vec<String> = hub.requests().into_iter().filter(|asked| asked.contains("/storage/")).collect();
         let [first, again] = &storage[..] else { panic!("{fault:?}: {storage:?}") };
         assert!(!first.contains("from"), "{fault:?}: {first}");
-        assert!(again.ends_with(&format!("from {half}")), "{fault:?}, {second:?}: {again}");
+        assert!(again.ends_with(&format!("from {half}")), "{fault:?}: {again}");
     }
+}
+
+#[test]
+fn a_download_that_is_given_up_keeps_what_came() {
+    let (weights, hub) = tiny(Fault::Dies);
+    let session = Session::new(&hub);
+    let (half, whole) = (weights.len() / 2, weights.len());
+    let said = session.fails(MODEL);
+    assert!(said.contains(&format!("model.safetensors: the download stopped at {half} of {whole} bytes")), "{said}");
+    assert!(said.contains("run the command again"), "{said}");
+    let partial = session.blob(&weights).with_extension("incomplete");
+    assert_eq!(fs::read(partial).expect("the first half"), weights[..half]);
 }
 
 #[test]

@@ -31,6 +31,8 @@ pub enum Fault {
     CutOnce,
     /// As `CutOnce`, and the storage ignores ranges.
     CutOnceWithoutRanges,
+    /// Half of the weights come, and nothing after that.
+    Dies,
     /// The weights' last byte is another one.
     Damaged,
     /// The weights are said to be a byte longer than they are.
@@ -181,8 +183,12 @@ impl Served {
             None => "200 OK".into(),
         };
         write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", rest.len())?;
-        let cuts = matches!(self.fault, Fault::CutOnce | Fault::CutOnceWithoutRanges);
-        let end = if cuts && !self.was_cut.swap(true, Ordering::Relaxed) { rest.len() / 2 } else { rest.len() };
+        let cuts = matches!(self.fault, Fault::CutOnce | Fault::CutOnceWithoutRanges | Fault::Dies);
+        let end = match cuts && !self.was_cut.swap(true, Ordering::Relaxed) {
+            true => rest.len() / 2,
+            false if self.fault == Fault::Dies => 0,
+            false => rest.len(),
+        };
         stream.write_all(rest.get(..end).unwrap_or_default())
     }
 }
