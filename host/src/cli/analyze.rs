@@ -4,17 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{
-    DeviceSelection, Outcome, device_url,
-    model::ModelArgument,
-    output::{self, Format},
-    progress::Shown,
-};
-use crate::{
-    analysis::{self, Device},
-    link::DeviceUrl,
-    report,
-};
+use super::{MeasuringArguments, Outcome, device_url, model::ModelArgument, output, progress::Shown};
+use crate::{analysis, link::DeviceUrl, report};
 
 /// What to measure, where, and what to do with the result.
 #[derive(Debug, Args)]
@@ -39,35 +30,27 @@ pub(super) struct AnalyzeArguments {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 
-    /// What to print
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    format: Format,
-
-    /// Show no progress
-    #[arg(long, short)]
-    quiet: bool,
-
     #[command(flatten)]
-    selection: DeviceSelection,
+    measuring: MeasuringArguments,
 }
 
 pub(super) fn run(arguments: &AnalyzeArguments) -> Outcome {
     // What can be wrong is looked at before anything is measured: the models, the folders, the devices.
-    let models = arguments.models.iter().map(|model| model.open(arguments.quiet)).collect::<Result<Vec<_>, _>>()?;
+    let models =
+        arguments.models.iter().map(|model| model.open(arguments.measuring.quiet)).collect::<Result<Vec<_>, _>>()?;
     let sources: Vec<&str> = models.iter().map(|model| model.source.as_str()).collect();
     let folders = arguments.out.as_ref().map(|out| output::folders(out, &sources));
     for folder in folders.iter().flatten() {
         report::prepare(folder)?;
     }
-    let options = arguments.selection.options();
-    let mut devices = arguments.devices.iter().map(|url| Device::open(url, options)).collect::<Result<Vec<_>, _>>()?;
+    let mut devices = arguments.measuring.open(&arguments.devices)?;
     let mut runs = Vec::new();
     for (number, model) in models.iter().enumerate() {
-        let run = analysis::analyze(model, &mut devices, &mut Shown::new(arguments.quiet))?;
+        let run = analysis::analyze(model, &mut devices, &mut Shown::new(arguments.measuring.quiet))?;
         if let Some(folder) = folders.as_ref().and_then(|folders| folders.get(number)) {
             report::write_all(folder, &run)?;
         }
         runs.push(run);
     }
-    output::print(&runs, arguments.format)
+    output::print(&runs, arguments.measuring.format)
 }

@@ -4,18 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{
-    DeviceSelection, Outcome, device_url,
-    output::{self, Format},
-    progress::Shown,
-};
-use crate::{
-    analysis::{self, Device},
-    checkpoint::Checkpoint,
-    demo,
-    link::DeviceUrl,
-    report,
-};
+use super::{MeasuringArguments, Outcome, device_url, output, progress::Shown};
+use crate::{analysis, checkpoint::Checkpoint, demo, link::DeviceUrl, report};
 
 /// The device that every system has: a virtual board where there are pseudo-terminals.
 const DEFAULT_DEVICE: &str = if cfg!(unix) { "pty:" } else { "local" };
@@ -31,16 +21,8 @@ pub(super) struct DemoArguments {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 
-    /// What to print
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    format: Format,
-
-    /// Show no progress
-    #[arg(long, short)]
-    quiet: bool,
-
     #[command(flatten)]
-    selection: DeviceSelection,
+    measuring: MeasuringArguments,
 }
 
 pub(super) fn run(arguments: &DemoArguments) -> Outcome {
@@ -50,11 +32,10 @@ pub(super) fn run(arguments: &DemoArguments) -> Outcome {
     demo::write(&folder)?;
     let mut model = Checkpoint::open(&folder)?;
     model.source = demo::NAME.into();
-    let options = arguments.selection.options();
-    let mut devices = arguments.devices.iter().map(|url| Device::open(url, options)).collect::<Result<Vec<_>, _>>()?;
-    let run = analysis::analyze(&model, &mut devices, &mut Shown::new(arguments.quiet))?;
+    let mut devices = arguments.measuring.open(&arguments.devices)?;
+    let run = analysis::analyze(&model, &mut devices, &mut Shown::new(arguments.measuring.quiet))?;
     if let Some(out) = &arguments.out {
         report::write_all(out, &run)?;
     }
-    output::print(&[run], arguments.format)
+    output::print(&[run], arguments.measuring.format)
 }

@@ -13,7 +13,10 @@ use std::{error::Error, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{analysis::DeviceOptions, link::DeviceUrl};
+use crate::{
+    analysis::{Device, DeviceError, DeviceOptions},
+    link::DeviceUrl,
+};
 
 /// How heavy are the tails of a model's weights, measured on the device that will run it
 #[derive(Debug, Parser)]
@@ -35,9 +38,17 @@ enum Command {
     Device(kurtoscope_firmware::command::DeviceArguments),
 }
 
-/// Which devices to use, and how patiently.
+/// What the commands that measure have in common.
 #[derive(Debug, Clone, Args)]
-struct DeviceSelection {
+struct MeasuringArguments {
+    /// What to print
+    #[arg(long, value_enum, default_value_t = output::Format::Table)]
+    format: output::Format,
+
+    /// Show no progress
+    #[arg(long, short)]
+    quiet: bool,
+
     /// Measure even on a device that fails its self-test; the report says so in its first line
     #[arg(long)]
     allow_untrusted: bool,
@@ -47,12 +58,14 @@ struct DeviceSelection {
     timeout: f64,
 }
 
-impl DeviceSelection {
-    fn options(&self) -> DeviceOptions {
-        DeviceOptions {
+impl MeasuringArguments {
+    /// Opens and greets the devices of these URLs.
+    fn open(&self, urls: &[DeviceUrl]) -> Result<Vec<Device>, DeviceError> {
+        let options = DeviceOptions {
             allow_untrusted: self.allow_untrusted,
             patience: std::time::Duration::from_secs_f64(self.timeout),
-        }
+        };
+        urls.iter().map(|url| Device::open(url, options)).collect()
     }
 }
 

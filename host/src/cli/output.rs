@@ -51,7 +51,9 @@ pub(super) fn print(runs: &[Run], format: Format) -> Outcome {
 /// How wide standard output is and whether it takes colour. `NO_COLOR`, `CLICOLOR` and `TERM=dumb` are honoured.
 pub(super) fn style() -> Style {
     let stdout = io::stdout();
-    let color = anstream::AutoStream::choice(&stdout) != anstream::ColorChoice::Never;
+    // A dumb terminal stays dumb in continuous integration, where anstream would colour all the same.
+    let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    let color = !dumb && anstream::AutoStream::choice(&stdout) != anstream::ColorChoice::Never;
     Style { width: width(&stdout).unwrap_or(PLAIN_WIDTH), color }
 }
 

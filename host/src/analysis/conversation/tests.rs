@@ -1,0 +1,142 @@
+//! The conversation with a device that behaves, and with ones that do not.
+
+use super::*;
+use kurtoscope_shared::protocol::{ElementSet, EngineKind, Fault, Limits, Report, SelfTest};
+
+const PATIENCE: Duration = Duration::from_secs(5);
+
+fn conversation(now: Instant) -> Conversation {
+    let welcome = Welcome {
+        protocol: PROTOCOL_VERSION,
+        schema: SCHEMA_HASH,
+        session: 3,
+        firmware: String::new(),
+        board: String::new(),
+        identity: String::new(),
+        engine: EngineKind::Cpu,
+        adapter: None,
+        limits: Limits { max_payload: 100, window_bytes: 250, elements: ElementSet::ALL },
+        self_test: SelfTest { passed: true, answers: 1, max_relative_error: 0.0, tolerance: 1e-10 },
+    };
+    Conversation::new(&welcome, 0, PATIENCE, now)
+}
+
+fn report(sequence: u32) -> ToHost {
+    let measurement = Measurement::default();
+    ToHost::Report(Report { session: 3, sequence, measurement, link: LinkHealth::default() })
+}
+
+fn fault(sequence: Option<u32>, kind: FaultKind) -> ToHost {
+    ToHost::Fault(Fault { session: 3, sequence, kind, link: LinkHealth { damaged: 1, dropped: 0 } })
+}
+
+fn measured(chunk: ChunkNumber) -> Step {
+    Step::Measured { chunk, measurement: Box::default() }
+}
+
+#[test]
+fn the_window_counts_payload_bytes() {
+    let now = Instant::now();
+    let mut talk = conversation(now);
+    assert!(talk.has_room(1000), "an idle device takes any chunk");
+    talk.sent(0, 100, now);
+    talk.sent(1, 100, now);
+    assert!(talk.has_room(50) && !talk.has_room(51));
+    assert_eq!(talk.receive(report(0), now, |_, _| true), [measured(0)]);
+    assert!(talk.has_room(150) && !talk.has_room(151));
+}
+
+#[test]
+fn a_gap_in_the_answers_is_sent_again_at_once() {
+    let now = Instant::now();
+    let mut talk = conversation(now);
+    for chunk in [10, 11, 12] {
+        talk.sent(chunk, 10, now);
+    }
+    let steps = talk.receive(report(1), now, |_, _| true);
+    assert_eq!(steps, [measured(11), Step::Resend { chunk: 10, sequence: 3 }]);
+    assert_eq!(talk.receive(report(2), now, |_, _| true), [measured(12)]);
+    assert_eq!(talk.receive(report(3), now, |_, _| true), [measured(10)]);
+    assert!(talk.is_idle());
+    assert_eq!(talk.resent(), 1);
+}
+
+#[test]
+fn duplicates_and_strangers_are_ignored() {
+    let now = Instant::now();
+    let mut talk = conversation(now);
+    talk.sent(0, 10, now);
+    talk.receive(report(0), now, |_, _| true);
+    assert_eq!(talk.receive(report(0), now, |_, _| true), []);
+    let ToHost::Report(stranger) = report(0) else { unreachable!() };
+    assert_eq!(talk.receive(ToHost::Report(Report { session: 8, ..stranger }), now, |_, _| true), []);
+}
+
+#[test]
+fn a_damaged_frame_is_sent_again_when_it_is_clear_which() {
+    let now = Instant::now();
+    let mut talk = conversation(now);
+    talk.sent(0, 10, now);
+    assert_eq!(
+        talk.receive(fault(None, FaultKind::Damaged), now, |_, _| true),
+        [Step::Resend { chunk: 0, sequence: 1 }]
+    );
+    talk.sent(1, 10, now);
+    assert_eq!(talk.receive(fault(None, FaultKind::Damaged), now, |_, _| true), []);
+    assert_eq!(talk.link().damaged, 1);
+}
+
+#[test]
+fn silence_is_answered_by_sending_again_and_then_by_giving_up() {
+    let start = Instant::now();
+    let mut talk = conversation(start);
+    talk.sent(0, 10, start);
+    assert_eq!(talk.tick(start + PATIENCE / 2), []);
+    let mut now = start;
+    for sequence in 1..ATTEMPTS {
+        now += PATIENCE;
+        assert_eq!(talk.tick(now), [Step::Resend { chunk: 0, sequence }]);
+    }
+    assert_eq!(talk.tick(now + PATIENCE), [Step::GiveUp(Trouble::NoAnswer { bytes: 10 })]);
+}
+
+#[test]
+fn a_slow_link_is_not_a_silent_one() {
+    let start = Instant::now();
+    let mut talk = conversation(start);
+    talk.sent(0, 10, start);
+    talk.progressed(start + PATIENCE);
+    assert_eq!(talk.tick(start + PATIENCE + PATIENCE / 2), []);
+}
+
+#[test]
+fn refusals_and_nonsense_end_it_with_numbers() {
+    let now = Instant::now();
+    let mut talk = conversation(now);
+    let kind = FaultKind::Engine;
+    talk.sent(0, 10, now);
+    for sequence in 0..ATTEMPTS - 1 {
+        let steps = talk.receive(fault(Some(sequence), kind), now, |_, _| true);
+        assert_eq!(steps, [Step::Resend { chunk: 0, sequence: sequence + 1 }]);
+    }
+    let steps = talk.receive(fault(Some(ATTEMPTS - 1), kind), now, |_, _| true);
+    assert_eq!(steps, [Step::GiveUp(Trouble::Refused { bytes: 10, kind })]);
+    assert_eq!(talk.abandon().collect::<Vec<_>>(), [0], "left for another device");
+
+    let mut talk = conversation(now);
+    let sequence = talk.sent(1, 20, now);
+    assert_eq!(talk.receive(report(sequence), now, |_, _| false), [Step::GiveUp(Trouble::Nonsense { bytes: 20 })]);
+}
+
+#[test]
+fn a_device_that_was_restarted_is_greeted_and_gets_everything_again() {
+    let now = Instant::now();
+    let mut talk = conversation(now);
+    talk.sent(4, 10, now);
+    talk.sent(5, 10, now);
+    let steps = talk.receive(fault(Some(0), FaultKind::NoSession { found: 3 }), now, |_, _| true);
+    assert_eq!(steps, [Step::Greet]);
+    assert_eq!(talk.restart(9, now), [Step::Resend { chunk: 4, sequence: 2 }, Step::Resend { chunk: 5, sequence: 3 }]);
+    assert_eq!(talk.session(), 9);
+    assert_eq!(talk.abandon().collect::<Vec<_>>(), [4, 5]);
+}
