@@ -1,10 +1,11 @@
 //! What will be measured, cut into chunks. A plan depends on the checkpoint and the chunk size alone, so the same
 //! checkpoint and size always give the same chunks, and merging their reports in order always gives the same bits.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, ops::Range};
 
 use bytes::Bytes;
 use kurtoscope_shared::{Element, protocol::Measurement};
+use xxhash_rust::xxh3::Xxh3Default;
 
 use crate::{
     checkpoint::{Checkpoint, CheckpointError, StoredTensor},
@@ -165,17 +166,30 @@ fn tied_entries(checkpoint: &Checkpoint, identities: &[Identity]) -> HashMap<usi
         .collect()
 }
 
-/// Whether two tensors of the same shape and type hold the same bytes. Compared in pieces, up to the first difference.
+/// Elements of a tensor that are compared or hashed at once.
+const PIECE: u64 = 1 << 18;
+
+/// Whether two tensors of the same shape and type hold the same bytes. What cannot be read is not known to be the same;
+/// measuring it will say why.
 fn same_elements(checkpoint: &Checkpoint, a: usize, b: usize) -> bool {
-    const PIECE: u64 = 1 << 18;
     let (a, b) = (&checkpoint.tensors[a], &checkpoint.tensors[b]);
-    let elements = a.elements();
-    (0..elements.div_ceil(PIECE)).all(|piece| {
-        let range = piece * PIECE..elements.min((piece + 1) * PIECE);
-        // What cannot be read is not known to be the same; measuring it will say why.
-        match (checkpoint.read(a, range.clone()), checkpoint.read(b, range)) {
-            (Ok(a), Ok(b)) => a == b,
-            _ => false,
+    if a.is_mapped() && b.is_mapped() {
+        // Piece by piece, up to the first difference.
+        return pieces(a.elements()).all(
+            |range| matches!((checkpoint.read(a, range.clone()), checkpoint.read(b, range)), (Ok(a), Ok(b)) if a == b),
+        );
+    }
+    // One after the other, so that only one of them has to be in memory.
+    let digest = |tensor: &StoredTensor| {
+        let mut hash = Xxh3Default::new();
+        for range in pieces(tensor.elements()) {
+            hash.update(&checkpoint.read(tensor, range).ok()?);
         }
-    })
+        Some(hash.digest128())
+    };
+    digest(a).is_some_and(|a| digest(b) == Some(a))
+}
+
+fn pieces(elements: u64) -> impl Iterator<Item = Range<u64>> {
+    (0..elements.div_ceil(PIECE)).map(move |piece| piece * PIECE..elements.min((piece + 1) * PIECE))
 }

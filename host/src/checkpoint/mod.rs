@@ -96,6 +96,11 @@ impl StoredTensor {
         self.elements().saturating_mul(self.element.size() as u64)
     }
 
+    /// Whether its elements lie in the file as they are measured, so that reading them takes no memory.
+    pub fn is_mapped(&self) -> bool {
+        matches!(self.data, Data::Mapped(_))
+    }
+
     /// The bytes of the file that hold it.
     fn range(&self) -> Range<usize> {
         match &self.data {

@@ -2,23 +2,26 @@
 //! inside is parsed by the `pytorch-reader` crate, which runs nothing that it names.
 
 mod failure;
+mod lazy;
 mod nest;
-mod recent;
+
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use kurtoscope_shared::Element;
 use pytorch_reader::{DType, FileFormat, PytorchReader, Tensor};
 
 use super::contents::{Contents, Data, Entry};
 use super::error::CheckpointError;
 use super::mapped::MappedFile;
+use super::slot::Slot;
 use super::sniff::FileKind;
 use crate::record::Unmeasured;
 use failure::{COMPRESSED, MORE_THAN_THE_FILE, refused};
-use recent::{Lazy, Recent};
+use lazy::Lazy;
 
 /// Reads what a file holds that was recognised as `kind`.
 ///
@@ -41,7 +44,7 @@ pub(super) fn read(file: &MappedFile, kind: FileKind) -> Result<Contents, Checkp
     }
     let nest = nest::find(path, reader.tensors()).map_err(|error| refused(path, kind, error))?;
 
-    let recent = Arc::new(Recent::default());
+    let slot = Arc::new(Slot::default());
     let mut contents = Contents::default();
     for (index, (key, tensor)) in reader.into_tensors().into_iter().enumerate() {
         let Some(name) = nest.weight(&key) else { continue };
@@ -54,14 +57,14 @@ pub(super) fn read(file: &MappedFile, kind: FileKind) -> Result<Contents, Checkp
             contents.unmeasured.push(Unmeasured { name, shape, dtype: stored, reason: MORE_THAN_THE_FILE.to_owned() });
             continue;
         }
-        let data = computed(tensor, index, &recent, length);
+        let data = computed(tensor, index, &slot, length);
         contents.tensors.push(Entry { name, shape, element, stored, data });
     }
     Ok(contents)
 }
 
-fn computed(tensor: Tensor, index: usize, recent: &Arc<Recent>, length: usize) -> Data {
-    let elements = Arc::new(Lazy::new(tensor, index, Arc::clone(recent)));
+fn computed(tensor: Tensor, index: usize, slot: &Arc<Slot<Bytes>>, length: usize) -> Data {
+    let elements = Arc::new(Lazy::new(tensor, index, Arc::clone(slot)));
     Data::Computed { elements, from: 0..length }
 }
 

@@ -7,15 +7,21 @@ use clap::Args;
 use super::{MeasuringArguments, Outcome, device_url, model::ModelArgument, output, progress::Shown};
 use crate::{analysis, link::DeviceUrl, report};
 
+/// Written as a text of its own because rustdoc would take its brackets for links.
+const MODEL_HELP: &str = "\
+A file of weights (safetensors, PyTorch, GGUF, ONNX, NumPy), a model's folder, or hf:ORGANISATION/NAME for one on the \
+Hugging Face hub
+
+hf:ORGANISATION/NAME[/FILE][@REVISION] is downloaded into the cache that other tools share and looked for there first. \
+FILE chooses one of several, REVISION is a branch, a tag or a commit. HF_TOKEN, HF_HOME, HF_HUB_CACHE, HF_ENDPOINT and \
+HF_HUB_OFFLINE are honoured.";
+
 /// What to measure, where, and what to do with the result.
 #[derive(Debug, Args)]
 pub(super) struct AnalyzeArguments {
-    /// A file of weights (safetensors, PyTorch, GGUF, ONNX, NumPy), a model's folder, or hf:ORGANISATION/NAME for one on the Hugging Face hub
-    ///
-    /// hf:ORGANISATION/NAME[/FILE][@REVISION] is downloaded into the cache that other tools share and looked for there
-    /// first. FILE chooses one of several, REVISION is a branch, a tag or a commit. HF_TOKEN, HF_HOME, HF_HUB_CACHE,
-    /// HF_ENDPOINT and HF_HUB_OFFLINE are honoured.
-    #[arg(required = true, value_name = "MODEL", value_parser = ModelArgument::parser())]
+    /// A file of weights (safetensors, PyTorch, GGUF, ONNX, NumPy), a model's folder, or hf:ORGANISATION/NAME for one on
+    /// the Hugging Face hub
+    #[arg(required = true, value_name = "MODEL", value_parser = ModelArgument::parser(), long_help = MODEL_HELP)]
     models: Vec<ModelArgument>,
 
     /// Where to measure; repeat to share the work between devices

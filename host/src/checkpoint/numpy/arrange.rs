@@ -65,7 +65,8 @@ impl Elements for Arranged {
         } else {
             let bytes = range.start as usize * self.size..range.end as usize * self.size;
             if !self.big_endian {
-                return data.get(bytes.clone()).map(|_| data.slice(bytes)).ok_or_else(short);
+                // Copied, or a chunk on its way to a slow device would keep the whole array.
+                return data.get(bytes).map(Bytes::copy_from_slice).ok_or_else(short);
             }
             data.get(bytes).map(<[u8]>::to_vec)
         }
