@@ -28,3 +28,46 @@ pub fn moments(values: Tensor<1>) -> Option<Moments> {
         zeros: values.equal_elem(0.0).int().sum().into_data().iter::<u64>().next()?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{BurnEngine, Engine};
+    use burn::tensor::{DType, Device, TensorData};
+    use kurtoscope_shared::{Element, protocol::Statistics};
+    use std::vec::Vec;
+
+    fn by_tensor_operations(values: &[f64]) -> Moments {
+        let data = TensorData::new(values.to_vec(), [values.len()]);
+        moments(Tensor::from_data(data, (&Device::flex(), DType::F64))).expect("readable")
+    }
+
+    fn by_the_engine(values: &[f64]) -> Moments {
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        BurnEngine::cpu().measure(Element::F64, bytes.into(), Statistics::MOMENTS).expect("measured").moments
+    }
+
+    #[test]
+    fn the_engine_agrees_with_plain_tensor_operations() {
+        let wave =
+            |count: u32| (0..count).map(|i| (f64::from(i) * 0.7).sin() + f64::from(i % 13) * 0.1).collect::<Vec<_>>();
+        let mut spiked = wave(20_000);
+        spiked[12_345] = 135.0;
+        spiked[17] = 0.0;
+        let shifted: Vec<f64> = wave(9_000).iter().map(|value| value + 1000.0).collect();
+        for values in [wave(1), wave(2), wave(4_097), spiked, shifted] {
+            let (found, expected) = (by_the_engine(&values), by_tensor_operations(&values));
+            assert_eq!((found.count, found.zeros), (expected.count, expected.zeros));
+            assert_eq!((found.min, found.max), (expected.min, expected.max));
+            let near = |name: &str, found: Option<f64>, expected: Option<f64>| match (found, expected) {
+                (Some(a), Some(b)) => assert!((a - b).abs() <= 1e-10 * b.abs().max(1.0), "{name}: {a} against {b}"),
+                (a, b) => assert_eq!(a, b, "{name}"),
+            };
+            near("mean", Some(found.mean), Some(expected.mean));
+            near("variance", found.variance(), expected.variance());
+            near("skewness", found.skewness(), expected.skewness());
+            near("kurtosis", found.kurtosis(), expected.kurtosis());
+        }
+        assert_eq!(by_tensor_operations(&[]), Moments::EMPTY);
+    }
+}
