@@ -12,6 +12,9 @@
 //! | [`quantization`] | the error of quantizing a tensor, predicted from its histogram |
 //! | [`record`] | the result: `run.json` as Rust types |
 //! | [`report`] | the result for people: terminal, Markdown, CSV, JSON |
+//! | [`evidence`] | rows about models and tensors, with the facts known about them |
+//! | [`experiment`] | tables and plots over evidence |
+//! | [`hypothesis`] | claims about outliers, judged by evidence |
 //! | [`demo`] | a synthetic checkpoint to try things on |
 //! | [`cli`] | the command |
 //!
@@ -33,7 +36,10 @@ pub mod analysis;
 pub mod checkpoint;
 pub mod cli;
 pub mod demo;
+pub mod evidence;
+pub mod experiment;
 pub mod hub;
+pub mod hypothesis;
 pub mod link;
 pub mod model;
 pub mod quantization;
