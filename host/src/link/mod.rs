@@ -1,6 +1,7 @@
 //! Links: byte streams to devices, opened by URL. Every kind of link lives in a file of its own and gives a [`Link`].
 
 mod exec;
+mod gpu;
 mod pty;
 mod serial;
 mod url;
@@ -13,6 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub use gpu::{AdaptersError, ListedAdapter, PROGRAM_VARIABLE, adapters};
 pub use serial::ports;
 pub use url::{DEFAULT_BAUD, DeviceUrl, UrlError};
 
@@ -97,6 +99,21 @@ pub enum LinkError {
         /// The system's reason.
         source: io::Error,
     },
+    /// The device command, which a graphics adapter needs, cannot be started.
+    #[error(
+        "{url}: cannot start {program}: {source}; `cargo install --path firmware --features gpu` installs it, and \
+         {variable} names it where it lies elsewhere"
+    )]
+    NoDeviceCommand {
+        /// The device.
+        url: String,
+        /// What was tried.
+        program: String,
+        /// The environment variable that can name it.
+        variable: &'static str,
+        /// The system's reason.
+        source: io::Error,
+    },
     /// The virtual board did not say where it is.
     #[error("{url}: the virtual board said {found:?} instead of the path of a pseudo-terminal")]
     NoTerminal {
@@ -135,6 +152,7 @@ impl LinkError {
 pub fn open(url: &DeviceUrl) -> Result<Option<Link>, LinkError> {
     match url {
         DeviceUrl::Local => Ok(None),
+        DeviceUrl::Gpu { adapter } => gpu::open(url, adapter.as_deref()).map(Some),
         DeviceUrl::Pty => pty::open(url).map(Some),
         DeviceUrl::Serial { path, baud } => serial::open(url, path, *baud).map(Some),
         DeviceUrl::Exec { command } => exec::open(url, command).map(Some),
