@@ -15,6 +15,7 @@
 //! | [`evidence`] | rows about models and tensors, with the facts known about them |
 //! | [`experiment`] | tables and plots over evidence |
 //! | [`hypothesis`] | claims about outliers, judged by evidence |
+//! | [`compare`] | two runs of one model side by side: device against desktop |
 //! | [`demo`] | a synthetic checkpoint to try things on |
 //! | [`cli`] | the command |
 //!
@@ -35,6 +36,7 @@
 pub mod analysis;
 pub mod checkpoint;
 pub mod cli;
+pub mod compare;
 pub mod demo;
 pub mod evidence;
 pub mod experiment;

@@ -106,6 +106,9 @@ pub struct SelfTest {
     pub passed: bool,
     /// The largest relative error over all answers; null where an answer was not a number.
     pub max_relative_error: Option<f64>,
+    /// The relative error that the engine states as its accuracy; null in files of versions that did not record it.
+    #[serde(default)]
+    pub tolerance: Option<f64>,
 }
 
 /// What one of a run's devices did.

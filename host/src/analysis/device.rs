@@ -149,6 +149,7 @@ impl Device {
             self_test: record::SelfTest {
                 passed: test.passed && test.max_relative_error <= test.tolerance,
                 max_relative_error: test.max_relative_error.is_finite().then_some(test.max_relative_error),
+                tolerance: test.tolerance.is_finite().then_some(test.tolerance),
             },
         }
     }

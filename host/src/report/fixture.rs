@@ -46,7 +46,7 @@ pub fn full() -> Run {
     board.board = "Raspberry Pi 5 | bench".into();
     board.engine = "gpu".into();
     board.adapter = Some(Adapter { name: "V3D 7.1.7".into(), backend: "vulkan".into(), kind: "integrated".into() });
-    board.self_test = SelfTest { passed: false, max_relative_error: None };
+    board.self_test = SelfTest { passed: false, max_relative_error: None, tolerance: Some(1e-6) };
     let mut second = share(board.clone(), 3, 1_048_576);
     (second.resent, second.damaged) = (2, 1);
     let mut run = clean();
@@ -196,7 +196,7 @@ fn local() -> Device {
         firmware: "0.1.0".into(),
         engine: "cpu".into(),
         adapter: None,
-        self_test: SelfTest { passed: true, max_relative_error: Some(2.1e-13) },
+        self_test: SelfTest { passed: true, max_relative_error: Some(2.1e-13), tolerance: Some(1e-10) },
     }
 }
 

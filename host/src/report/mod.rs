@@ -7,7 +7,7 @@ mod atomic;
 pub mod csv;
 pub mod findings;
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 pub mod json;
 pub mod markdown;
 pub mod number;

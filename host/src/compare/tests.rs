@@ -1,0 +1,133 @@
+use half::f16;
+use kurtoscope_firmware::engine::{BurnEngine, Engine};
+use kurtoscope_shared::{
+    Element,
+    protocol::{Measurement, Statistics},
+};
+
+use super::*;
+use crate::report::fixture;
+
+/// Measures `values` as a device would that computes on what `alter` makes of them.
+fn record(name: &str, values: &[f32], alter: impl Fn(usize, f32) -> Option<f32>) -> crate::record::Tensor {
+    let measure = |values: Vec<f32>| -> Measurement {
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        BurnEngine::cpu().measure(Element::F32, bytes.into(), Statistics::FULL).expect("measured")
+    };
+    let altered: Vec<f32> = values.iter().enumerate().filter_map(|(index, value)| alter(index, *value)).collect();
+    let is_short = altered.len() < values.len();
+    let summed = measure(altered);
+    let mut seen = if is_short { measure(values.to_vec()) } else { summed.clone() };
+    // Reductions that drop elements keep right counts and extremes, which other kernels find.
+    (seen.moments.mean, seen.moments.m2) = (summed.moments.mean, summed.moments.m2);
+    (seen.moments.m3, seen.moments.m4) = (summed.moments.m3, summed.moments.m4);
+    let moments = seen.moments;
+    let mut tensor = fixture::clean().tensors.remove(0);
+    tensor.name = name.into();
+    tensor.dtype = "f32".into();
+    tensor.count = moments.count;
+    (tensor.zeros, tensor.non_finite) = (moments.zeros, moments.non_finite);
+    (tensor.min, tensor.max) = (Some(moments.min), Some(moments.max));
+    tensor.mean = Some(moments.mean);
+    (tensor.variance, tensor.skewness) = (moments.variance(), moments.skewness());
+    (tensor.kurtosis, tensor.top, tensor.quantiles) = (moments.kurtosis(), vec![], Default::default());
+    tensor.quantization = Default::default();
+    tensor
+}
+
+/// Bell-shaped values from sums of a counter's hash, with a few subnormal ones among them.
+fn weights(seed: u32, count: u32) -> Vec<f32> {
+    let uniform = |index: u32| (index.wrapping_mul(0x9e37_79b9) ^ seed).wrapping_mul(0x85eb_ca6b) >> 8;
+    (0..count)
+        .map(|index| match index % 701 {
+            700 => f32::from_bits(1 + index),
+            _ => (0..6).map(|part| uniform(6 * index + part) as f32 / (1 << 24) as f32 - 0.5).sum::<f32>() * 0.03,
+        })
+        .collect()
+}
+
+fn run_of(alter: impl Fn(usize, f32) -> Option<f32> + Copy) -> Run {
+    let mut run = fixture::clean();
+    run.tensors = (0..5).map(|seed| record(&format!("layer.{seed}.weight"), &weights(seed, 40_000), alter)).collect();
+    run
+}
+
+fn diagnosis_of(alter: impl Fn(usize, f32) -> Option<f32> + Copy) -> (Comparison, Option<Diagnosis>) {
+    let comparison = compare(&run_of(|_, value| Some(value)), &run_of(alter)).expect("the same weights");
+    let diagnosis = comparison.diagnosis;
+    (comparison, diagnosis)
+}
+
+#[test]
+fn a_sound_device_does_not_differ() {
+    let (comparison, diagnosis) = diagnosis_of(|_, value| Some(value));
+    assert_eq!(diagnosis, None);
+    assert!(comparison.tensors.iter().all(|tensor| tensor.differences.is_empty()));
+    assert!(!comparison.is_beyond(None) && !comparison.is_beyond(Some(0.0)));
+}
+
+#[test]
+fn broken_devices_are_told_apart() {
+    let (comparison, dropping) = diagnosis_of(|index, value| (index % 1000 != 999).then_some(value));
+    let Some(Diagnosis::ElementsMissing { share }) = dropping else { panic!("{dropping:?}") };
+    assert!((0.0005..0.002).contains(&share), "{share}");
+    assert!(comparison.is_beyond(None) && !comparison.is_beyond(Some(0.5)));
+
+    let (_, half) = diagnosis_of(|_, value| Some(f16::from_f32(value).to_f32()));
+    assert_eq!(half, Some(Diagnosis::HalfPrecision { tensors: 5 }));
+
+    let (comparison, flushing) = diagnosis_of(|_, value| Some(if value.is_subnormal() { 0.0 } else { value }));
+    assert_eq!(flushing, Some(Diagnosis::SubnormalsFlushed { elements: 5 * (40_000 / 701) }));
+    assert!(comparison.tensors.iter().all(|tensor| tensor.differences[0].statistic == Statistic::Zeros));
+
+    let (_, noisy) = diagnosis_of(|index, value| Some(if index % 2 == 0 { value * 1.001 } else { value }));
+    assert!(matches!(noisy, Some(Diagnosis::Unexplained | Diagnosis::SumsInaccurate { .. })), "{noisy:?}");
+}
+
+#[test]
+fn differences_are_ranked_in_units_of_accuracy() {
+    let reference = run_of(|_, value| Some(value));
+    let mut candidate = reference.clone();
+    // Two tolerances are stated: the larger, 1e-6, counts.
+    candidate.device.self_test.tolerance = Some(1e-6);
+    candidate.devices.clear();
+    candidate.tensors[3].kurtosis = candidate.tensors[3].kurtosis.map(|kurtosis| kurtosis * (1.0 + 5e-6));
+    candidate.tensors[1].variance = candidate.tensors[1].variance.map(|variance| variance * (1.0 + 5e-7));
+    candidate.tensors.swap(0, 4);
+    let comparison = compare(&reference, &candidate).expect("the same weights");
+    assert_eq!(comparison.accuracy, 1e-6);
+    let names: Vec<&str> = comparison.tensors.iter().map(|tensor| tensor.name.as_str()).collect();
+    assert_eq!(names[..3], ["layer.3.weight", "layer.1.weight", "layer.0.weight"]);
+    assert!((comparison.tensors[0].units() - 5.0).abs() < 1e-6, "{}", comparison.tensors[0].units());
+    assert!((comparison.tensors[1].units() - 0.5).abs() < 1e-6);
+    assert!(comparison.is_beyond(None) && comparison.is_beyond(Some(4e-6)) && !comparison.is_beyond(Some(6e-6)));
+}
+
+#[test]
+fn an_undefined_side_is_a_difference_and_two_are_none() {
+    let reference = run_of(|_, value| Some(value));
+    let mut candidate = reference.clone();
+    candidate.tensors[2].skewness = None;
+    let comparison = compare(&reference, &candidate).expect("the same weights");
+    assert_eq!(comparison.tensors[0].differences[0].relative, None);
+    assert!(comparison.is_beyond(Some(1e9)));
+    let mut both = reference.clone();
+    both.tensors[2].skewness = None;
+    assert!(!compare(&both, &candidate).expect("the same weights").is_beyond(None));
+}
+
+#[test]
+fn other_weights_and_missing_tensors_are_refused_or_told() {
+    let reference = run_of(|_, value| Some(value));
+    let mut other = reference.clone();
+    other.model.fingerprint = "another".into();
+    let error = compare(&reference, &other).expect_err("other weights").to_string();
+    assert!(error.contains("fingerprint another"), "{error}");
+    let mut fewer = reference.clone();
+    fewer.tensors.truncate(4);
+    let comparison = compare(&reference, &fewer).expect("four in common");
+    assert_eq!(comparison.only_in_reference, ["layer.4.weight"]);
+    assert!(comparison.is_beyond(None));
+    fewer.tensors.clear();
+    assert!(compare(&reference, &fewer).expect_err("nothing in common").to_string().contains("no tensor in common"));
+}
