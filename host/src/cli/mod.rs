@@ -1,8 +1,10 @@
 //! The command line: arguments in, exit code out.
 //!
-//! Exit codes: 0 done; 1 failed, with the reason on standard error; 2 arguments that cannot be understood.
+//! Exit codes: 0 done; 1 failed, with the reason on standard error; 2 arguments that cannot be understood; 3 compared,
+//! and different beyond the tolerance.
 
 mod analyze;
+mod compare;
 mod demo;
 mod devices;
 mod model;
@@ -18,6 +20,9 @@ use crate::{
     link::DeviceUrl,
 };
 
+/// The exit code of a comparison whose runs differ by more than was accepted.
+const BEYOND_TOLERANCE: u8 = 3;
+
 /// How heavy are the tails of a model's weights, measured on the device that will run it
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true, arg_required_else_help = true)]
@@ -30,6 +35,8 @@ struct Arguments {
 enum Command {
     /// Measure checkpoints on a device and report
     Analyze(analyze::AnalyzeArguments),
+    /// Compare a device with the desktop, or two runs, statistic by statistic
+    Compare(compare::CompareArguments),
     /// Measure a small synthetic checkpoint on a virtual board, to see what a report looks like
     Demo(demo::DemoArguments),
     /// List the devices that could be used
@@ -84,6 +91,7 @@ fn device_url(text: &str) -> Result<DeviceUrl, String> {
 pub fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Analyze(arguments) => analyze::run(&arguments),
+        Command::Compare(arguments) => compare::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Devices => devices::run(),
         Command::Device(arguments) => kurtoscope_firmware::command::run(&arguments).map_err(Into::into),
@@ -93,7 +101,7 @@ pub fn main() -> ExitCode {
         Err(error) if is_closed_pipe(error.as_ref()) => ExitCode::SUCCESS,
         Err(error) => {
             anstream::eprintln!("kurtoscope: {error}");
-            ExitCode::FAILURE
+            if error.is::<compare::BeyondTolerance>() { ExitCode::from(BEYOND_TOLERANCE) } else { ExitCode::FAILURE }
         }
     }
 }

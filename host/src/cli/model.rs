@@ -1,6 +1,9 @@
 //! What MODEL may be on the command line: a path, or the name of a model on the hub.
 
-use std::{ffi::OsString, path::PathBuf};
+use std::{
+    ffi::{OsStr, OsString},
+    path::PathBuf,
+};
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 
@@ -27,12 +30,20 @@ pub(super) enum ModelArgument {
 impl ModelArgument {
     /// Reads the argument. A file whose name begins with `hf:` can be had as `./hf:…`.
     pub(super) fn parser() -> impl TypedValueParser<Value = Self> {
-        OsStringValueParser::new().try_map(|argument: OsString| match argument.to_str() {
+        OsStringValueParser::new().try_map(|argument: OsString| Self::from_typed(&argument))
+    }
+
+    /// What an argument names.
+    ///
+    /// # Errors
+    /// When it begins like a model on the hub and is no such name.
+    pub(super) fn from_typed(argument: &OsStr) -> Result<Self, NameError> {
+        match argument.to_str() {
             Some(typed) if typed.starts_with(hub::PREFIX) => {
                 typed.parse().map(|model| Self::Hub { model, typed: typed.into() })
             }
-            _ => Ok::<_, NameError>(Self::Path(argument.into())),
-        })
+            _ => Ok(Self::Path(argument.into())),
+        }
     }
 
     /// Opens the model, after downloading it if need be.

@@ -135,7 +135,9 @@ fn flushed(pairs: &[(&Tensor, &Tensor)], accuracy: f64) -> Option<u64> {
             return None;
         }
         let tiny = a.variance.is_some_and(|variance| variance.sqrt() < smallest);
-        let moved = variance_gap(&(*a, *b)).is_some_and(|gap| gap.abs() > accuracy);
+        let moved = [gap(a.variance, b.variance), gap(a.kurtosis, b.kurtosis)]
+            .into_iter()
+            .any(|gap| gap.is_some_and(|gap| gap.abs() > accuracy));
         if !same(a.min, b.min) || !same(a.max, b.max) || (moved && !tiny) {
             return None;
         }
@@ -162,6 +164,11 @@ fn missing(pairs: &[(&Tensor, &Tensor)], accuracy: f64) -> Option<f64> {
 
 /// The relative difference of the variances, negative where the candidate's is the smaller.
 fn variance_gap((reference, candidate): &(&Tensor, &Tensor)) -> Option<f64> {
-    let (a, b) = (reference.variance?, candidate.variance?);
+    gap(reference.variance, candidate.variance)
+}
+
+/// The relative difference of two positive statistics.
+fn gap(reference: Option<f64>, candidate: Option<f64>) -> Option<f64> {
+    let (a, b) = (reference?, candidate?);
     (a > 0.0).then(|| b / a - 1.0)
 }

@@ -4,6 +4,7 @@
 //! the formats write those down. [`number`], [`text`] and [`table`] are the only places that format.
 
 mod atomic;
+pub mod comparison;
 pub mod csv;
 pub mod findings;
 #[cfg(test)]

@@ -32,7 +32,7 @@ pub struct Style {
 /// The report, with a line break at its end.
 pub fn render(run: &Run, style: &Style) -> String {
     let summary = Summary::of(run);
-    let mut page = Page { width: style.width.max(NARROWEST), color: style.color, text: String::new() };
+    let mut page = Page::new(style);
     head(&mut page, run, &summary);
     page.heading("Findings");
     for finding in findings(&summary, &plain) {
@@ -113,7 +113,7 @@ fn by_layer(page: &mut Page, summary: &Summary) {
 
 /// How a line is meant.
 #[derive(Debug, Clone, Copy)]
-enum Tone {
+pub(super) enum Tone {
     Plain,
     Heading,
     Faint,
@@ -121,14 +121,20 @@ enum Tone {
 }
 
 /// Lines that fit.
-struct Page {
+pub(super) struct Page {
     width: usize,
     color: bool,
-    text: String,
+    /// What is written so far.
+    pub(super) text: String,
 }
 
 impl Page {
-    fn line(&mut self, line: &str, tone: Tone) {
+    /// An empty page.
+    pub(super) fn new(style: &Style) -> Self {
+        Self { width: style.width.max(NARROWEST), color: style.color, text: String::new() }
+    }
+
+    pub(super) fn line(&mut self, line: &str, tone: Tone) {
         let style = match tone {
             _ if !self.color => Ansi::new(),
             Tone::Plain => Ansi::new(),
@@ -139,19 +145,19 @@ impl Page {
         self.text += &format!("{style}{line}{style:#}\n");
     }
 
-    fn heading(&mut self, heading: &str) {
+    pub(super) fn heading(&mut self, heading: &str) {
         self.line("", Tone::Plain);
         self.paragraph(heading, "", Tone::Heading);
     }
 
-    fn paragraph(&mut self, text: &str, lead: &str, tone: Tone) {
+    pub(super) fn paragraph(&mut self, text: &str, lead: &str, tone: Tone) {
         for line in wrap(text, lead, self.width) {
             self.line(&line, tone);
         }
     }
 
     /// A table with one of `details` below each row; none where there are too few.
-    fn table(&mut self, table: &Table, details: &[String]) {
+    pub(super) fn table(&mut self, table: &Table, details: &[String]) {
         let mut lines = table.lines(self.width).into_iter();
         if let Some(header) = lines.next() {
             self.line(&header, Tone::Heading);
