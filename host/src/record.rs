@@ -125,6 +125,12 @@ pub struct DeviceShare {
     pub resent: u64,
     /// Frames that arrived damaged, counted at both ends.
     pub damaged: u64,
+    /// Sound frames that the device could not use, such as those of a session that it had forgotten.
+    #[serde(default)]
+    pub dropped: u64,
+    /// How often the link was lost and found again.
+    #[serde(default)]
+    pub reconnects: u64,
 }
 
 /// What a tensor of the checkpoint is to the model.

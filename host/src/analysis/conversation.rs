@@ -10,8 +10,22 @@ use kurtoscope_shared::protocol::{
     FaultKind, Hello, LinkHealth, Measurement, PROTOCOL_VERSION, SCHEMA_HASH, ToDevice, ToHost, Welcome,
 };
 
-/// How often a chunk is sent before the device is given up.
+/// How often a chunk that the device itself refuses is sent before the device is given up.
 pub const ATTEMPTS: u32 = 4;
+/// The shortest wait before a chunk without an answer is sent again.
+const SHORTEST_WAIT: Duration = Duration::from_millis(20);
+/// An answer is late when it takes this many times as long as the slowest of late did.
+const LATE: u32 = 4;
+
+/// How long to wait for a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// The silence after which the first chunk is sent again, before it is known how fast the device answers; later
+    /// waits follow from its answers, and grow while nothing comes.
+    pub silence: Duration,
+    /// How long nothing at all may be measured, whatever is tried, before the device is given up.
+    pub give_up: Duration,
+}
 
 /// The number of a chunk in the run's plan.
 pub type ChunkNumber = usize;
@@ -22,7 +36,8 @@ struct InFlight {
     sequence: u32,
     chunk: ChunkNumber,
     bytes: usize,
-    attempts: u32,
+    refusals: u32,
+    since: Instant,
 }
 
 /// What the caller has to do, or should know, after a message or a time-out.
@@ -52,11 +67,13 @@ pub enum Step {
 /// Why a device is given up in the middle of a conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Trouble {
-    /// A chunk was sent as often as is sensible, without an answer.
-    #[error("no sound answer to a chunk of {bytes} bytes after {ATTEMPTS} attempts")]
+    /// Nothing was measured for as long as is sensible, however often chunks were sent.
+    #[error("no sound answer to a chunk of {bytes} bytes for {seconds} s; is the cable sound, and is the rate right?")]
     NoAnswer {
         /// The chunk's payload.
         bytes: usize,
+        /// How long nothing was measured.
+        seconds: u64,
     },
     /// A chunk failed every time.
     #[error("the device refuses a chunk of {bytes} bytes: {kind}")]
@@ -89,15 +106,23 @@ pub struct Conversation {
     link: LinkHealth,
     /// When something was last heard or said that shows the device alive.
     alive: Instant,
-    patience: Duration,
+    /// When a chunk was last measured, or the first of those in flight was sent or still went out.
+    fruitful: Instant,
+    /// Bytes that went out since a chunk was last measured.
+    moved: u64,
+    patience: Patience,
+    /// The silence after which everything in flight is sent again.
+    wait: Duration,
+    /// The slowest answer of late.
+    slowest: Option<Duration>,
 }
 
 impl Conversation {
-    /// A conversation with a device that answered `welcome`; `patience` is how long it may be silent.
+    /// A conversation with a device that answered `welcome`.
     ///
     /// Chunks are numbered from `first_sequence`. In a second conversation under the same session it must be the first
     /// one's [`next_sequence`](Self::next_sequence), or a late answer from then passes for one from now.
-    pub fn new(welcome: &Welcome, first_sequence: u32, patience: Duration, now: Instant) -> Self {
+    pub fn new(welcome: &Welcome, first_sequence: u32, patience: Patience, now: Instant) -> Self {
         Self {
             session: welcome.session,
             // A device that announces a window below its payload can still take one chunk at a time.
@@ -108,7 +133,11 @@ impl Conversation {
             resent: 0,
             link: LinkHealth::default(),
             alive: now,
+            fruitful: now,
+            moved: 0,
             patience,
+            wait: patience.silence,
+            slowest: None,
         }
     }
 
@@ -150,14 +179,21 @@ impl Conversation {
     /// Notes that `chunk` is being sent and returns the sequence number to send it under.
     pub fn sent(&mut self, chunk: ChunkNumber, bytes: usize, now: Instant) -> u32 {
         if self.in_flight.is_empty() {
-            self.alive = now;
+            (self.alive, self.fruitful, self.moved) = (now, now, 0);
         }
-        self.launch(InFlight { sequence: 0, chunk, bytes, attempts: 1 })
+        self.launch(InFlight { sequence: 0, chunk, bytes, refusals: 0, since: now })
     }
 
-    /// Notes that bytes went out or came in: the link is slow, not dead.
-    pub fn progressed(&mut self, now: Instant) {
+    /// Notes that `bytes` more went out: the link is slow, not dead.
+    ///
+    /// Bytes of chunks that are sent again and again are no sign of life: beyond twice what is in flight they do not
+    /// put off giving up.
+    pub fn progressed(&mut self, bytes: u64, now: Instant) {
         self.alive = now;
+        self.moved = self.moved.saturating_add(bytes);
+        if self.moved <= 2 * self.flying as u64 {
+            self.fruitful = now;
+        }
     }
 
     /// Takes a message from the device. `valid` judges a measurement against its chunk.
@@ -177,8 +213,9 @@ impl Conversation {
                 if !valid(flown.chunk, &report.measurement) {
                     return vec![self.give_up(flown, Trouble::Nonsense { bytes: flown.bytes })];
                 }
+                self.answered(flown, now);
                 // A device answers in order: what was sent before this one and is still open never arrived.
-                let mut steps = self.resend_before(report.sequence, FaultKind::Damaged);
+                let mut steps = self.resend_before(report.sequence, now);
                 steps.insert(0, Step::Measured { chunk: flown.chunk, measurement: Box::new(report.measurement) });
                 steps
             }
@@ -186,40 +223,65 @@ impl Conversation {
             ToHost::Fault(fault) => {
                 self.alive = now;
                 self.link = fault.link;
-                self.fault(fault.sequence, fault.kind)
+                self.fault(fault.sequence, fault.kind, now)
             }
         }
     }
 
-    fn fault(&mut self, sequence: Option<u32>, kind: FaultKind) -> Vec<Step> {
+    fn fault(&mut self, sequence: Option<u32>, kind: FaultKind, now: Instant) -> Vec<Step> {
         match (kind, sequence) {
             (FaultKind::Unfit, _) => vec![Step::GiveUp(Trouble::Unfit(kind))],
             (FaultKind::NoSession { found }, _) if found == self.session => vec![Step::Greet],
             (FaultKind::NoSession { .. }, _) => Vec::new(),
             // Which frame it was shows in the order of the answers that follow. With one in flight it is clear now.
-            (_, None) if self.in_flight.len() == 1 => self.resend_before(self.next_sequence, kind),
+            (_, None) if self.in_flight.len() == 1 => self.resend_before(self.next_sequence, now),
             (_, None) => Vec::new(),
             (_, Some(sequence)) => match self.land(sequence) {
-                Some(flown) => vec![self.resend(flown, kind)],
+                Some(flown) if flown.refusals + 1 >= ATTEMPTS => {
+                    vec![self.give_up(flown, Trouble::Refused { bytes: flown.bytes, kind })]
+                }
+                Some(flown) => vec![self.resend(InFlight { refusals: flown.refusals + 1, ..flown }, now)],
                 None => Vec::new(),
             },
         }
     }
 
-    /// Looks at the clock: after a silence as long as the patience, everything in flight is sent again.
+    /// Looks at the clock: after a silence, everything in flight is sent again, and the next silence may be twice as long.
+    /// When nothing was measured for too long, the device is given up.
     pub fn tick(&mut self, now: Instant) -> Vec<Step> {
-        if self.in_flight.is_empty() || now.duration_since(self.alive) < self.patience {
+        let Some(first) = self.in_flight.front() else { return Vec::new() };
+        let fruitless = now.duration_since(self.fruitful);
+        if fruitless >= self.patience.give_up {
+            return vec![Step::GiveUp(Trouble::NoAnswer { bytes: first.bytes, seconds: fruitless.as_secs() })];
+        }
+        if now.duration_since(self.alive) < self.wait {
             return Vec::new();
         }
         self.alive = now;
-        self.resend_before(self.next_sequence, FaultKind::Damaged)
+        self.wait = (self.wait * 2).min(self.patience.silence.max(SHORTEST_WAIT));
+        self.resend_before(self.next_sequence, now)
+    }
+
+    /// Notes a sound answer, and what it says about how long to wait for others.
+    fn answered(&mut self, flown: InFlight, now: Instant) {
+        (self.fruitful, self.moved) = (now, 0);
+        let took = now.duration_since(flown.since);
+        // Slower answers count at once, faster ones by and by.
+        let slowest = self.slowest.map_or(took, |slowest| took.max(slowest - slowest / 16));
+        self.slowest = Some(slowest);
+        self.wait = (slowest * LATE).clamp(SHORTEST_WAIT, self.patience.silence.max(SHORTEST_WAIT));
     }
 
     /// Begins again with a device that was greeted anew: returns the chunks to send again, with new numbers.
     pub fn restart(&mut self, session: u32, now: Instant) -> Vec<Step> {
         self.session = session;
         self.alive = now;
-        self.resend_before(self.next_sequence, FaultKind::Damaged)
+        self.resend_before(self.next_sequence, now)
+    }
+
+    /// The chunk that the device was at work on: the first that is not answered.
+    pub fn oldest(&self) -> Option<ChunkNumber> {
+        self.in_flight.front().map(|flown| flown.chunk)
     }
 
     /// The chunks that the device has not answered, for another device to measure.
@@ -227,7 +289,7 @@ impl Conversation {
         self.in_flight.into_iter().map(|flown| flown.chunk)
     }
 
-    fn resend_before(&mut self, sequence: u32, kind: FaultKind) -> Vec<Step> {
+    fn resend_before(&mut self, sequence: u32, now: Instant) -> Vec<Step> {
         let mut lost = Vec::new();
         self.in_flight.retain(|flown| {
             let before = flown.sequence.wrapping_sub(sequence) > u32::MAX / 2;
@@ -237,19 +299,12 @@ impl Conversation {
             !before
         });
         self.flying -= lost.iter().map(|flown| flown.bytes).sum::<usize>();
-        lost.into_iter().map(|flown| self.resend(flown, kind)).collect()
+        lost.into_iter().map(|flown| self.resend(flown, now)).collect()
     }
 
-    fn resend(&mut self, flown: InFlight, kind: FaultKind) -> Step {
-        let bytes = flown.bytes;
-        if flown.attempts >= ATTEMPTS {
-            return match kind {
-                FaultKind::Damaged => self.give_up(flown, Trouble::NoAnswer { bytes }),
-                kind => self.give_up(flown, Trouble::Refused { bytes, kind }),
-            };
-        }
+    fn resend(&mut self, flown: InFlight, now: Instant) -> Step {
         self.resent += 1;
-        let sequence = self.launch(InFlight { attempts: flown.attempts + 1, ..flown });
+        let sequence = self.launch(InFlight { since: now, ..flown });
         Step::Resend { chunk: flown.chunk, sequence }
     }
 

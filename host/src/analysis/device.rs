@@ -1,47 +1,41 @@
-//! A device at work: it takes chunks from the common queue while its window has room, and hands in what it measured.
+//! A device: opened, greeted, judged, and known again when its link was lost. How it works is told in `work` (behind a
+//! link) and `here` (in this process).
 
-use std::{
-    thread,
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
-use kurtoscope_firmware::{
-    engine::{BurnEngine, Engine},
-    self_test,
-};
-use kurtoscope_shared::{
-    frame,
-    protocol::{Chunk, ElementSet, Limits, PROTOCOL_VERSION, SCHEMA_HASH, Statistics, ToDevice, Welcome},
-};
+use kurtoscope_shared::protocol::{ElementSet, Limits, Welcome};
 
 use super::{
-    conversation::{Conversation, Step, Trouble},
+    conversation::{Patience, Trouble},
     greeting::{self, Refusal},
-    plan::Plan,
-    queue::Queue,
-    wire::{Heard, Wire},
+    here,
+    wire::Wire,
 };
 use crate::{
-    checkpoint::Checkpoint,
-    link::{self, DeviceUrl, LinkError},
+    link::{Connector, DeviceUrl, LinkError, UrlConnector},
     record,
 };
-
-/// How long a device thread waits for a message before it looks at the clock and the queue again.
-const PULSE: Duration = Duration::from_millis(20);
 
 /// How devices are opened.
 #[derive(Debug, Clone, Copy)]
 pub struct DeviceOptions {
     /// Work with a device that fails its self-test; the report says so.
     pub allow_untrusted: bool,
-    /// How long a device may be silent while it has something to do.
+    /// How long a device may be silent while it has something to do, before what it was sent is sent again.
     pub patience: Duration,
+    /// How long a device may be lost, or answer nothing sound, before the run goes on without it.
+    pub give_up: Duration,
+}
+
+impl DeviceOptions {
+    pub(super) fn patience(&self) -> Patience {
+        Patience { silence: self.patience, give_up: self.give_up }
+    }
 }
 
 impl Default for DeviceOptions {
     fn default() -> Self {
-        Self { allow_untrusted: false, patience: Duration::from_secs(10) }
+        Self { allow_untrusted: false, patience: Duration::from_secs(10), give_up: Duration::from_secs(60) }
     }
 }
 
@@ -72,9 +66,31 @@ pub enum DeviceError {
 /// How a device was lost.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Loss {
-    /// The link ended.
-    #[error("the link ended in the middle of the run{}", .0.as_ref().map(|text| format!(" ({text})")).unwrap_or_default())]
-    Ended(Option<String>),
+    /// The link ended and did not come back.
+    #[error("the link ended in the middle of the run{}, and within {seconds} s it did not come back: {last}", because(.reason))]
+    Ended {
+        /// Why it ended, where the system said.
+        reason: Option<String>,
+        /// How long was tried.
+        seconds: u64,
+        /// What the last attempt found.
+        last: String,
+    },
+    /// The program behind the link ended again and again while it was at work on the same chunk.
+    #[error(
+        "its program ended {times} times over the same chunk ({count} elements of \"{tensor}\" from element {offset}); a \
+         driver that crashes on it will do so again: update the driver, or use another device"
+    )]
+    Crashes {
+        /// How often.
+        times: u32,
+        /// The tensor.
+        tensor: String,
+        /// The chunk's first element in what is measured of the tensor.
+        offset: u64,
+        /// The chunk's elements.
+        count: u32,
+    },
     /// The conversation failed.
     #[error(transparent)]
     Trouble(#[from] Trouble),
@@ -83,16 +99,28 @@ pub enum Loss {
     Restarted(String),
 }
 
+/// A graphics driver compiles its shaders before the device can answer; one that crashes ends the wait.
+fn greeting_patience(url: &DeviceUrl, options: DeviceOptions) -> Duration {
+    let compiles = matches!(url, DeviceUrl::Gpu { .. });
+    if compiles { options.patience.max(options.give_up) } else { options.patience }
+}
+
+fn because(text: &Option<String>) -> String {
+    text.as_ref().map(|text| format!(" ({text})")).unwrap_or_default()
+}
+
 /// A device that is greeted, trusted and ready.
 #[derive(Debug)]
 pub struct Device {
-    url: DeviceUrl,
-    welcome: Welcome,
-    /// None for the engine in this process.
-    wire: Option<Wire>,
+    pub(super) url: DeviceUrl,
+    pub(super) welcome: Welcome,
+    /// Opens its link; none for the engine in this process.
+    pub(super) connector: Option<Box<dyn Connector>>,
+    /// The link; none for the engine in this process, and while it is lost.
+    pub(super) wire: Option<Wire>,
     /// Where the next conversation goes on counting.
-    next_sequence: u32,
-    options: DeviceOptions,
+    pub(super) next_sequence: u32,
+    pub(super) options: DeviceOptions,
 }
 
 impl Device {
@@ -101,16 +129,35 @@ impl Device {
     /// # Errors
     /// When its link cannot be opened, it does not answer, or it is not to be trusted.
     pub fn open(url: &DeviceUrl, options: DeviceOptions) -> Result<Self, DeviceError> {
+        if *url != DeviceUrl::Local {
+            return Self::connect(url, Box::new(UrlConnector(url.clone())), options);
+        }
+        let welcome = here::introduce();
         let refused = |refusal| DeviceError::Refused { url: url.to_string(), refusal };
-        let (welcome, wire) = match link::open(url)? {
-            None => (introduce_local(), None),
-            Some(link) => {
-                let mut wire = Wire::new(link);
-                (greeting::greet(&mut wire, session_number(), options.patience).map_err(refused)?, Some(wire))
-            }
-        };
         greeting::judge(&welcome, options.allow_untrusted).map_err(refused)?;
-        Ok(Self { url: url.clone(), welcome, wire, next_sequence: 0, options })
+        Ok(Self { url: url.clone(), welcome, connector: None, wire: None, next_sequence: 0, options })
+    }
+
+    /// Opens a device behind a link of the caller's making; `url` is what reports call it.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn connect(
+        url: &DeviceUrl,
+        mut connector: Box<dyn Connector>,
+        options: DeviceOptions,
+    ) -> Result<Self, DeviceError> {
+        let refused = |refusal| DeviceError::Refused { url: url.to_string(), refusal };
+        let mut wire = Wire::new(connector.open(0)?);
+        let welcome = greeting::greet(&mut wire, session_number(), greeting_patience(url, options)).map_err(refused)?;
+        greeting::judge(&welcome, options.allow_untrusted).map_err(refused)?;
+        let (connector, wire) = (Some(connector), Some(wire));
+        Ok(Self { url: url.clone(), welcome, connector, wire, next_sequence: 0, options })
+    }
+
+    /// How long to wait for an answer to a greeting.
+    pub(super) fn greeting_patience(&self) -> Duration {
+        greeting_patience(&self.url, self.options)
     }
 
     /// What the device can take.
@@ -153,162 +200,6 @@ impl Device {
             },
         }
     }
-
-    /// Works until the queue has nothing left to hand out and everything taken is handed in. What a lost device had
-    /// taken goes back to the queue.
-    ///
-    /// # Errors
-    /// [`DeviceError::Lost`].
-    pub fn work(&mut self, checkpoint: &Checkpoint, plan: &Plan, queue: &Queue) -> Result<Health, DeviceError> {
-        let Some(mut wire) = self.wire.take() else {
-            return self.work_here(checkpoint, plan, queue);
-        };
-        let mut talk = Conversation::new(&self.welcome, self.next_sequence, self.options.patience, Instant::now());
-        let outcome = self.converse(&mut wire, &mut talk, checkpoint, plan, queue);
-        let health = Health { resent: talk.resent(), damaged: wire.damaged() + u64::from(talk.link().damaged) };
-        (self.next_sequence, self.welcome.session) = (talk.next_sequence(), talk.session());
-        queue.give_back(talk.abandon());
-        match outcome {
-            Ok(()) => {
-                // Kept for the next model of the same command.
-                self.wire = Some(wire);
-                Ok(health)
-            }
-            Err(trouble) => Err(DeviceError::Lost { url: self.url.to_string(), trouble }),
-        }
-    }
-
-    fn converse(
-        &mut self,
-        wire: &mut Wire,
-        talk: &mut Conversation,
-        checkpoint: &Checkpoint,
-        plan: &Plan,
-        queue: &Queue,
-    ) -> Result<(), Loss> {
-        let mut held = None;
-        let mut written = wire.written();
-        let send = |wire: &Wire, talk: &Conversation, chunk: usize, sequence: u32| {
-            let planned = &plan.chunks[chunk];
-            let message = ToDevice::Chunk(Chunk {
-                session: talk.session(),
-                sequence,
-                tensor: planned.target as u32,
-                offset: planned.offset,
-                count: planned.count,
-                element: plan.targets[planned.target].element,
-                statistics: Statistics::FULL,
-            });
-            match plan.payload(checkpoint, planned) {
-                Ok(payload) => {
-                    let mut buffer = wire.buffer();
-                    // Messages of this protocol always encode.
-                    let _ = frame::encode(&message, &payload, &mut buffer);
-                    wire.send(buffer);
-                }
-                Err(error) => queue.give_up(error),
-            }
-        };
-        loop {
-            while let Some(chunk) = held.take().or_else(|| queue.next()) {
-                let bytes = plan.payload_len(&plan.chunks[chunk]);
-                if !talk.has_room(bytes) {
-                    held = Some(chunk);
-                    break;
-                }
-                let sequence = talk.sent(chunk, bytes, Instant::now());
-                send(wire, talk, chunk, sequence);
-            }
-            if queue.is_given_up() || (talk.is_idle() && queue.is_finished()) {
-                return Ok(());
-            }
-            let heard = wire.hear(PULSE);
-            let now = Instant::now();
-            if wire.written() != written {
-                written = wire.written();
-                talk.progressed(now);
-            }
-            let mut steps = match heard {
-                Heard::Message(message) => {
-                    talk.receive(message, now, |chunk, found| Plan::accepts(&plan.chunks[chunk], found))
-                }
-                Heard::Damaged | Heard::Nothing | Heard::Unwritable(_) | Heard::Stranger { .. } => talk.tick(now),
-                Heard::Ended(reason) => {
-                    queue.give_back(held);
-                    return Err(Loss::Ended(reason));
-                }
-            };
-            if steps.contains(&Step::Greet) {
-                let greeted = greeting::greet(wire, session_number(), self.options.patience)
-                    .and_then(|welcome| greeting::judge(&welcome, self.options.allow_untrusted).map(|()| welcome));
-                match greeted {
-                    Ok(welcome) => steps = talk.restart(welcome.session, Instant::now()),
-                    Err(refusal) => {
-                        queue.give_back(held);
-                        return Err(Loss::Restarted(refusal.to_string()));
-                    }
-                }
-            }
-            for step in steps {
-                match step {
-                    Step::Measured { chunk, measurement } => queue.hand_in(chunk, *measurement),
-                    Step::Resend { chunk, sequence } => send(wire, talk, chunk, sequence),
-                    Step::GiveUp(trouble) => {
-                        queue.give_back(held);
-                        return Err(trouble.into());
-                    }
-                    Step::Greet => {}
-                }
-            }
-        }
-    }
-
-    /// The engine in this process, on every core.
-    fn work_here(&self, checkpoint: &Checkpoint, plan: &Plan, queue: &Queue) -> Result<Health, DeviceError> {
-        let cores = thread::available_parallelism().map_or(1, usize::from);
-        let failures = thread::scope(|scope| {
-            let workers: Vec<_> = (0..cores).map(|_| scope.spawn(|| measure_here(checkpoint, plan, queue))).collect();
-            workers.into_iter().find_map(|worker| worker.join().ok().and_then(Result::err))
-        });
-        match failures {
-            None => Ok(Health::default()),
-            Some(trouble) => Err(DeviceError::Lost { url: self.url.to_string(), trouble: trouble.into() }),
-        }
-    }
-}
-
-fn measure_here(checkpoint: &Checkpoint, plan: &Plan, queue: &Queue) -> Result<(), Trouble> {
-    let mut engine = BurnEngine::cpu();
-    loop {
-        let Some(chunk) = queue.next() else {
-            if queue.is_finished() || queue.is_given_up() {
-                return Ok(());
-            }
-            // Another device still holds chunks, and may hand them back.
-            thread::sleep(PULSE / 10);
-            continue;
-        };
-        let planned = &plan.chunks[chunk];
-        let payload = match plan.payload(checkpoint, planned) {
-            Ok(payload) => payload,
-            Err(error) => {
-                queue.give_up(error);
-                return Ok(());
-            }
-        };
-        let bytes = payload.len();
-        match engine.measure(plan.targets[planned.target].element, payload, Statistics::FULL) {
-            Ok(measurement) if Plan::accepts(planned, &measurement) => queue.hand_in(chunk, measurement),
-            Ok(_) => {
-                queue.give_back([chunk]);
-                return Err(Trouble::Nonsense { bytes });
-            }
-            Err(kind) => {
-                queue.give_back([chunk]);
-                return Err(Trouble::Refused { bytes, kind });
-            }
-        }
-    }
 }
 
 /// How the work went on the link.
@@ -318,27 +209,14 @@ pub struct Health {
     pub resent: u64,
     /// Frames that arrived damaged, at both ends.
     pub damaged: u64,
-}
-
-fn introduce_local() -> Welcome {
-    let mut engine = BurnEngine::cpu();
-    let self_test = self_test::run(&mut engine);
-    Welcome {
-        protocol: PROTOCOL_VERSION,
-        schema: SCHEMA_HASH,
-        session: 0,
-        firmware: env!("CARGO_PKG_VERSION").into(),
-        board: "this machine".into(),
-        identity: String::new(),
-        engine: engine.kind(),
-        adapter: engine.adapter(),
-        limits: engine.limits(),
-        self_test,
-    }
+    /// Sound frames that the device could not use.
+    pub dropped: u64,
+    /// How often the link was lost and found again.
+    pub reconnects: u64,
 }
 
 /// A number that no session on the same board had recently: it tells late answers from new ones.
-fn session_number() -> u32 {
+pub(super) fn session_number() -> u32 {
     let time = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     (time.as_nanos() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(u64::from(std::process::id())) as u32
 }

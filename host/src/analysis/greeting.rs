@@ -14,6 +14,8 @@ use super::{
 
 /// How often a device is greeted within the patience.
 const GREETINGS: u32 = 5;
+/// The longest wait before the next greeting, however long the patience is.
+const LONGEST_BETWEEN: Duration = Duration::from_secs(2);
 
 /// Why a device that has a link is not worked with.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -44,6 +46,14 @@ pub enum Refusal {
         device: u16,
         /// The device's schema hash.
         schema: [u8; 8],
+    },
+    /// Another device than the one that was there before.
+    #[error("{found} answers where {expected} was lost; plug {expected} in again")]
+    Another {
+        /// The device that was lost.
+        expected: String,
+        /// The one that answered.
+        found: String,
     },
     /// The device computes wrongly.
     #[error(
@@ -86,9 +96,10 @@ pub fn greet(wire: &mut Wire, session: u32, patience: Duration) -> Result<Welcom
     // The greeting is plain data and always encodes.
     let _ = frame::encode(&Conversation::hello(session), &[], &mut greeting);
     let start = Instant::now();
+    let between = (patience / GREETINGS).min(LONGEST_BETWEEN);
     while start.elapsed() < patience {
         wire.send(greeting.clone());
-        let until = Instant::now() + patience / GREETINGS;
+        let until = Instant::now() + between;
         while let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
             match wire.hear(left) {
                 Heard::Message(ToHost::Welcome(welcome)) => {

@@ -3,7 +3,9 @@
 //! | module | holds |
 //! |---|---|
 //! | [`plan`] | what is measured, cut into chunks |
-//! | [`device`] | a device at work |
+//! | [`device`] | a device, greeted and ready |
+//! | `work` | a device behind a link at work, lost and found again |
+//! | `here` | the engine in this process at work |
 //! | `greeting` | greeting a device and judging it |
 //! | `conversation` | what is in flight, what was lost: the host's side of the protocol, without I/O |
 //! | `wire` | the two ends of a link, each on its own thread |
@@ -16,9 +18,11 @@ mod collect;
 mod conversation;
 pub mod device;
 mod greeting;
+mod here;
 pub mod plan;
 mod queue;
 mod wire;
+mod work;
 
 use std::{sync::mpsc::channel, thread, time::Instant};
 
@@ -151,7 +155,11 @@ pub fn analyze(
                 News::Stopped { device, outcome } => {
                     working -= 1;
                     match outcome {
-                        Ok(health) => (shares[device].resent, shares[device].damaged) = (health.resent, health.damaged),
+                        Ok(health) => {
+                            let share = &mut shares[device];
+                            (share.resent, share.damaged) = (health.resent, health.damaged);
+                            (share.dropped, share.reconnects) = (health.dropped, health.reconnects);
+                        }
                         // The loss of the last one ends the run, and is told as its end.
                         Err(error) if working == 0 && !pool.is_finished() => last_loss = Some(error),
                         Err(error) => progress.lost(&error),
@@ -211,5 +219,13 @@ fn check_elements(checkpoint: &Checkpoint, plan: &Plan, devices: &[Device]) -> R
 }
 
 fn share(device: &Device) -> record::DeviceShare {
-    record::DeviceShare { device: device.record(), chunks: 0, bytes: 0, resent: 0, damaged: 0 }
+    record::DeviceShare {
+        device: device.record(),
+        chunks: 0,
+        bytes: 0,
+        resent: 0,
+        damaged: 0,
+        dropped: 0,
+        reconnects: 0,
+    }
 }

@@ -61,7 +61,7 @@ pub struct Wire {
     /// Tells the reading thread to end, which otherwise learns it only from the next message or the end of the link.
     dropped: Arc<AtomicBool>,
     /// Ends with the wire, and with it both threads.
-    _process: Option<Process>,
+    process: Option<Process>,
 }
 
 impl Drop for Wire {
@@ -91,7 +91,7 @@ impl Wire {
             let end = read_frames(reader, &heard, &stop).err().map(|error| error.to_string());
             let _ = heard.send(Heard::Ended(end));
         });
-        Self { outgoing, spent, incoming, written, damaged: 0, unwritable: None, dropped, _process: process }
+        Self { outgoing, spent, incoming, written, damaged: 0, unwritable: None, dropped, process }
     }
 
     /// Queues bytes for writing. A link that has failed is noticed by [`hear`](Self::hear).
@@ -128,6 +128,11 @@ impl Wire {
             Heard::Ended(None) => Heard::Ended(self.unwritable.clone()),
             heard => heard,
         }
+    }
+
+    /// Whether the device is a program that this one started.
+    pub fn is_program(&self) -> bool {
+        self.process.is_some()
     }
 
     /// Bytes that the link has taken so far.

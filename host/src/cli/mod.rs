@@ -60,9 +60,13 @@ struct MeasuringArguments {
     #[arg(long)]
     allow_untrusted: bool,
 
-    /// How long a device may be silent before it is given up
+    /// How long a device may be silent before what it was sent is sent again
     #[arg(long, value_name = "SECONDS", default_value_t = 10.0, value_parser = seconds)]
     timeout: f64,
+
+    /// How long a device may be lost, or answer nothing sound, before the run goes on or ends without it
+    #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = seconds)]
+    give_up: f64,
 }
 
 impl MeasuringArguments {
@@ -71,6 +75,7 @@ impl MeasuringArguments {
         let options = DeviceOptions {
             allow_untrusted: self.allow_untrusted,
             patience: std::time::Duration::from_secs_f64(self.timeout),
+            give_up: std::time::Duration::from_secs_f64(self.give_up),
         };
         urls.iter().map(|url| Device::open(url, options)).collect()
     }

@@ -1,5 +1,6 @@
 //! Links: byte streams to devices, opened by URL. Every kind of link lives in a file of its own and gives a [`Link`].
 
+mod connector;
 mod exec;
 mod gpu;
 mod pty;
@@ -14,6 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub use connector::{Connector, UrlConnector};
 pub use gpu::{AdaptersError, ListedAdapter, PROGRAM_VARIABLE, adapters};
 pub use serial::ports;
 pub use url::{DEFAULT_BAUD, DeviceUrl, UrlError};

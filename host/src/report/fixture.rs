@@ -201,5 +201,5 @@ fn local() -> Device {
 }
 
 fn share(device: Device, chunks: u64, bytes: u64) -> DeviceShare {
-    DeviceShare { device, chunks, bytes, resent: 0, damaged: 0 }
+    DeviceShare { device, chunks, bytes, resent: 0, damaged: 0, dropped: 0, reconnects: 0 }
 }

@@ -3,7 +3,8 @@
 use super::*;
 use kurtoscope_shared::protocol::{ElementSet, EngineKind, Fault, Limits, Report, SelfTest};
 
-const PATIENCE: Duration = Duration::from_secs(5);
+const SILENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Patience = Patience { silence: SILENCE, give_up: Duration::from_secs(60) };
 
 fn conversation(now: Instant) -> Conversation {
     let welcome = Welcome {
@@ -87,26 +88,71 @@ fn a_damaged_frame_is_sent_again_when_it_is_clear_which() {
 }
 
 #[test]
-fn silence_is_answered_by_sending_again_and_then_by_giving_up() {
+fn silence_is_answered_by_sending_again_and_in_the_end_by_giving_up() {
     let start = Instant::now();
     let mut talk = conversation(start);
     talk.sent(0, 10, start);
-    assert_eq!(talk.tick(start + PATIENCE / 2), []);
+    assert_eq!(talk.tick(start + SILENCE / 2), []);
     let mut now = start;
-    for sequence in 1..ATTEMPTS {
-        now += PATIENCE;
+    for sequence in 1..12 {
+        now += SILENCE;
         assert_eq!(talk.tick(now), [Step::Resend { chunk: 0, sequence }]);
     }
-    assert_eq!(talk.tick(now + PATIENCE), [Step::GiveUp(Trouble::NoAnswer { bytes: 10 })]);
+    assert_eq!(talk.tick(now + SILENCE), [Step::GiveUp(Trouble::NoAnswer { bytes: 10, seconds: 60 })]);
+}
+
+#[test]
+fn waits_follow_from_the_answers_and_grow_in_silence() {
+    let mut now = Instant::now();
+    let mut talk = conversation(now);
+    talk.sent(0, 10, now);
+    now += Duration::from_millis(100);
+    talk.receive(report(0), now, |_, _| true);
+    talk.sent(1, 10, now);
+    for (sequence, wait) in (2..).zip([400, 800, 1600, 3200, 5000, 5000].map(Duration::from_millis)) {
+        assert_eq!(talk.tick(now + wait - Duration::from_millis(1)), [], "{wait:?}");
+        now += wait;
+        assert_eq!(talk.tick(now), [Step::Resend { chunk: 1, sequence }], "{wait:?}");
+    }
+}
+
+#[test]
+fn bad_luck_alone_never_ends_a_conversation() {
+    // Every other answer is lost, for an hour.
+    let mut now = Instant::now();
+    let mut talk = conversation(now);
+    for chunk in 0..1000 {
+        let sequence = talk.sent(chunk, 10, now);
+        now += SILENCE;
+        assert_eq!(talk.tick(now), [Step::Resend { chunk, sequence: sequence + 1 }]);
+        assert_eq!(talk.receive(report(sequence + 1), now, |_, _| true), [measured(chunk)]);
+    }
+    assert_eq!(talk.resent(), 1000);
 }
 
 #[test]
 fn a_slow_link_is_not_a_silent_one() {
     let start = Instant::now();
     let mut talk = conversation(start);
-    talk.sent(0, 10, start);
-    talk.progressed(start + PATIENCE);
-    assert_eq!(talk.tick(start + PATIENCE + PATIENCE / 2), []);
+    talk.sent(0, 100, start);
+    talk.progressed(50, start + SILENCE);
+    assert_eq!(talk.tick(start + SILENCE + SILENCE / 2), []);
+    talk.progressed(50, start + PATIENCE.give_up);
+    assert_eq!(talk.tick(start + PATIENCE.give_up + SILENCE / 2), [], "it still goes out");
+}
+
+#[test]
+fn sending_again_is_no_sign_of_life() {
+    let start = Instant::now();
+    let mut talk = conversation(start);
+    talk.sent(0, 100, start);
+    for second in 1..60 {
+        talk.progressed(100, start + Duration::from_secs(second));
+        let damaged = fault(None, FaultKind::Damaged);
+        assert_eq!(talk.receive(damaged, start + Duration::from_secs(second), |_, _| true).len(), 1);
+    }
+    let steps = talk.tick(start + Duration::from_secs(63));
+    assert!(matches!(steps[..], [Step::GiveUp(Trouble::NoAnswer { bytes: 100, .. })]), "{steps:?}");
 }
 
 #[test]

@@ -1,0 +1,86 @@
+//! The engine in this process: the same requests and reports as behind a link, without frames.
+
+use std::{thread, time::Duration};
+
+use kurtoscope_firmware::{
+    engine::{BurnEngine, Engine},
+    self_test,
+};
+use kurtoscope_shared::protocol::{PROTOCOL_VERSION, SCHEMA_HASH, Statistics, Welcome};
+
+use super::{
+    conversation::Trouble,
+    device::{Device, DeviceError, Health},
+    plan::Plan,
+    queue::Queue,
+};
+use crate::checkpoint::Checkpoint;
+
+/// How long to wait for chunks that another device may hand back.
+const PULSE: Duration = Duration::from_millis(2);
+
+/// The engine's introduction, as a device would give it.
+pub(super) fn introduce() -> Welcome {
+    let mut engine = BurnEngine::cpu();
+    let self_test = self_test::run(&mut engine);
+    Welcome {
+        protocol: PROTOCOL_VERSION,
+        schema: SCHEMA_HASH,
+        session: 0,
+        firmware: env!("CARGO_PKG_VERSION").into(),
+        board: "this machine".into(),
+        identity: String::new(),
+        engine: engine.kind(),
+        adapter: engine.adapter(),
+        limits: engine.limits(),
+        self_test,
+    }
+}
+
+impl Device {
+    /// Works on every core.
+    pub(super) fn work_here(&self, checkpoint: &Checkpoint, plan: &Plan, queue: &Queue) -> Result<Health, DeviceError> {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let failures = thread::scope(|scope| {
+            let workers: Vec<_> = (0..cores).map(|_| scope.spawn(|| measure(checkpoint, plan, queue))).collect();
+            workers.into_iter().find_map(|worker| worker.join().ok().and_then(Result::err))
+        });
+        match failures {
+            None => Ok(Health::default()),
+            Some(trouble) => Err(DeviceError::Lost { url: self.url.to_string(), trouble: trouble.into() }),
+        }
+    }
+}
+
+fn measure(checkpoint: &Checkpoint, plan: &Plan, queue: &Queue) -> Result<(), Trouble> {
+    let mut engine = BurnEngine::cpu();
+    loop {
+        let Some(chunk) = queue.next() else {
+            if queue.is_finished() || queue.is_given_up() {
+                return Ok(());
+            }
+            thread::sleep(PULSE);
+            continue;
+        };
+        let planned = &plan.chunks[chunk];
+        let payload = match plan.payload(checkpoint, planned) {
+            Ok(payload) => payload,
+            Err(error) => {
+                queue.give_up(error);
+                return Ok(());
+            }
+        };
+        let bytes = payload.len();
+        match engine.measure(plan.targets[planned.target].element, payload, Statistics::FULL) {
+            Ok(measurement) if Plan::accepts(planned, &measurement) => queue.hand_in(chunk, measurement),
+            Ok(_) => {
+                queue.give_back([chunk]);
+                return Err(Trouble::Nonsense { bytes });
+            }
+            Err(kind) => {
+                queue.give_back([chunk]);
+                return Err(Trouble::Refused { bytes, kind });
+            }
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Opening the link to one device again and again: after a cable was pulled, a board was restarted, a program crashed.
+
+use std::fmt;
+
+use super::{DeviceUrl, Link, LinkError, open, ports};
+
+/// Opens links to one device.
+///
+/// `open` may be called whenever the link before has been dropped. It blocks for as long as opening takes, and leaves
+/// nothing behind when it fails. What answers on the link need not be the device that was there before: the caller
+/// greets it and compares.
+pub trait Connector: Send + fmt::Debug {
+    /// Opens a link. `attempt` counts from 0 since the device was last heard; a connector with several places to look in
+    /// goes through them with it.
+    ///
+    /// # Errors
+    /// When there is nothing to be opened now; a later attempt may succeed.
+    fn open(&mut self, attempt: u32) -> Result<Link, LinkError>;
+}
+
+/// Opens what a URL names. A serial port that has vanished may come back under another name: every second attempt tries one
+/// of the other ports of this machine in turn.
+#[derive(Debug, Clone)]
+pub struct UrlConnector(pub DeviceUrl);
+
+impl Connector for UrlConnector {
+    fn open(&mut self, attempt: u32) -> Result<Link, LinkError> {
+        let elsewhere = (attempt % 2 == 1).then(|| self.elsewhere(attempt / 2)).flatten();
+        let url = elsewhere.as_ref().unwrap_or(&self.0);
+        open(url)?.ok_or_else(|| LinkError::Other {
+            url: url.to_string(),
+            source: std::io::Error::other("this device is not behind a link"),
+        })
+    }
+}
+
+impl UrlConnector {
+    /// Another port that looks like a board's, at this machine's rate: number `turn` of those that there are.
+    fn elsewhere(&self, turn: u32) -> Option<DeviceUrl> {
+        let DeviceUrl::Serial { path, baud } = &self.0 else { return None };
+        let others: Vec<DeviceUrl> = ports()
+            .ok()?
+            .into_iter()
+            .filter_map(|port| match port.url.parse() {
+                Ok(DeviceUrl::Serial { path: other, .. }) if other != *path && is_usb(&other) => {
+                    Some(DeviceUrl::Serial { path: other, baud: *baud })
+                }
+                _ => None,
+            })
+            .collect();
+        others.get(turn as usize % others.len().max(1)).cloned()
+    }
+}
+
+/// Whether a port is one that comes and goes with a plug. Others are somebody else's business.
+fn is_usb(path: &str) -> bool {
+    ["ttyACM", "ttyUSB", "usbmodem", "usbserial", "COM"].iter().any(|part| path.contains(part))
+}
