@@ -1,7 +1,8 @@
-//! What the end-to-end tests share: the command under test, checkpoints made to order, and the comparison with
-//! references.
+//! What the end-to-end tests share: the command under test, checkpoints made to order, links
+//! with faults, and the comparison with references.
 
 pub mod checkpoints;
 pub mod command;
 pub mod direct;
+pub mod faults;
 pub mod reference;

@@ -1,0 +1,267 @@
+//! Transfers over links that misbehave end in the same bits as undisturbed ones, a thousand times over.
+//!
+//! `cargo test --release --test faults -- --nocapture` prints what was injected. `KURTOSCOPE_SCENARIOS` sets how many
+//! scenarios there are, `KURTOSCOPE_SEED` repeats a single one.
+
+use std::{
+    array::from_fn,
+    path::Path,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use kurtoscope::{
+    analysis::{Device, DeviceError, DeviceOptions, Quiet, analyze},
+    checkpoint::Checkpoint,
+    link::DeviceUrl,
+    record::Run,
+};
+use kurtoscope_tests::{
+    checkpoints::{Safetensors, noise},
+    faults::{Board, Fault, Faults, Life, Random, Rates},
+};
+use serde_json::json;
+
+const SCENARIOS: u64 = 1000;
+/// Most of a scenario is waiting, so many run at once.
+const WORKERS: usize = 16;
+/// What the boards take: small, so that a small model has many chunks.
+const MAX_PAYLOAD: u32 = 1024;
+/// Short enough to be quick, long enough for a busy machine.
+const PATIENCE: Duration = Duration::from_millis(150);
+/// Far more than any scenario needs: who is given up has met a defect.
+const GIVE_UP: Duration = Duration::from_secs(60);
+
+type Counts = Arc<[AtomicU64; Fault::ALL.len()]>;
+
+/// What happens in one run, all of it from one seed.
+struct Scenario {
+    seed: u64,
+    boards: Vec<(Rates, Rates, Life)>,
+}
+
+impl Scenario {
+    fn new(seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let boards = 1 + random.below(3) as usize;
+        let boards = (0..boards)
+            .map(|number| {
+                let (to_device, to_host) = (rates(&mut random), rates(&mut random));
+                let back = Life::Back { after: random.below(3) as u32 };
+                // The first of several may die for good; the last one has to live.
+                let dies = number + 1 < boards && random.below(3) == 0;
+                (to_device, to_host, if dies { Life::Dead } else { back })
+            })
+            .collect();
+        Self { seed, boards }
+    }
+
+    /// Measures `model` on the scenario's boards.
+    fn run(&self, model: &Checkpoint, counts: &Counts) -> Result<Run, String> {
+        let options = DeviceOptions { patience: PATIENCE, give_up: GIVE_UP, ..DeviceOptions::default() };
+        let mut devices = Vec::new();
+        for (number, (to_device, to_host, life)) in self.boards.iter().enumerate() {
+            let seed = self.seed.wrapping_mul(64).wrapping_add(2 * number as u64);
+            let to_device = Arc::new(Mutex::new(Faults::new(seed, *to_device, counts.clone())));
+            let to_host = Arc::new(Mutex::new(Faults::new(seed + 1, *to_host, counts.clone())));
+            let url = DeviceUrl::Exec { command: format!("board {number}") };
+            // A command that cannot greet its board fails at once, and its user tries again.
+            let device = (0..100).find_map(|_| {
+                let board = Board {
+                    identity: format!("board {number}"),
+                    max_payload: MAX_PAYLOAD,
+                    life: *life,
+                    to_device: to_device.clone(),
+                    to_host: to_host.clone(),
+                    plugged: false,
+                };
+                Device::connect(&url, Box::new(board), options).ok()
+            });
+            devices.push(device.ok_or_else(|| format!("board {number} was never greeted"))?);
+        }
+        analyze(model, &mut devices, &mut Quiet).map_err(|error| error.to_string())
+    }
+}
+
+/// Rates of up to one fault in about two frames; a third of the kinds of fault is left out.
+fn rates(random: &mut Random) -> Rates {
+    let scale = 10f64.powf(-5.0 + 1.9 * random.fraction());
+    Fault::ALL.map(|fault| {
+        let share = if random.below(3) == 0 { 0.0 } else { random.fraction() };
+        match fault {
+            // These cost whole windows, and time.
+            Fault::Restart | Fault::Close | Fault::Stall => share * scale.min(4e-5),
+            _ => share * scale / 3.0,
+        }
+    })
+}
+
+/// Tensors of three types, in about 60 chunks, with a last chunk that is not full.
+fn write_model(path: &Path) {
+    let (wide, narrow) = (noise(5_000, 3), noise(9_001, 4));
+    let halves = |values: &[f32], narrow: fn(f32) -> u16| -> Vec<u8> {
+        values.iter().flat_map(|value| narrow(*value).to_le_bytes()).collect()
+    };
+    let bf16 = halves(&narrow, |value| (value.to_bits() >> 16) as u16);
+    let start = 4 * (wide.len() + 64);
+    Safetensors::new()
+        .f32("layers.0.weight", &[50, 100], &wide)
+        .f32("layers.0.bias", &[64], &noise(64, 5))
+        .entry("layers.1.weight", json!({ "dtype": "BF16", "shape": [9_001], "data_offsets": [start, start + bf16.len()] }))
+        .data(&bf16)
+        .entry(
+            "layers.2.weight",
+            json!({ "dtype": "F16", "shape": [4_096], "data_offsets": [start + bf16.len(), start + bf16.len() + 8_192] }),
+        )
+        .data(&halves(&noise(4_096, 6), |value| 0x2c00 | (value.to_bits() >> 11 & 0x83ff) as u16))
+        .write(path)
+        .expect("writable");
+}
+
+/// Every statistic of every tensor, with floats as the bits that JSON holds exactly.
+fn statistics(run: &Run) -> String {
+    serde_json::to_string(&run.tensors).expect("numbers and strings")
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is to be a number: {text}")))
+}
+
+#[test]
+fn disturbed_transfers_end_in_the_same_bits() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("model.safetensors");
+    write_model(&path);
+    let model = Checkpoint::open(&path).expect("a model");
+    let counts: Counts = Arc::new(from_fn(|_| AtomicU64::new(0)));
+    let calm = Scenario { seed: 0, boards: vec![([0.0; 8], [0.0; 8], Life::Back { after: 0 })] };
+    let undisturbed = statistics(&calm.run(&model, &counts).expect("nothing disturbs it"));
+    assert!(counts.iter().all(|count| count.load(Ordering::Relaxed) == 0));
+
+    let single = number("KURTOSCOPE_SEED");
+    let seeds = single.map_or(1..1 + number("KURTOSCOPE_SCENARIOS").unwrap_or(SCENARIOS), |seed| seed..seed + 1);
+    let next = AtomicU64::new(seeds.start);
+    let totals = [(); 4].map(|()| AtomicUsize::new(0));
+    let start = Instant::now();
+    let failures = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..WORKERS {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= seeds.end {
+                        return;
+                    }
+                    let failure = match Scenario::new(seed).run(&model, &counts) {
+                        Ok(run) => {
+                            for share in &run.devices {
+                                let found = [share.resent, share.damaged, share.dropped, share.reconnects];
+                                for (total, found) in totals.iter().zip(found) {
+                                    total.fetch_add(found as usize, Ordering::Relaxed);
+                                }
+                            }
+                            (statistics(&run) != undisturbed).then(|| "other statistics".to_owned())
+                        }
+                        Err(error) => Some(error),
+                    };
+                    if let Some(failure) = failure {
+                        let mut failures = failures.lock().expect("no panic");
+                        failures.push(format!("KURTOSCOPE_SEED={seed}: {failure}"));
+                    }
+                }
+            });
+        }
+    });
+    let failures = failures.into_inner().expect("no panic");
+    let scenarios = seeds.end - seeds.start;
+    let struck: Vec<u64> = counts.iter().map(|count| count.load(Ordering::Relaxed)).collect();
+    let listed: Vec<String> =
+        Fault::ALL.iter().zip(&struck).map(|(fault, count)| format!("{fault:?} {count}")).collect();
+    let [resent, damaged, dropped, reconnects] = totals.each_ref().map(|total| total.load(Ordering::Relaxed));
+    println!(
+        "{scenarios} scenarios in {:.0} s, {} faults injected ({}): {} ended in other bits or not at all; {resent} chunks \
+         sent again, {damaged} damaged and {dropped} dropped frames, {reconnects} links found again",
+        start.elapsed().as_secs_f64(),
+        struck.iter().sum::<u64>(),
+        listed.join(", "),
+        failures.len(),
+    );
+    assert!(failures.is_empty(), "{} of {scenarios} scenarios failed:\n{}", failures.len(), failures.join("\n"));
+    // Every kind of fault struck, or the scenarios show less than they claim.
+    assert!(single.is_some() || scenarios < 20 || struck.iter().all(|count| *count > 0), "{listed:?}");
+}
+
+fn calm_board(identity: &str, life: Life) -> Board {
+    let calm = || Arc::new(Mutex::new(Faults::new(1, [0.0; 8], Arc::new(from_fn(|_| AtomicU64::new(0))))));
+    Board {
+        identity: identity.into(),
+        max_payload: MAX_PAYLOAD,
+        life,
+        to_device: calm(),
+        to_host: calm(),
+        plugged: false,
+    }
+}
+
+/// A board whose cable is pulled in the middle, and after which another board answers on the same port.
+#[derive(Debug)]
+struct Swapped {
+    first: Option<Board>,
+    second: Board,
+}
+
+impl kurtoscope::link::Connector for Swapped {
+    fn open(&mut self, attempt: u32) -> Result<kurtoscope::link::Link, kurtoscope::link::LinkError> {
+        match self.first.take() {
+            Some(mut first) => first.open(attempt),
+            None => self.second.open(attempt),
+        }
+    }
+}
+
+#[test]
+fn another_board_on_the_same_port_is_not_taken_for_the_lost_one() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("model.safetensors");
+    write_model(&path);
+    let model = Checkpoint::open(&path).expect("a model");
+    let first = calm_board("serial 17", Life::Dead);
+    let closing = Fault::ALL.map(|fault| if fault == Fault::Close { 1e-4 } else { 0.0 });
+    *first.to_device.lock().expect("no panic") = Faults::new(3, closing, Arc::new(from_fn(|_| AtomicU64::new(0))));
+    let swapped = Swapped { first: Some(first), second: calm_board("serial 18", Life::Back { after: 0 }) };
+    let options = DeviceOptions { patience: PATIENCE, give_up: Duration::from_secs(1), ..DeviceOptions::default() };
+    let url = DeviceUrl::Serial { path: "/dev/ttyACM0".into(), baud: 115_200 };
+    let mut devices = [Device::connect(&url, Box::new(swapped), options).expect("greeted")];
+    let error = analyze(&model, &mut devices, &mut Quiet).expect_err("the board is gone").to_string();
+    assert!(error.contains("in memory serial 18 answers where in memory serial 17 was lost"), "{error}");
+    assert!(error.contains("within 1 s it did not come back") && error.contains("nothing was written"), "{error}");
+}
+
+#[test]
+fn a_dead_board_does_not_hold_up_the_others() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("model.safetensors");
+    write_model(&path);
+    let model = Checkpoint::open(&path).expect("a model");
+    let options = DeviceOptions { patience: PATIENCE, give_up: GIVE_UP, ..DeviceOptions::default() };
+    let dying = calm_board("dying", Life::Dead);
+    let closing = Fault::ALL.map(|fault| if fault == Fault::Close { 3e-4 } else { 0.0 });
+    *dying.to_device.lock().expect("no panic") = Faults::new(5, closing, Arc::new(from_fn(|_| AtomicU64::new(0))));
+    let open = |board: Board| -> Result<Device, DeviceError> {
+        let url = DeviceUrl::Exec { command: board.identity.clone() };
+        Device::connect(&url, Box::new(board), options)
+    };
+    let mut devices =
+        [open(dying).expect("greeted"), open(calm_board("sound", Life::Back { after: 0 })).expect("greeted")];
+    let start = Instant::now();
+    let run = analyze(&model, &mut devices, &mut Quiet).expect("one board is left");
+    assert!(start.elapsed() < GIVE_UP / 2, "the run waited for the dead board");
+    assert_eq!(run.devices.iter().map(|share| share.bytes).sum::<u64>(), run.bytes);
+    assert!(run.devices[1].chunks > run.devices[0].chunks);
+    let mut alone = [open(calm_board("sound", Life::Back { after: 0 })).expect("greeted")];
+    assert_eq!(statistics(&run), statistics(&analyze(&model, &mut alone, &mut Quiet).expect("sound")));
+}
