@@ -78,7 +78,7 @@ impl Tested {
     /// Gives a device that falls silent half a second instead of ten.
     #[must_use]
     pub fn impatient(self) -> Self {
-        self.args(["--timeout", "0.5"])
+        self.args(["--timeout", "0.5", "--give-up", "2"])
     }
 
     /// Whatever else there is to say about the process.

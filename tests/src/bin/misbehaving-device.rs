@@ -1,4 +1,5 @@
-//! A device that speaks the protocol on standard input and output and does one thing wrong, named by its argument.
+//! A device that speaks the protocol on standard input and output and does one thing wrong, named by its argument. `crash`
+//! takes a file as second argument, and counts its crashes there.
 
 use std::{
     io::{self, Read, Write},
@@ -20,11 +21,29 @@ use kurtoscope_shared::{
 /// Chunks that are measured well before the fault shows.
 const GOOD_CHUNKS: u32 = 3;
 
+/// The first element of a chunk that this driver does not survive.
+const POISON: f32 = 12_345.0;
+
 /// The processor's engine with a fault.
 struct Faulty {
     engine: BurnEngine,
     fault: Fault,
     measured: u32,
+}
+
+impl Faulty {
+    /// Dies if crashes are left: the file holds how many, one byte each.
+    fn crash() {
+        let Some(file) = std::env::args().nth(2) else { return };
+        let left = std::fs::read(&file).unwrap_or_default();
+        let Some((_, left)) = left.split_first() else { return };
+        if std::fs::write(&file, left).is_ok() {
+            // The first is caught by a handler that looks for overflown stacks.
+            for _ in 0..3 {
+                let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::SEGV);
+            }
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -34,6 +53,8 @@ enum Fault {
     Wrong,
     /// The process ends after a few chunks.
     Vanish,
+    /// The process dies of a segmentation fault at a chunk that begins with [`POISON`], as often as the file says.
+    Crash,
     /// Every chunk after the first few is refused.
     Refuse,
     /// After the first few, counts do not add up.
@@ -60,6 +81,9 @@ impl Engine for Faulty {
     }
 
     fn measure(&mut self, element: Element, payload: Bytes, statistics: Statistics) -> Result<Measurement, FaultKind> {
+        if self.fault == Fault::Crash && payload.starts_with(&POISON.to_le_bytes()) {
+            Self::crash();
+        }
         let mut found = self.engine.measure(element, payload, statistics)?;
         if self.fault == Fault::Wrong {
             found.moments.m4 *= 1.001;
@@ -77,7 +101,7 @@ impl Engine for Faulty {
                 Fault::Hang => loop {
                     std::thread::park();
                 },
-                Fault::None | Fault::Wrong => {}
+                Fault::None | Fault::Wrong | Fault::Crash => {}
             }
         }
         Ok(found)
@@ -89,6 +113,7 @@ fn main() -> ExitCode {
         Some("good") => Fault::None,
         Some("wrong") => Fault::Wrong,
         Some("vanish") => Fault::Vanish,
+        Some("crash") => Fault::Crash,
         Some("refuse") => Fault::Refuse,
         Some("nonsense") => Fault::Nonsense,
         Some("hang") => Fault::Hang,
