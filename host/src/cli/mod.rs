@@ -1,10 +1,12 @@
 //! The command line: arguments in, exit code out.
 //!
-//! Exit codes: 0 done; 1 failed, with the reason on standard error; 2 arguments that cannot be understood.
+//! Exit codes: 0 done; 1 failed, with the reason on standard error; 2 arguments that cannot be understood;
+//! 130 stopped with Ctrl-C.
 
 mod analyze;
 mod demo;
 mod devices;
+mod interrupt;
 mod model;
 mod output;
 mod progress;
@@ -14,7 +16,7 @@ use std::{error::Error, process::ExitCode};
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
-    analysis::{Device, DeviceError, DeviceOptions},
+    analysis::{AnalysisError, Device, DeviceError, DeviceOptions},
     link::DeviceUrl,
 };
 
@@ -56,6 +58,10 @@ struct MeasuringArguments {
     /// How long a device may be silent before it is given up
     #[arg(long, value_name = "SECONDS", default_value_t = 10.0, value_parser = seconds)]
     timeout: f64,
+
+    /// Send tensors in chunks of this many bytes; chosen from the devices and the speed of their links otherwise
+    #[arg(long, value_name = "BYTES")]
+    chunk_bytes: Option<usize>,
 }
 
 impl MeasuringArguments {
@@ -93,7 +99,10 @@ pub fn main() -> ExitCode {
         Err(error) if is_closed_pipe(error.as_ref()) => ExitCode::SUCCESS,
         Err(error) => {
             anstream::eprintln!("kurtoscope: {error}");
-            ExitCode::FAILURE
+            match error.downcast_ref() {
+                Some(AnalysisError::Stopped { .. }) => ExitCode::from(interrupt::EXIT_CODE),
+                _ => ExitCode::FAILURE,
+            }
         }
     }
 }

@@ -29,6 +29,7 @@ pub fn clean() -> Run {
         started: "2026-01-03T12:00:00Z".into(),
         seconds: 0.048,
         bytes: 9_440_256,
+        resumed_bytes: 0,
         tensors: vec![
             matrix("h.0.attn.c_proj.weight", Component::AttentionOutput, Some(0), 3.4),
             matrix("h.0.mlp.c_fc.weight", Component::MlpUp, Some(0), 3.1),
@@ -201,5 +202,5 @@ fn local() -> Device {
 }
 
 fn share(device: Device, chunks: u64, bytes: u64) -> DeviceShare {
-    DeviceShare { device, chunks, bytes, resent: 0, damaged: 0 }
+    DeviceShare { device, chunks, bytes, resent: 0, damaged: 0, resumed_bytes: 0, seconds: 0.5 }
 }

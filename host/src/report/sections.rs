@@ -118,6 +118,16 @@ fn family(family: Family) -> &'static str {
     }
 }
 
+/// `part` of `whole` in per cent; nothing where there is no whole.
+fn percentage(part: u64, whole: u64) -> String {
+    if whole == 0 { number::UNDEFINED.into() } else { format!("{:.0} %", 100.0 * part as f64 / whole as f64) }
+}
+
+/// Whether there is more to say about devices than which one measured: several took part, or something went wrong on a link.
+pub fn shows_devices(run: &Run) -> bool {
+    run.devices.len() > 1 || run.devices.iter().any(|share| share.resent + share.damaged > 0)
+}
+
 /// Every device's share of the work, numbered as in [`facts`].
 pub fn devices(run: &Run) -> Table {
     let mut table = Table::new([
@@ -127,6 +137,8 @@ pub fn devices(run: &Run) -> Table {
         ("Error", Numbers),
         ("Chunks", Numbers),
         ("Bytes", Numbers),
+        ("Share", Numbers),
+        ("MB/s", Numbers),
         ("Resent", Numbers),
         ("Damaged", Numbers),
     ]);
@@ -140,6 +152,8 @@ pub fn devices(run: &Run) -> Table {
                 .map_or_else(|| number::UNDEFINED.into(), |error| number::significant(error, 2).into()),
             number::count(share.chunks).into(),
             number::bytes(share.bytes).into(),
+            percentage(share.bytes, run.bytes).into(),
+            share.rate().map_or_else(|| number::UNDEFINED.into(), |rate| number::significant(rate / 1e6, 3).into()),
             number::count(share.resent).into(),
             number::count(share.damaged).into(),
         ]);
