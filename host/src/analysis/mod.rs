@@ -167,7 +167,7 @@ pub enum AnalysisError {
 /// What becomes of measurements when a run ends before its end.
 fn kept(journal: &Option<String>) -> String {
     match journal {
-        Some(path) => format!(" but {path}: it keeps them, and the same command continues"),
+        Some(path) => format!(" but {path}, which keeps them: the same command continues"),
         None => "; `--out DIR` would have kept them for the next run".into(),
     }
 }

@@ -35,7 +35,8 @@ pub fn next_probe(samples: &[Sample], max_payload: usize) -> Option<usize> {
     match samples.last() {
         None => Some(LEAST.min(most)),
         Some(last) if last.took >= TELLING_ALONE || last.bytes >= most => None,
-        Some(last) if last.took >= TELLING && samples.len() > 1 => None,
+        // Twice the first one's time: the bytes show in it, not only the way to and fro.
+        Some(last) if last.took >= TELLING && samples.first().is_some_and(|first| last.took >= first.took * 2) => None,
         Some(last) => Some((last.bytes * GROWTH).min(most)),
     }
 }
