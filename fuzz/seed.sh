@@ -17,3 +17,8 @@ seed pytorch bin pt pth ckpt
 seed gguf gguf
 seed onnx onnx
 seed numpy npz npy
+# The beginning of a journal, and of a record in one.
+mkdir -p corpus/journal
+printf '\0KURTJRN1' > corpus/journal/empty
+printf '\1\2\0\0' > corpus/journal/record
+echo "journal: $(ls corpus/journal | wc -l) seeds"

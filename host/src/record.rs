@@ -32,6 +32,9 @@ pub struct Run {
     pub seconds: f64,
     /// Bytes of tensor data measured, each once.
     pub bytes: u64,
+    /// How many of `bytes` were measured by earlier runs, which a journal kept; not in the file where there are none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub resumed_bytes: u64,
     /// One record a tensor in the checkpoint's order; the parts of a fused tensor follow it.
     pub tensors: Vec<Tensor>,
     /// Tensors that could not be measured, and why.
@@ -131,6 +134,24 @@ pub struct DeviceShare {
     /// How often the link was lost and found again.
     #[serde(default)]
     pub reconnects: u64,
+    /// How many of `bytes` it measured in earlier runs, which a journal kept; not in the file where there are none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub resumed_bytes: u64,
+    /// Seconds from the beginning of this run to its last report in it; 0 where it had none.
+    #[serde(default)]
+    pub seconds: f64,
+}
+
+impl DeviceShare {
+    /// Bytes a second in this run; `None` where it measured nothing in it.
+    pub fn rate(&self) -> Option<f64> {
+        let bytes = self.bytes.checked_sub(self.resumed_bytes).filter(|bytes| *bytes > 0)?;
+        (self.seconds > 0.0).then(|| bytes as f64 / self.seconds)
+    }
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// What a tensor of the checkpoint is to the model.

@@ -17,7 +17,7 @@ extern crate alloc;
 #[cfg(any(test, feature = "std"))]
 extern crate std;
 
-mod crc;
+pub mod crc;
 pub mod element;
 pub mod frame;
 pub mod moments;

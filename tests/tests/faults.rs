@@ -15,7 +15,7 @@ use std::{
 };
 
 use kurtoscope::{
-    analysis::{Device, DeviceError, DeviceOptions, Quiet, analyze},
+    analysis::{AnalysisError, Device, DeviceError, DeviceOptions, Quiet, RunOptions, analyze_with},
     checkpoint::Checkpoint,
     link::DeviceUrl,
     record::Run,
@@ -83,8 +83,14 @@ impl Scenario {
             });
             devices.push(device.ok_or_else(|| format!("board {number} was never greeted"))?);
         }
-        analyze(model, &mut devices, &mut Quiet).map_err(|error| error.to_string())
+        measure(model, &mut devices).map_err(|error| error.to_string())
     }
+}
+
+/// Measures in chunks of one size, whatever rates are measured on these links.
+fn measure(model: &Checkpoint, devices: &mut [Device]) -> Result<Run, AnalysisError> {
+    let mut options = RunOptions { chunk_bytes: Some(MAX_PAYLOAD as usize), ..RunOptions::default() };
+    analyze_with(model, devices, &mut options, &mut Quiet)
 }
 
 /// Rates of up to one fault in about two frames; a third of the kinds of fault is left out.
@@ -236,7 +242,7 @@ fn another_board_on_the_same_port_is_not_taken_for_the_lost_one() {
     let options = DeviceOptions { patience: PATIENCE, give_up: Duration::from_secs(1), ..DeviceOptions::default() };
     let url = DeviceUrl::Serial { path: "/dev/ttyACM0".into(), baud: 115_200 };
     let mut devices = [Device::connect(&url, Box::new(swapped), options).expect("greeted")];
-    let error = analyze(&model, &mut devices, &mut Quiet).expect_err("the board is gone").to_string();
+    let error = measure(&model, &mut devices).expect_err("the board is gone").to_string();
     assert!(error.contains("in memory serial 18 answers where in memory serial 17 was lost"), "{error}");
     assert!(error.contains("within 1 s it did not come back") && error.contains("nothing was written"), "{error}");
 }
@@ -258,10 +264,10 @@ fn a_dead_board_does_not_hold_up_the_others() {
     let mut devices =
         [open(dying).expect("greeted"), open(calm_board("sound", Life::Back { after: 0 })).expect("greeted")];
     let start = Instant::now();
-    let run = analyze(&model, &mut devices, &mut Quiet).expect("one board is left");
+    let run = measure(&model, &mut devices).expect("one board is left");
     assert!(start.elapsed() < GIVE_UP / 2, "the run waited for the dead board");
     assert_eq!(run.devices.iter().map(|share| share.bytes).sum::<u64>(), run.bytes);
     assert!(run.devices[1].chunks > run.devices[0].chunks);
     let mut alone = [open(calm_board("sound", Life::Back { after: 0 })).expect("greeted")];
-    assert_eq!(statistics(&run), statistics(&analyze(&model, &mut alone, &mut Quiet).expect("sound")));
+    assert_eq!(statistics(&run), statistics(&measure(&model, &mut alone).expect("sound")));
 }

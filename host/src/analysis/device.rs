@@ -180,6 +180,31 @@ impl Device {
         &self.url
     }
 
+    /// How long it may be silent.
+    pub(super) fn patience(&self) -> Duration {
+        self.options.patience
+    }
+
+    /// The number of the open session.
+    pub(super) fn session(&self) -> u32 {
+        self.welcome.session
+    }
+
+    /// The number that the next chunk will get.
+    pub(super) fn next_sequence(&self) -> u32 {
+        self.next_sequence
+    }
+
+    /// Says which number the next chunk will get.
+    pub(super) fn set_next_sequence(&mut self, sequence: u32) {
+        self.next_sequence = sequence;
+    }
+
+    /// The link, if there is one.
+    pub(super) fn wire(&mut self) -> Option<&mut Wire> {
+        self.wire.as_mut()
+    }
+
     /// The device as the record shows it.
     pub fn record(&self) -> record::Device {
         let test = self.welcome.self_test;

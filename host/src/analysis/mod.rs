@@ -11,6 +11,10 @@
 //! | `wire` | the two ends of a link, each on its own thread |
 //! | `queue` | the chunks that are still to be measured |
 //! | `collect` | merging reports in a fixed order |
+//! | [`journal`] | what was measured so far, on disk |
+//! | `resume` | how a run begins: from nothing, or with what a journal holds |
+//! | [`pace`] | how large chunks should be |
+//! | `probe` | measuring a link's rate |
 //! | `assemble` | from merged measurements to records |
 
 mod assemble;
@@ -19,28 +23,52 @@ mod conversation;
 pub mod device;
 mod greeting;
 mod here;
+pub mod journal;
+pub mod pace;
 pub mod plan;
+mod probe;
 mod queue;
+mod resume;
 mod wire;
 mod work;
 
-use std::{sync::mpsc::channel, thread, time::Instant};
+use std::{
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        mpsc::{RecvTimeoutError, channel},
+    },
+    thread,
+    time::{Duration, Instant},
+};
 
 pub use conversation::Trouble;
 pub use device::{Device, DeviceError, DeviceOptions, Loss};
 pub use greeting::Refusal;
+pub use journal::{Journal, JournalError, Resume};
 
 use crate::{
     checkpoint::{Checkpoint, CheckpointError},
     model::Family,
     record::{self, Run},
 };
-use collect::Collector;
+use journal::Entry;
 use plan::Plan;
 use queue::{News, Pool, Queue};
+use resume::Start;
 
-/// The largest chunk, bytes, whatever a device could take: small enough to share out evenly and to show progress.
-const MAX_CHUNK_BYTES: usize = 1 << 20;
+/// How long the run waits for news before it looks whether it is to stop and hands the journal on.
+const PULSE: Duration = Duration::from_millis(100);
+
+/// What a run may be told besides what to measure and where.
+#[derive(Debug, Default)]
+pub struct RunOptions<'a> {
+    /// Bytes of a chunk; chosen from the devices and their links where it is `None`.
+    pub chunk_bytes: Option<usize>,
+    /// Where measurements are kept for the next run, should this one not come to its end.
+    pub journal: Option<&'a mut Journal>,
+    /// Set by someone else when the run is to stop.
+    pub stop: Option<&'a AtomicBool>,
+}
 
 /// Told how a run goes on. Called on the thread that called [`analyze`].
 pub trait Progress {
@@ -48,6 +76,10 @@ pub trait Progress {
     fn begin(&mut self, bytes: u64);
     /// `bytes` more are measured, for the tensor of this name.
     fn measured(&mut self, bytes: u64, tensor: &str);
+    /// `bytes` of those were measured by earlier runs and are not measured again.
+    fn resumed(&mut self, _bytes: u64) {}
+    /// Something that the user should know about the journal.
+    fn notice(&mut self, _text: &str) {}
     /// A device was lost; the others go on with its chunks.
     fn lost(&mut self, error: &DeviceError);
     /// Everything is measured.
@@ -87,7 +119,7 @@ pub enum AnalysisError {
     #[error("{0}; nothing was written")]
     Checkpoint(#[from] CheckpointError),
     /// Every device was lost before the end. The last one's error.
-    #[error("{error}; {measured} of {total} bytes were measured, and nothing was written")]
+    #[error("{error}; {measured} of {total} bytes were measured, and nothing was written{}", kept(journal))]
     Lost {
         /// How the last device was lost.
         error: DeviceError,
@@ -95,6 +127,36 @@ pub enum AnalysisError {
         measured: u64,
         /// Bytes to measure.
         total: u64,
+        /// The journal that keeps them.
+        journal: Option<String>,
+    },
+    /// It was told to stop.
+    #[error("stopped; {measured} of {total} bytes were measured, and nothing was written{}", kept(journal))]
+    Stopped {
+        /// Bytes measured until then.
+        measured: u64,
+        /// Bytes to measure.
+        total: u64,
+        /// The journal that keeps them.
+        journal: Option<String>,
+    },
+    /// There is nothing that could be continued, and that was asked for.
+    #[error("cannot continue with {path}: {reason}; without `--resume` the run starts over")]
+    CannotResume {
+        /// The journal.
+        path: String,
+        /// Why not.
+        reason: String,
+    },
+    /// A chunk size that a device does not take.
+    #[error("chunks of {asked} bytes are asked for, and {url} takes 8 to {most}")]
+    ChunkBytes {
+        /// As asked for.
+        asked: usize,
+        /// The device.
+        url: String,
+        /// The most that it takes.
+        most: usize,
     },
     /// The work ended without an error and without a result.
     #[error("{measured} of {total} bytes were measured; this is a defect of Kurtoscope, please report it")]
@@ -106,33 +168,71 @@ pub enum AnalysisError {
     },
 }
 
-/// Measures a checkpoint on all of `devices` at once.
-///
-/// The chunks, and so the result to the last bit, depend on the checkpoint and on the smallest payload limit among the
-/// devices, not on their number or on who answers first. Memory: the windows of the devices, and a few kilobytes a tensor.
+/// What becomes of measurements when a run ends before its end.
+fn kept(journal: &Option<String>) -> String {
+    match journal {
+        Some(path) => format!(" but {path}, which keeps them: the same command continues"),
+        None => "; `--out DIR` would have kept them for the next run".into(),
+    }
+}
+
+/// Measures a checkpoint on all of `devices` at once, without a journal.
 ///
 /// # Errors
-/// When there is no device, one does not know an element type, or all are lost. A device that is lost while others are
-/// left is reported to `progress`, and its chunks are measured by the others.
+/// Those of [`analyze_with`].
 pub fn analyze(
     checkpoint: &Checkpoint,
     devices: &mut [Device],
     progress: &mut dyn Progress,
 ) -> Result<Run, AnalysisError> {
+    analyze_with(checkpoint, devices, &mut RunOptions::default(), progress)
+}
+
+/// Measures a checkpoint on all of `devices` at once.
+///
+/// The result depends to the last bit on the checkpoint, the chunk size and the devices' engines, not on the number of
+/// devices, on who answers first, or on how often the run was cut off and continued with its journal. The chunk size, where
+/// it is not given, comes from the devices' limits and a short measurement of their links, or from the journal. Memory:
+/// the windows of the devices, and a few kilobytes a tensor.
+///
+/// The journal stays on disk; [`Journal::remove`] it when the result is safe.
+///
+/// # Errors
+/// When there is no device, one does not know an element type, all are lost, or the options do not fit. A device that is
+/// lost while others are left is reported to `progress`, and its chunks are measured by the others.
+pub fn analyze_with(
+    checkpoint: &Checkpoint,
+    devices: &mut [Device],
+    options: &mut RunOptions<'_>,
+    progress: &mut dyn Progress,
+) -> Result<Run, AnalysisError> {
+    if devices.is_empty() {
+        return Err(AnalysisError::NoDevice);
+    }
     let began = Instant::now();
     let started = jiff::Timestamp::now();
     let names = checkpoint.tensors.iter().map(|tensor| tensor.name.as_str());
     let family = Family::recognise(names, checkpoint.config.as_ref());
-    let plan = Plan::new(checkpoint, family, chunk_bytes(devices)?);
+    let start = resume::start(checkpoint, family, devices, options, progress)?;
+    let Start { plan, mut collector, pending, bytes: resumed_bytes, earlier } = start;
     check_elements(checkpoint, &plan, devices)?;
     progress.begin(plan.bytes);
+    if resumed_bytes > 0 {
+        progress.resumed(resumed_bytes);
+    }
 
     let mut shares: Vec<record::DeviceShare> = devices.iter().map(share).collect();
-    let mut collector = Collector::new(&plan);
-    let pool = Pool::new(plan.chunks.len());
-    let mut measured = 0;
+    let mut journal = options.journal.as_deref_mut();
+    if let Some(journal) = &mut journal {
+        for device in devices.iter() {
+            journal.append(&Entry::Device { device: device.record(), tolerance: device.tolerance() });
+        }
+    }
+    let pool = Pool::new(plan.chunks.len(), pending);
+    let mut measured = resumed_bytes;
     let mut working = devices.len();
     let mut last_loss = None;
+    let is_stopped = || options.stop.is_some_and(|stop| stop.load(Ordering::Acquire));
     thread::scope(|scope| {
         let (sender, news) = channel();
         for (number, device) in devices.iter_mut().enumerate() {
@@ -141,14 +241,39 @@ pub fn analyze(
             scope.spawn(move || queue.stop(device.work(checkpoint, plan, &queue)));
         }
         drop(sender);
-        for news in news {
+        let working_since = Instant::now();
+        loop {
+            if is_stopped() {
+                pool.stop();
+            }
+            let news = match news.recv_timeout(PULSE) {
+                Ok(news) => news,
+                Err(RecvTimeoutError::Timeout) => {
+                    if let Some(journal) = &mut journal {
+                        journal.flush_if_due();
+                    }
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
             match news {
                 News::Measured { device, chunk, measurement } => {
                     let planned = &plan.chunks[chunk];
                     let bytes = plan.payload_len(planned) as u64;
                     collector.take(planned, &measurement);
-                    shares[device].chunks += 1;
-                    shares[device].bytes += bytes;
+                    if let Some(journal) = &mut journal {
+                        let device = (earlier.len() + device) as u32;
+                        journal.append(&Entry::Measured { chunk: chunk as u64, device, measurement });
+                        if let Some(error) = journal.take_fault() {
+                            progress.notice(&format!(
+                                "the journal {} cannot be written ({error}); the run goes on, and could not be continued",
+                                journal.path().display()
+                            ));
+                        }
+                    }
+                    let share = &mut shares[device];
+                    (share.chunks, share.bytes) = (share.chunks + 1, share.bytes + bytes);
+                    share.seconds = working_since.elapsed().as_secs_f64();
                     measured += bytes;
                     progress.measured(bytes, &checkpoint.tensors[plan.targets[planned.target].tensor].name);
                 }
@@ -168,18 +293,28 @@ pub fn analyze(
             }
         }
     });
+    if let Some(journal) = &mut journal {
+        journal.flush();
+    }
     progress.finish();
     let is_finished = pool.is_finished();
     if let Some(error) = pool.into_failure() {
         return Err(error.into());
     }
     let total = plan.bytes;
+    let kept = || {
+        let journal = journal.as_ref().filter(|journal| journal.is_worth_keeping());
+        journal.map(|journal| journal.path().display().to_string())
+    };
     match last_loss {
-        Some(error) => return Err(AnalysisError::Lost { error, measured, total }),
-        None if !is_finished => return Err(AnalysisError::Incomplete { measured, total }),
-        None => {}
+        _ if is_finished => {}
+        _ if is_stopped() => return Err(AnalysisError::Stopped { measured, total, journal: kept() }),
+        Some(error) => return Err(AnalysisError::Lost { error, measured, total, journal: kept() }),
+        None => return Err(AnalysisError::Incomplete { measured, total }),
     }
-    let tolerance = devices.iter().map(Device::tolerance).fold(0.0, f64::max);
+    let tolerances = devices.iter().map(Device::tolerance).chain(earlier.iter().map(|earlier| earlier.tolerance));
+    let tolerance = tolerances.fold(0.0, f64::max);
+    resume::add_earlier(&mut shares, earlier);
     let tensors = assemble::tensors(checkpoint, &plan, &collector.finish(), tolerance);
     let Some(device) = shares.first().map(|share| share.device.clone()) else { return Err(AnalysisError::NoDevice) };
     Ok(Run {
@@ -191,16 +326,10 @@ pub fn analyze(
         started: format!("{started:.0}"),
         seconds: began.elapsed().as_secs_f64(),
         bytes: plan.bytes,
+        resumed_bytes,
         tensors,
         unmeasured: checkpoint.unmeasured.clone(),
     })
-}
-
-/// The chunk size for a set of devices: what the smallest of them takes, in whole elements of the largest type.
-fn chunk_bytes(devices: &[Device]) -> Result<usize, AnalysisError> {
-    let smallest = devices.iter().map(|device| device.limits().max_payload as usize).min();
-    let smallest = smallest.ok_or(AnalysisError::NoDevice)?;
-    Ok(smallest.min(MAX_CHUNK_BYTES) / 8 * 8)
 }
 
 fn check_elements(checkpoint: &Checkpoint, plan: &Plan, devices: &[Device]) -> Result<(), AnalysisError> {
@@ -227,5 +356,7 @@ fn share(device: &Device) -> record::DeviceShare {
         damaged: 0,
         dropped: 0,
         reconnects: 0,
+        resumed_bytes: 0,
+        seconds: 0.0,
     }
 }

@@ -123,6 +123,22 @@ impl Plan {
         target
     }
 
+    /// A hash of what is measured of which tensor and how it is cut: two plans of the same checkpoint with the same
+    /// digest have the same chunks.
+    pub fn digest(&self) -> u128 {
+        let mut hash = Xxh3Default::new();
+        for target in &self.targets {
+            // The runs are few numbers, and their debugging form shows all of them.
+            hash.update(format!("{target:?}\n").as_bytes());
+        }
+        for chunk in &self.chunks {
+            hash.update(&(chunk.target as u64).to_le_bytes());
+            hash.update(&chunk.offset.to_le_bytes());
+            hash.update(&chunk.count.to_le_bytes());
+        }
+        hash.digest128()
+    }
+
     /// The bytes of a chunk: as the checkpoint gives them where its elements lie together, gathered otherwise.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use std::sync::{
     Mutex, OnceLock, PoisonError,
-    atomic::{AtomicUsize, Ordering},
+    atomic::{AtomicBool, AtomicUsize, Ordering},
     mpsc::Sender,
 };
 
@@ -38,23 +38,32 @@ pub enum News {
 /// Hands out chunks in order, takes back what a lost device leaves, and knows when everything is measured.
 #[derive(Debug)]
 pub struct Pool {
-    next: AtomicUsize,
     total: usize,
-    returned: Mutex<Vec<ChunkNumber>>,
+    /// What nobody works on, the next one last.
+    waiting: Mutex<Vec<ChunkNumber>>,
     done: AtomicUsize,
     failure: OnceLock<CheckpointError>,
+    stopped: AtomicBool,
 }
 
 impl Pool {
-    /// A pool of the chunks `0..total`.
-    pub fn new(total: usize) -> Self {
+    /// A pool of these chunks out of `0..total`, handed out in their order; the others are done.
+    pub fn new(total: usize, mut pending: Vec<ChunkNumber>) -> Self {
+        let done = total.saturating_sub(pending.len());
+        // Taken from the end.
+        pending.reverse();
         Self {
-            next: AtomicUsize::new(0),
             total,
-            returned: Mutex::default(),
-            done: AtomicUsize::new(0),
+            waiting: Mutex::new(pending),
+            done: AtomicUsize::new(done),
             failure: OnceLock::new(),
+            stopped: AtomicBool::new(false),
         }
+    }
+
+    /// Ends the run early: the devices stop where they are.
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
     }
 
     /// Whether every chunk has been handed in.
@@ -67,9 +76,9 @@ impl Pool {
         self.failure.into_inner()
     }
 
-    fn returned(&self) -> std::sync::MutexGuard<'_, Vec<ChunkNumber>> {
+    fn waiting(&self) -> std::sync::MutexGuard<'_, Vec<ChunkNumber>> {
         // A thread that died while it held a list of numbers left a list of numbers.
-        self.returned.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -92,15 +101,7 @@ impl<'a> Queue<'a> {
         if self.is_given_up() {
             return None;
         }
-        if let Some(chunk) = self.pool.returned().pop() {
-            return Some(chunk);
-        }
-        let chunk = self.pool.next.fetch_add(1, Ordering::Relaxed);
-        if chunk < self.pool.total {
-            return Some(chunk);
-        }
-        self.pool.next.store(self.pool.total, Ordering::Relaxed);
-        None
+        self.pool.waiting().pop()
     }
 
     /// Hands in what was found in a chunk.
@@ -115,9 +116,11 @@ impl<'a> Queue<'a> {
         let _ = self.news.send(News::Stopped { device: self.device, outcome });
     }
 
-    /// Returns chunks that this device will not measure.
+    /// Returns chunks that this device will not measure. They are the next to be handed out, the first of them first.
     pub fn give_back(&self, chunks: impl IntoIterator<Item = ChunkNumber>) {
-        self.pool.returned().extend(chunks);
+        let mut chunks: Vec<ChunkNumber> = chunks.into_iter().collect();
+        chunks.reverse();
+        self.pool.waiting().extend(chunks);
     }
 
     /// Gives the run up: the checkpoint cannot be read, and no other device could do better. The first reason counts.
@@ -125,9 +128,9 @@ impl<'a> Queue<'a> {
         let _ = self.pool.failure.set(reason);
     }
 
-    /// Whether the run has been given up.
+    /// Whether the run has been given up or stopped.
     pub fn is_given_up(&self) -> bool {
-        self.pool.failure.get().is_some()
+        self.pool.failure.get().is_some() || self.pool.stopped.load(Ordering::Acquire)
     }
 
     /// Whether every chunk of the run has been handed in.

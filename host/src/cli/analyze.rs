@@ -4,8 +4,12 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{MeasuringArguments, Outcome, device_url, model::ModelArgument, output, progress::Shown};
-use crate::{analysis, link::DeviceUrl, report};
+use super::{MeasuringArguments, Outcome, device_url, interrupt, model::ModelArgument, output, progress::Shown};
+use crate::{
+    analysis::{self, Journal, Resume, RunOptions},
+    link::DeviceUrl,
+    report,
+};
 
 /// Written as a text of its own because rustdoc would take its brackets for links.
 const MODEL_HELP: &str = "\
@@ -37,6 +41,14 @@ pub(super) struct AnalyzeArguments {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 
+    /// Continue the run that was cut off in the folder of --out, or fail; without this it is continued where it can be
+    #[arg(long, requires = "out", conflicts_with = "fresh")]
+    resume: bool,
+
+    /// Start over, whatever an earlier run left in the folder of --out
+    #[arg(long, requires = "out")]
+    fresh: bool,
+
     #[command(flatten)]
     measuring: MeasuringArguments,
 }
@@ -50,14 +62,43 @@ pub(super) fn run(arguments: &AnalyzeArguments) -> Outcome {
     for folder in folders.iter().flatten() {
         report::prepare(folder)?;
     }
+    let mut journals = open_journals(arguments, folders.as_deref().unwrap_or_default())?.into_iter();
     let mut devices = arguments.measuring.open(&arguments.devices)?;
+    let stop = interrupt::watch();
     let mut runs = Vec::new();
     for (number, model) in models.iter().enumerate() {
-        let run = analysis::analyze(model, &mut devices, &mut Shown::new(arguments.measuring.quiet))?;
+        let mut journal = journals.next();
+        let mut options =
+            RunOptions { chunk_bytes: arguments.measuring.chunk_bytes, journal: journal.as_mut(), stop: Some(stop) };
+        let run =
+            analysis::analyze_with(model, &mut devices, &mut options, &mut Shown::new(arguments.measuring.quiet))?;
         if let Some(folder) = folders.as_ref().and_then(|folders| folders.get(number)) {
             report::write_all(folder, &run)?;
+        }
+        if let Some(journal) = journal {
+            journal.remove();
         }
         runs.push(run);
     }
     output::print(&runs, arguments.measuring.format)
+}
+
+/// A journal for each model's folder.
+fn open_journals(
+    arguments: &AnalyzeArguments,
+    folders: &[PathBuf],
+) -> Result<Vec<Journal>, Box<dyn std::error::Error + Send + Sync>> {
+    let resume = match (arguments.resume, arguments.fresh) {
+        (true, _) => Resume::Required,
+        (_, true) => Resume::Fresh,
+        (false, false) => Resume::Automatic,
+    };
+    let mut journals = folders.iter().map(|folder| Journal::open(folder, resume)).collect::<Result<Vec<_>, _>>()?;
+    // Of several models, some were finished and some not begun when the run was cut off: one that was is enough.
+    if journals.iter().any(Journal::is_left_over) {
+        for journal in journals.iter_mut().filter(|journal| !journal.is_left_over()) {
+            journal.start_afresh();
+        }
+    }
+    Ok(journals)
 }

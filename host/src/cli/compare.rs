@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::{MeasuringArguments, Outcome, device_url, model::ModelArgument, output, progress::Shown};
 use crate::{
-    analysis,
+    analysis::{self, RunOptions},
     compare::{self, Comparison},
     link::DeviceUrl,
     record::Run,
@@ -95,8 +95,11 @@ fn measure(
     // Both are greeted before either measures, so that a device that is not there costs no time.
     let mut devices = arguments.measuring.open(&[arguments.reference.clone(), device.clone()])?;
     let (reference, candidate) = devices.split_at_mut(1);
-    let reference = analysis::analyze(&checkpoint, reference, &mut Shown::new(quiet))?;
-    let candidate = analysis::analyze(&checkpoint, candidate, &mut Shown::new(quiet))?;
+    let analyze = |devices: &mut [analysis::Device]| {
+        let mut options = RunOptions { chunk_bytes: arguments.measuring.chunk_bytes, ..RunOptions::default() };
+        analysis::analyze_with(&checkpoint, devices, &mut options, &mut Shown::new(quiet))
+    };
+    let (reference, candidate) = (analyze(reference)?, analyze(candidate)?);
     if let Some((first, second)) = &folders {
         report::write_all(first, &reference)?;
         report::write_all(second, &candidate)?;

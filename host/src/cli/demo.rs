@@ -5,7 +5,13 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{MeasuringArguments, Outcome, device_url, output, progress::Shown};
-use crate::{analysis, checkpoint::Checkpoint, demo, link::DeviceUrl, report};
+use crate::{
+    analysis::{self, RunOptions},
+    checkpoint::Checkpoint,
+    demo,
+    link::DeviceUrl,
+    report,
+};
 
 /// The device that every system has: a virtual board where there are pseudo-terminals.
 const DEFAULT_DEVICE: &str = if cfg!(unix) { "pty:" } else { "local" };
@@ -33,7 +39,8 @@ pub(super) fn run(arguments: &DemoArguments) -> Outcome {
     let mut model = Checkpoint::open(&folder)?;
     model.source = demo::NAME.into();
     let mut devices = arguments.measuring.open(&arguments.devices)?;
-    let run = analysis::analyze(&model, &mut devices, &mut Shown::new(arguments.measuring.quiet))?;
+    let mut options = RunOptions { chunk_bytes: arguments.measuring.chunk_bytes, ..RunOptions::default() };
+    let run = analysis::analyze_with(&model, &mut devices, &mut options, &mut Shown::new(arguments.measuring.quiet))?;
     if let Some(out) = &arguments.out {
         report::write_all(out, &run)?;
     }

@@ -1,12 +1,13 @@
 //! The command line: arguments in, exit code out.
 //!
 //! Exit codes: 0 done; 1 failed, with the reason on standard error; 2 arguments that cannot be understood; 3 compared,
-//! and different beyond the tolerance.
+//! and different beyond the tolerance; 130 stopped with Ctrl-C.
 
 mod analyze;
 mod compare;
 mod demo;
 mod devices;
+mod interrupt;
 mod model;
 mod output;
 mod progress;
@@ -16,7 +17,7 @@ use std::{error::Error, process::ExitCode};
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
-    analysis::{Device, DeviceError, DeviceOptions},
+    analysis::{AnalysisError, Device, DeviceError, DeviceOptions},
     link::DeviceUrl,
 };
 
@@ -67,6 +68,10 @@ struct MeasuringArguments {
     /// How long a device may be lost, or answer nothing sound, before the run goes on or ends without it
     #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = seconds)]
     give_up: f64,
+
+    /// Send tensors in chunks of this many bytes; chosen from the devices and the speed of their links otherwise
+    #[arg(long, value_name = "BYTES")]
+    chunk_bytes: Option<usize>,
 }
 
 impl MeasuringArguments {
@@ -106,7 +111,11 @@ pub fn main() -> ExitCode {
         Err(error) if is_closed_pipe(error.as_ref()) => ExitCode::SUCCESS,
         Err(error) => {
             anstream::eprintln!("kurtoscope: {error}");
-            if error.is::<compare::BeyondTolerance>() { ExitCode::from(BEYOND_TOLERANCE) } else { ExitCode::FAILURE }
+            match error.downcast_ref() {
+                Some(AnalysisError::Stopped { .. }) => ExitCode::from(interrupt::EXIT_CODE),
+                _ if error.is::<compare::BeyondTolerance>() => ExitCode::from(BEYOND_TOLERANCE),
+                _ => ExitCode::FAILURE,
+            }
         }
     }
 }

@@ -90,6 +90,15 @@ impl Shown {
         }
     }
 
+    /// Prints a line whatever else is shown.
+    fn tell(&self, text: &str) {
+        let line = format!("kurtoscope: {text}");
+        match self {
+            Self::Bar(bar) => bar.suspend(|| anstream::eprintln!("{line}")),
+            Self::Lines { .. } | Self::Quiet => anstream::eprintln!("{line}"),
+        }
+    }
+
     fn end(&mut self) {
         match self {
             Self::Bar(bar) => bar.finish_and_clear(),
@@ -117,12 +126,31 @@ impl Progress for Shown {
         }
     }
 
-    fn lost(&mut self, error: &DeviceError) {
-        let line = format!("kurtoscope: lost a device: {error}");
+    fn resumed(&mut self, bytes: u64) {
         match self {
-            Self::Bar(bar) => bar.suspend(|| anstream::eprintln!("{line}")),
-            Self::Lines { .. } | Self::Quiet => anstream::eprintln!("{line}"),
+            Self::Bar(bar) => {
+                bar.set_position(bytes);
+                // What was there before says nothing about the rate.
+                bar.reset_eta();
+            }
+            Self::Lines { there, done, total, .. } => {
+                (*there, *done) = (bytes, bytes);
+                anstream::eprintln!(
+                    "continuing: {} of {} were measured by an earlier run",
+                    HumanBytes(bytes),
+                    HumanBytes(*total)
+                );
+            }
+            Self::Quiet => {}
         }
+    }
+
+    fn notice(&mut self, text: &str) {
+        self.tell(text);
+    }
+
+    fn lost(&mut self, error: &DeviceError) {
+        self.tell(&format!("lost a device: {error}"));
     }
 
     fn finish(&mut self) {

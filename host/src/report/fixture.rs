@@ -29,6 +29,7 @@ pub fn clean() -> Run {
         started: "2026-01-03T12:00:00Z".into(),
         seconds: 0.048,
         bytes: 9_440_256,
+        resumed_bytes: 0,
         tensors: vec![
             matrix("h.0.attn.c_proj.weight", Component::AttentionOutput, Some(0), 3.4),
             matrix("h.0.mlp.c_fc.weight", Component::MlpUp, Some(0), 3.1),
@@ -57,6 +58,7 @@ pub fn full() -> Run {
     run.model.parameters = 125_239_296;
     run.model.synthetic = true;
     (run.bytes, run.seconds) = (250_478_592, 1.4249);
+    (run.resumed_bytes, run.devices[1].resumed_bytes) = (120_000_000, 120_000_000);
     run.tensors = tensors();
     run.unmeasured = vec![
         unmeasured("model.decoder.lookup", "i64", "Integers of 64 bits are no weights that Kurtoscope knows."),
@@ -201,5 +203,6 @@ fn local() -> Device {
 }
 
 fn share(device: Device, chunks: u64, bytes: u64) -> DeviceShare {
-    DeviceShare { device, chunks, bytes, resent: 0, damaged: 0, dropped: 0, reconnects: 0 }
+    let (resent, damaged, dropped, reconnects) = (0, 0, 0, 0);
+    DeviceShare { device, chunks, bytes, resent, damaged, dropped, reconnects, resumed_bytes: 0, seconds: 0.5 }
 }

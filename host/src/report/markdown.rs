@@ -93,7 +93,7 @@ fn head(run: &Run, summary: &Summary) -> String {
     for (label, value) in sections::facts(run, summary, &code) {
         text += &format!("| {label} | {value} |\n");
     }
-    if run.devices.len() > 1 {
+    if sections::shows_devices(run) {
         section(&mut text, "Devices", "Each device's share of the work.", &sections::devices(run));
     }
     text

@@ -58,11 +58,21 @@ pub fn facts(run: &Run, summary: &Summary, quote: Quote) -> Vec<(String, String)
         format!(
             "{}: {} in {} ({}), every element, nothing sampled",
             quote(&run.started),
-            number::bytes(run.bytes),
+            number::bytes(run.bytes.saturating_sub(run.resumed_bytes)),
             number::duration(run.seconds),
-            number::rate(run.bytes, run.seconds)
+            number::rate(run.bytes.saturating_sub(run.resumed_bytes), run.seconds)
         ),
     ));
+    if run.resumed_bytes > 0 {
+        facts.push((
+            "Continued".to_owned(),
+            format!(
+                "from a journal: {} of {} were measured by an earlier run",
+                number::bytes(run.resumed_bytes),
+                number::bytes(run.bytes)
+            ),
+        ));
+    }
     facts
 }
 
@@ -118,15 +128,20 @@ fn family(family: Family) -> &'static str {
     }
 }
 
+/// Whether there is more to say about devices than which one measured: several took part, or something went wrong on a link.
+pub fn shows_devices(run: &Run) -> bool {
+    run.devices.len() > 1 || run.devices.iter().any(|share| share.resent + share.damaged > 0)
+}
+
 /// Every device's share of the work, numbered as in [`facts`].
 pub fn devices(run: &Run) -> Table {
     let mut table = Table::new([
         ("#", Numbers),
         ("Board", Names),
         ("Self-test", Words),
-        ("Error", Numbers),
         ("Chunks", Numbers),
         ("Bytes", Numbers),
+        ("MB/s", Numbers),
         ("Resent", Numbers),
         ("Damaged", Numbers),
     ]);
@@ -135,11 +150,14 @@ pub fn devices(run: &Run) -> Table {
         table.push([
             (place + 1).to_string().into(),
             Cell::name(&share.device.board),
-            if test.passed { "passed" } else { "FAILED" }.into(),
-            test.max_relative_error
-                .map_or_else(|| number::UNDEFINED.into(), |error| number::significant(error, 2).into()),
+            match test.max_relative_error {
+                Some(error) if test.passed => number::significant(error, 2).into(),
+                _ if test.passed => "passed".into(),
+                _ => "FAILED".into(),
+            },
             number::count(share.chunks).into(),
             number::bytes(share.bytes).into(),
+            share.rate().map_or_else(|| number::UNDEFINED.into(), |rate| number::significant(rate / 1e6, 3).into()),
             number::count(share.resent).into(),
             number::count(share.damaged).into(),
         ]);

@@ -79,7 +79,7 @@ fn head(page: &mut Page, run: &Run, summary: &Summary) {
     for (label, value) in sections::facts(run, summary, &plain) {
         page.paragraph(&value, &format!("{label:<12}"), Tone::Plain);
     }
-    if run.devices.len() > 1 {
+    if sections::shows_devices(run) {
         page.heading("Devices");
         page.table(&sections::devices(run), &[]);
     }

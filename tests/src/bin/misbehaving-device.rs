@@ -49,6 +49,8 @@ impl Faulty {
 #[derive(Clone, Copy, PartialEq)]
 enum Fault {
     None,
+    /// Every chunk takes a fiftieth of a second.
+    Slow,
     /// The fourth moment is a thousandth too large: the self-test shows it.
     Wrong,
     /// The process ends after a few chunks.
@@ -93,6 +95,9 @@ impl Engine for Faulty {
             return Ok(found);
         }
         self.measured += 1;
+        if self.fault == Fault::Slow {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
         if self.measured > GOOD_CHUNKS {
             match self.fault {
                 Fault::Vanish => std::process::exit(9),
@@ -101,7 +106,7 @@ impl Engine for Faulty {
                 Fault::Hang => loop {
                     std::thread::park();
                 },
-                Fault::None | Fault::Wrong | Fault::Crash => {}
+                Fault::None | Fault::Slow | Fault::Wrong | Fault::Crash => {}
             }
         }
         Ok(found)
@@ -111,6 +116,7 @@ impl Engine for Faulty {
 fn main() -> ExitCode {
     let fault = match std::env::args().nth(1).as_deref() {
         Some("good") => Fault::None,
+        Some("slow") => Fault::Slow,
         Some("wrong") => Fault::Wrong,
         Some("vanish") => Fault::Vanish,
         Some("crash") => Fault::Crash,

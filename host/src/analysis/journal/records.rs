@@ -1,0 +1,165 @@
+//! The journal's records: what they hold, how they become bytes, and how any bytes are read without trust in them.
+
+use std::io::{self, BufRead, Read};
+
+use kurtoscope_shared::{crc::crc32c, protocol::Measurement};
+use serde::{Deserialize, Serialize};
+
+use crate::record;
+
+/// How a journal begins; the last character is the version of the format.
+pub const MAGIC: [u8; 8] = *b"KURTJRN1";
+/// The longest content of a record: a measurement with every bin in use fits several times.
+pub const MAX_CONTENT: usize = 1 << 17;
+/// Bytes before a record's content.
+const OVERHEAD: usize = 8;
+
+/// What a record holds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Entry {
+    /// The run; the first record, and only that.
+    Run(Header),
+    /// A device that measures from here on. Devices are numbered from 0 in the order of their records; a continued run
+    /// adds its own.
+    Device {
+        /// As reports show it.
+        device: record::Device,
+        /// The relative accuracy that its engine states.
+        tolerance: f64,
+    },
+    /// A measured chunk.
+    Measured {
+        /// Its number in the plan.
+        chunk: u64,
+        /// The number of the device that measured it.
+        device: u32,
+        /// What was found.
+        measurement: Measurement,
+    },
+}
+
+/// Everything that decides which bits a run ends with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Header {
+    /// The version of the program.
+    pub tool: String,
+    /// The wire protocol's fingerprint, which covers what a measurement is.
+    pub schema: [u8; 8],
+    /// The checkpoint's fingerprint.
+    pub fingerprint: String,
+    /// Bytes of a chunk: the partition.
+    pub chunk_bytes: u64,
+    /// The plan's digest: what is measured of which tensor.
+    pub plan: u128,
+    /// The engines of the run's first devices.
+    pub engines: Vec<Engine>,
+}
+
+/// What decides the bits that a device computes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Engine {
+    /// `cpu`, `gpu`.
+    pub kind: String,
+    /// The firmware's version.
+    pub firmware: String,
+    /// The relative accuracy that it states.
+    pub tolerance: f64,
+    /// Whether it passed its self-test.
+    pub is_trusted: bool,
+}
+
+/// Where reading ended, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stop {
+    /// Bytes up to the end of the last sound record.
+    pub sound: u64,
+    /// The next record was there and was not sound, rather than cut off by the end of the file.
+    pub is_damaged: bool,
+}
+
+/// Appends a record to `bytes`, which stays as it was on an error.
+///
+/// # Errors
+/// When the content is longer than a reader would take.
+pub fn append(entry: &Entry, bytes: &mut Vec<u8>) -> io::Result<()> {
+    let content = postcard::to_allocvec(entry).map_err(io::Error::other)?;
+    if content.len() > MAX_CONTENT {
+        return Err(io::Error::other(format!("a record of {} bytes exceeds {MAX_CONTENT}", content.len())));
+    }
+    let length = (content.len() as u32).to_le_bytes();
+    bytes.extend_from_slice(&length);
+    bytes.extend_from_slice(&crc32c(&[&length, &content]).to_le_bytes());
+    bytes.extend_from_slice(&content);
+    Ok(())
+}
+
+/// The description of the run that a journal is of; none where its beginning is cut or damaged.
+pub fn read_header(source: &mut impl BufRead) -> Option<Header> {
+    let mut found = None;
+    read(source, |entry| {
+        if let Entry::Run(header) = entry {
+            found = Some(header);
+        }
+        false
+    });
+    found
+}
+
+/// Hands every record to `take`, the header first, until one is cut or damaged, or `take` says that it makes no sense.
+///
+/// Takes at most one record's memory, whatever the bytes say. An error of the source counts as its end.
+pub fn read(source: &mut impl BufRead, mut take: impl FnMut(Entry) -> bool) -> Stop {
+    let mut magic = [0; MAGIC.len()];
+    match fill(source, &mut magic) {
+        Filled::Whole if magic == MAGIC => {}
+        Filled::Whole => return Stop { sound: 0, is_damaged: true },
+        Filled::Cut => return Stop { sound: 0, is_damaged: false },
+    }
+    let mut sound = MAGIC.len() as u64;
+    let mut content = Vec::new();
+    loop {
+        let is_first = sound == MAGIC.len() as u64;
+        match record(source, &mut content) {
+            Ok(entry) => {
+                if matches!(entry, Entry::Run(_)) != is_first || !take(entry) {
+                    return Stop { sound, is_damaged: true };
+                }
+                sound += (OVERHEAD + content.len()) as u64;
+            }
+            Err(is_damaged) => return Stop { sound, is_damaged },
+        }
+    }
+}
+
+/// The next record, or whether it is damaged rather than cut. `content` is room to read into.
+fn record(source: &mut impl Read, content: &mut Vec<u8>) -> Result<Entry, bool> {
+    let mut head = [0; OVERHEAD];
+    let Filled::Whole = fill(source, &mut head) else { return Err(false) };
+    let [a, b, c, d, checksum @ ..] = head;
+    let length = [a, b, c, d];
+    let size = u32::from_le_bytes(length) as usize;
+    if size > MAX_CONTENT {
+        return Err(true);
+    }
+    content.resize(size, 0);
+    let Filled::Whole = fill(source, content) else { return Err(false) };
+    if crc32c(&[&length, content]) != u32::from_le_bytes(checksum) {
+        return Err(true);
+    }
+    match postcard::take_from_bytes(content) {
+        Ok((entry, [])) => Ok(entry),
+        _ => Err(true),
+    }
+}
+
+enum Filled {
+    Whole,
+    Cut,
+}
+
+fn fill(source: &mut impl Read, buffer: &mut [u8]) -> Filled {
+    match source.read_exact(buffer) {
+        Ok(()) => Filled::Whole,
+        Err(_) => Filled::Cut,
+    }
+}

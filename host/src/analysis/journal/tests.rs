@@ -1,0 +1,161 @@
+use std::io::Cursor;
+
+use kurtoscope_shared::{Moments, protocol::Measurement};
+use proptest::prelude::*;
+
+use super::*;
+
+fn header() -> Header {
+    Header {
+        tool: "0.1.0".into(),
+        schema: [7; 8],
+        fingerprint: "6f1c".into(),
+        chunk_bytes: 4096,
+        plan: u128::MAX - 5,
+        engines: vec![Engine { kind: "cpu".into(), firmware: "0.1.0".into(), tolerance: 1e-12, is_trusted: true }],
+    }
+}
+
+fn measured(chunk: u64) -> Entry {
+    let measurement = Measurement { moments: Moments::of(chunk as f64 / 3.0), ..Measurement::default() };
+    Entry::Measured { chunk, device: 0, measurement }
+}
+
+/// A journal of four chunks, and where each record ends.
+fn journal() -> (Vec<u8>, Vec<usize>) {
+    let mut bytes = records::MAGIC.to_vec();
+    let mut ends = vec![bytes.len()];
+    for entry in std::iter::once(Entry::Run(header())).chain((0..4).map(measured)) {
+        records::append(&entry, &mut bytes).expect("short");
+        ends.push(bytes.len());
+    }
+    (bytes, ends)
+}
+
+fn read(bytes: &[u8]) -> (Vec<Entry>, Stop) {
+    let mut found = Vec::new();
+    let stop = records::read(&mut Cursor::new(bytes), |entry| {
+        found.push(entry);
+        true
+    });
+    (found, stop)
+}
+
+#[test]
+fn cut_at_any_byte_everything_before_the_cut_record_is_kept() {
+    let (bytes, ends) = journal();
+    let (all, stop) = read(&bytes);
+    assert_eq!((all.len(), stop), (5, Stop { sound: bytes.len() as u64, is_damaged: false }));
+    assert_eq!(all[0], Entry::Run(header()));
+    assert_eq!(all[4], measured(3));
+    for cut in 0..bytes.len() {
+        let (found, stop) = read(&bytes[..cut]);
+        let whole = ends.iter().filter(|end| **end <= cut).count();
+        assert_eq!(found, all[..whole.saturating_sub(1)], "cut at {cut}");
+        let sound = if whole == 0 { 0 } else { ends[whole - 1] };
+        assert_eq!(stop, Stop { sound: sound as u64, is_damaged: false }, "cut at {cut}");
+    }
+}
+
+#[test]
+fn a_flipped_bit_ends_the_journal_at_its_record() {
+    let (bytes, ends) = journal();
+    let (all, _) = read(&bytes);
+    for bit in 0..bytes.len() * 8 {
+        let mut damaged = bytes.clone();
+        damaged[bit / 8] ^= 1 << (bit % 8);
+        let (found, stop) = read(&damaged);
+        let before = ends.iter().filter(|end| **end <= bit / 8).count();
+        assert_eq!(found, all[..before.saturating_sub(1)], "bit {bit}");
+        assert_eq!(stop.sound, if before == 0 { 0 } else { ends[before - 1] as u64 }, "bit {bit}");
+    }
+}
+
+#[test]
+fn a_length_that_nobody_can_mean_is_damage() {
+    let (mut bytes, ends) = journal();
+    let last = ends[4];
+    bytes[last..last + 4].copy_from_slice(&u32::MAX.to_le_bytes());
+    assert_eq!(read(&bytes).1, Stop { sound: last as u64, is_damaged: true });
+}
+
+#[test]
+fn what_follows_a_cut_is_written_behind_the_last_sound_record() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (bytes, ends) = journal();
+    for cut in ends[1]..bytes.len() {
+        fs::write(folder.path().join(JOURNAL_FILE), &bytes[..cut]).expect("writable");
+        let mut journal = Journal::open(folder.path(), Resume::Automatic).expect("a journal");
+        assert_eq!(journal.header(), Some(&header()));
+        let mut kept = Vec::new();
+        journal.replay(|entry| {
+            kept.push(entry);
+            true
+        });
+        journal.append(&measured(9));
+        drop(journal);
+        kept.push(measured(9));
+        let (found, stop) = read(&fs::read(folder.path().join(JOURNAL_FILE)).expect("still there"));
+        assert_eq!((found, stop.is_damaged), (kept, false), "cut at {cut}");
+    }
+}
+
+#[test]
+fn one_process_at_a_time() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut first = Journal::open(folder.path(), Resume::Automatic).expect("a journal");
+    let error = Journal::open(folder.path(), Resume::Automatic).expect_err("locked");
+    assert!(matches!(error, JournalError::Locked { .. }), "{error}");
+    first.begin(header());
+    first.append(&measured(0));
+    drop(first);
+    let second = Journal::open(folder.path(), Resume::Automatic).expect("free again");
+    assert!(second.is_left_over());
+    second.remove();
+    assert!(!folder.path().join(JOURNAL_FILE).exists());
+}
+
+#[test]
+fn without_a_measurement_nothing_stays_behind() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join(JOURNAL_FILE);
+    let mut journal = Journal::open(folder.path(), Resume::Automatic).expect("a journal");
+    assert!(path.exists());
+    journal.begin(header());
+    drop(journal);
+    assert!(!path.exists());
+    // What an earlier run left is not touched before this one begins, whatever it is.
+    fs::write(&path, "something else").expect("writable");
+    drop(Journal::open(folder.path(), Resume::Fresh).expect("a journal"));
+    assert_eq!(fs::read_to_string(&path).expect("still there"), "something else");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_told_once_and_ends_the_journal() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    std::os::unix::fs::symlink("/dev/full", folder.path().join(JOURNAL_FILE)).expect("a link");
+    let mut journal = Journal::open(folder.path(), Resume::Automatic).expect("a journal");
+    assert!(!journal.is_left_over());
+    journal.begin(header());
+    journal.append(&measured(0));
+    journal.flush();
+    assert!(journal.take_fault().is_some());
+    journal.append(&measured(1));
+    assert!(journal.take_fault().is_none());
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_reading_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), is_sealed in any::<bool>()) {
+        let mut stream = records::MAGIC.to_vec();
+        if is_sealed {
+            let length = (bytes.len() as u32).to_le_bytes();
+            stream.extend(length);
+            stream.extend(kurtoscope_shared::crc::crc32c(&[&length, &bytes]).to_le_bytes());
+        }
+        stream.extend(&bytes);
+        let (_, stop) = read(&stream);
+        prop_assert!(stop.sound <= stream.len() as u64);
+    }
+}

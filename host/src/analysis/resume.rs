@@ -1,0 +1,225 @@
+//! How a run begins: cut into chunks and from nothing, or with what a journal holds of it.
+
+use kurtoscope_shared::protocol::SCHEMA_HASH;
+
+use super::{
+    AnalysisError, Device, Progress, RunOptions,
+    collect::Collector,
+    journal::{Engine, Entry, Header, Journal, Resume},
+    pace,
+    plan::Plan,
+};
+use crate::{checkpoint::Checkpoint, model::Family, record};
+
+/// A run that is about to measure what is left of it.
+#[derive(Debug)]
+pub struct Start {
+    /// What is measured.
+    pub plan: Plan,
+    /// What is merged already.
+    pub collector: Collector,
+    /// The chunks that are still to be measured, in order.
+    pub pending: Vec<usize>,
+    /// The bytes that earlier runs measured.
+    pub bytes: u64,
+    /// What the devices of earlier runs did, in the order of the journal.
+    pub earlier: Vec<Earlier>,
+}
+
+/// A device of an earlier run.
+#[derive(Debug)]
+pub struct Earlier {
+    /// As reports show it.
+    pub device: record::Device,
+    /// What its engine stated as its accuracy.
+    pub tolerance: f64,
+    /// Chunks that it measured.
+    pub chunks: u64,
+    /// Bytes of those chunks.
+    pub bytes: u64,
+}
+
+/// Begins a run of `checkpoint`, where the journal allows it with what an earlier one measured.
+///
+/// # Errors
+/// [`AnalysisError::ChunkBytes`] and [`AnalysisError::CannotResume`].
+pub fn start(
+    checkpoint: &Checkpoint,
+    family: Family,
+    devices: &mut [Device],
+    options: &mut RunOptions<'_>,
+    progress: &mut dyn Progress,
+) -> Result<Start, AnalysisError> {
+    let asked = check_asked(options.chunk_bytes, devices)?;
+    let Some(journal) = options.journal.as_deref_mut() else {
+        let plan = Plan::new(checkpoint, family, asked.unwrap_or_else(|| choose(devices)));
+        return Ok(Start::from_nothing(plan));
+    };
+    let mut header = Header {
+        tool: env!("CARGO_PKG_VERSION").into(),
+        schema: SCHEMA_HASH,
+        fingerprint: checkpoint.fingerprint(),
+        chunk_bytes: 0,
+        plan: 0,
+        engines: devices.iter().map(engine).collect(),
+    };
+    let mut objection = String::from("there is no journal of an unfinished run");
+    if let Some(found) = journal.header() {
+        match object(found, &header, asked, devices) {
+            Some(reason) => objection = reason,
+            None => {
+                let plan = Plan::new(checkpoint, family, found.chunk_bytes as usize);
+                if plan.digest() == found.plan {
+                    return Ok(replay(plan, journal, progress));
+                }
+                objection = "its config.json or the names of its tensors have changed".into();
+            }
+        }
+    }
+    let path = journal.path().display().to_string();
+    if journal.resume() == Resume::Required {
+        return Err(AnalysisError::CannotResume { path, reason: objection });
+    }
+    if journal.is_left_over() {
+        progress.notice(&format!("starting over, because {path} is of another run: {objection}"));
+    }
+    let chunk_bytes = asked.unwrap_or_else(|| choose(devices));
+    let plan = Plan::new(checkpoint, family, chunk_bytes);
+    (header.chunk_bytes, header.plan) = (chunk_bytes as u64, plan.digest());
+    journal.begin(header);
+    Ok(Start::from_nothing(plan))
+}
+
+impl Start {
+    fn from_nothing(plan: Plan) -> Self {
+        let collector = Collector::new(&plan);
+        let pending = (0..plan.chunks.len()).collect();
+        Self { plan, collector, pending, bytes: 0, earlier: Vec::new() }
+    }
+}
+
+/// The chunk size that was asked for, if every device takes it.
+fn check_asked(asked: Option<usize>, devices: &[Device]) -> Result<Option<usize>, AnalysisError> {
+    let Some(asked) = asked else { return Ok(None) };
+    let smallest = devices.iter().min_by_key(|device| device.limits().max_payload).ok_or(AnalysisError::NoDevice)?;
+    let most = pace::whole(smallest.limits().max_payload as usize);
+    if !(8..=most).contains(&asked) {
+        return Err(AnalysisError::ChunkBytes { asked, url: smallest.url().to_string(), most });
+    }
+    Ok(Some(pace::whole(asked)))
+}
+
+/// The chunk size that suits all devices: the smallest of those that suit each.
+fn choose(devices: &mut [Device]) -> usize {
+    let each = devices.iter_mut().map(|device| {
+        let rate = device.measure_rate();
+        pace::chunk_bytes(device.limits().max_payload as usize, rate)
+    });
+    // Without devices nothing is measured, in chunks of any size.
+    each.min().unwrap_or(pace::MOST)
+}
+
+fn engine(device: &Device) -> Engine {
+    let record = device.record();
+    Engine {
+        kind: record.engine,
+        firmware: record.firmware,
+        tolerance: device.tolerance(),
+        is_trusted: record.self_test.passed,
+    }
+}
+
+/// Why the journal of the run `found` cannot be continued by the run `now`.
+fn object(found: &Header, now: &Header, asked: Option<usize>, devices: &[Device]) -> Option<String> {
+    if found.fingerprint != now.fingerprint {
+        return Some("it measured another checkpoint, or this one before it was changed".into());
+    }
+    if (&found.tool, found.schema) != (&now.tool, now.schema) {
+        return Some(format!("it was begun by kurtoscope {}, this is {}", found.tool, now.tool));
+    }
+    if let Some(asked) = asked.filter(|asked| *asked as u64 != found.chunk_bytes) {
+        return Some(format!("it is in chunks of {} bytes, and {asked} are asked for", found.chunk_bytes));
+    }
+    if let Some(device) = devices.iter().find(|device| u64::from(device.limits().max_payload) < found.chunk_bytes) {
+        return Some(format!(
+            "it is in chunks of {} bytes, and {} takes {}",
+            found.chunk_bytes,
+            device.url(),
+            device.limits().max_payload
+        ));
+    }
+    // A journal of one kind of engine is not quietly continued by another. Where a run began with several kinds, whoever
+    // is left of them may go on.
+    let stranger = now.engines.iter().find(|engine| !found.engines.contains(engine))?;
+    let describe = |engine: &Engine| {
+        let trust = if engine.is_trusted { "" } else { ", untrusted" };
+        format!("{}, accurate to {:.0e}, firmware {}{trust}", engine.kind, engine.tolerance, engine.firmware)
+    };
+    let before: Vec<String> = found.engines.iter().map(describe).collect();
+    Some(format!("it was measured by other engines ({}), and this is {}", before.join("; "), describe(stranger)))
+}
+
+/// Merges what the journal holds of `plan`.
+fn replay(plan: Plan, journal: &mut Journal, progress: &mut dyn Progress) -> Start {
+    let mut collector = Collector::new(&plan);
+    let mut done = vec![false; plan.chunks.len()];
+    let mut earlier: Vec<Earlier> = Vec::new();
+    let mut bytes = 0;
+    let stop = journal.replay(|entry| match entry {
+        Entry::Run(_) => true,
+        Entry::Device { device, tolerance } => {
+            earlier.push(Earlier { device, tolerance, chunks: 0, bytes: 0 });
+            true
+        }
+        Entry::Measured { chunk, device, measurement } => {
+            let place = usize::try_from(chunk).unwrap_or(usize::MAX);
+            let (Some(planned), Some(is_done), Some(share)) =
+                (plan.chunks.get(place), done.get_mut(place), earlier.get_mut(device as usize))
+            else {
+                return false;
+            };
+            if !Plan::accepts(planned, &measurement) {
+                return false;
+            }
+            if !std::mem::replace(is_done, true) {
+                let length = plan.payload_len(planned) as u64;
+                collector.take(planned, &measurement);
+                (share.chunks, share.bytes, bytes) = (share.chunks + 1, share.bytes + length, bytes + length);
+            }
+            true
+        }
+    });
+    if stop.is_damaged {
+        progress.notice(&format!(
+            "{} is damaged at byte {}; what stood behind is measured again",
+            journal.path().display(),
+            stop.sound
+        ));
+    }
+    let pending = done.iter().enumerate().filter(|(_, is_done)| !**is_done).map(|(place, _)| place).collect();
+    Start { plan, collector, pending, bytes, earlier }
+}
+
+/// Adds what the devices of earlier runs did: to their shares in this run where they take part in it again.
+pub fn add_earlier(shares: &mut Vec<record::DeviceShare>, earlier: Vec<Earlier>) {
+    for Earlier { device, chunks, bytes, .. } in earlier.into_iter().filter(|earlier| earlier.chunks > 0) {
+        match shares.iter_mut().find(|share| share.device == device) {
+            Some(share) => {
+                share.chunks += chunks;
+                share.bytes += bytes;
+                share.resumed_bytes += bytes;
+            }
+            None => shares.push(record::DeviceShare {
+                device,
+                chunks,
+                bytes,
+                resent: 0,
+                damaged: 0,
+                dropped: 0,
+                reconnects: 0,
+                resumed_bytes: bytes,
+                seconds: 0.0,
+            }),
+        }
+    }
+}
