@@ -1,4 +1,5 @@
-//! A checkpoint through a virtual board, against a plain `cat` reading the same kind of pseudo-terminal.
+//! A checkpoint through a virtual board, against a plain `cat` reading the same kind of pseudo-terminal, and through a
+//! device behind pipes, against a `cat` behind a pipe.
 //!
 //! `cargo bench -p kurtoscope-tests --bench pty_link [-- MEBIBYTES]`. Both sides move the same number of bytes from a
 //! slave to its master; Kurtoscope's figure counts payload bytes only and includes framing, checksums, measuring and
@@ -37,7 +38,16 @@ fn main() -> Outcome<()> {
     std::fs::write(&file, safetensors::serialize([("noise", view)], None)?)?;
     let checkpoint = Checkpoint::open(&file)?;
     let (mut plain, mut link) = (Vec::new(), Vec::new());
+    let (mut plain_pipe, mut pipe) = (Vec::new(), Vec::new());
+    let program = format!("exec:'{}' device --stdio", std::env::current_exe()?.display());
+    let exec: DeviceUrl = program.parse()?;
     for _ in 0..ROUNDS {
+        plain_pipe.push(data.len() as f64 / cat_pipe(&data)?);
+        let mut devices = [analysis::Device::open(&exec, Default::default())?];
+        let start = Instant::now();
+        analysis::analyze(&checkpoint, &mut devices, &mut analysis::Quiet)?;
+        pipe.push(data.len() as f64 / start.elapsed().as_secs_f64());
+        drop(devices);
         plain.push(data.len() as f64 / cat(&data)?);
         let mut devices = [analysis::Device::open(&DeviceUrl::Pty, Default::default())?];
         let start = Instant::now();
@@ -48,6 +58,10 @@ fn main() -> Outcome<()> {
     println!("{mebibytes} MiB through a pseudo-terminal, median of {ROUNDS} rounds");
     println!("plain cat            {:>8.1} MB/s", plain / 1e6);
     println!("kurtoscope, payload  {:>8.1} MB/s, ratio {:.2}", link / 1e6, link / plain);
+    let (plain, pipe) = (median(&mut plain_pipe), median(&mut pipe));
+    println!("through a pipe (exec:)");
+    println!("plain cat            {:>8.1} MB/s", plain / 1e6);
+    println!("kurtoscope, payload  {:>8.1} MB/s, ratio {:.2}", pipe / 1e6, pipe / plain);
     Ok(())
 }
 
@@ -67,6 +81,16 @@ fn cat(data: &[u8]) -> Outcome<f64> {
     slave.write_all(data)?;
     // The hang-up ends cat once it has read everything.
     drop(slave);
+    reader.wait()?;
+    Ok(start.elapsed().as_secs_f64())
+}
+
+/// Seconds in which `cat` reads `data` from a pipe.
+fn cat_pipe(data: &[u8]) -> Outcome<f64> {
+    let start = Instant::now();
+    let mut reader = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    // Dropped at the end of the statement, which ends cat.
+    reader.stdin.take().ok_or("no pipe")?.write_all(data)?;
     reader.wait()?;
     Ok(start.elapsed().as_secs_f64())
 }
