@@ -41,7 +41,7 @@ impl Model {
         tested!().analyze(&self.path(), devices).impatient().within(LONGEST).measured()
     }
 
-    /// Measures on `device`, which must fail with a message that has its URL and `words`, and write nothing.
+    /// Measures on `device`, which must fail with a message that has its URL and `words`, and leave no report behind.
     fn assert_fails(&self, device: &str, words: &[&str]) -> Outcome {
         let out = self.folder.path().join("out");
         let outcome = tested!()

@@ -131,13 +131,13 @@ fn cut_or_damaged_anywhere_it_ends_with_the_same_bits() {
 #[test]
 fn a_lost_device_leaves_a_journal_and_says_so() {
     let case = Case::new();
-    let outcome = case.command("vanish", &[]).run();
+    let outcome = case.command("refuse", &[]).run();
     outcome.assert_failed(&["of 1638400 bytes were measured", "run.journal", "the same command continues"]);
     assert_eq!(names(&case.out()), [JOURNAL_FILE]);
     let (run, _) = case.finish(&[]);
     assert!(run.resumed_bytes > 0);
     assert_eq!(tensors(&run), case.undisturbed());
-    let outcome = tested!().analyze(&case.model(), &[&misbehaving!("vanish")]).run();
+    let outcome = tested!().analyze(&case.model(), &[&misbehaving!("refuse")]).run();
     outcome.assert_failed(&["`--out DIR` would have kept them"]);
 }
 

@@ -49,7 +49,7 @@ pub fn full() -> Run {
     board.adapter = Some(Adapter { name: "V3D 7.1.7".into(), backend: "vulkan".into(), kind: "integrated".into() });
     board.self_test = SelfTest { passed: false, max_relative_error: None, tolerance: Some(1e-6) };
     let mut second = share(board.clone(), 3, 1_048_576);
-    (second.resent, second.damaged) = (2, 1);
+    (second.resent, second.damaged, second.dropped, second.reconnects) = (2, 1, 3, 1);
     let mut run = clean();
     run.device = board;
     run.devices = vec![second, share(local(), 121, 249_430_016)];

@@ -130,7 +130,7 @@ fn family(family: Family) -> &'static str {
 
 /// Whether there is more to say about devices than which one measured: several took part, or something went wrong on a link.
 pub fn shows_devices(run: &Run) -> bool {
-    run.devices.len() > 1 || run.devices.iter().any(|share| share.resent + share.damaged > 0)
+    run.devices.len() > 1 || run.devices.iter().any(|share| share.resent + share.damaged + share.dropped + share.reconnects > 0)
 }
 
 /// Every device's share of the work, numbered as in [`facts`].
@@ -139,11 +139,12 @@ pub fn devices(run: &Run) -> Table {
         ("#", Numbers),
         ("Board", Names),
         ("Self-test", Words),
-        ("Chunks", Numbers),
         ("Bytes", Numbers),
         ("MB/s", Numbers),
         ("Resent", Numbers),
         ("Damaged", Numbers),
+        ("Dropped", Numbers),
+        ("Lost", Numbers),
     ]);
     for (place, share) in run.devices.iter().enumerate() {
         let test = &share.device.self_test;
@@ -155,11 +156,12 @@ pub fn devices(run: &Run) -> Table {
                 _ if test.passed => "passed".into(),
                 _ => "FAILED".into(),
             },
-            number::count(share.chunks).into(),
             number::bytes(share.bytes).into(),
             share.rate().map_or_else(|| number::UNDEFINED.into(), |rate| number::significant(rate / 1e6, 3).into()),
             number::count(share.resent).into(),
             number::count(share.damaged).into(),
+            number::count(share.dropped).into(),
+            number::count(share.reconnects).into(),
         ]);
     }
     table
