@@ -6,9 +6,10 @@ use bytes::Bytes;
 use embedded_hal::digital::OutputPin;
 use kurtoscope_shared::{
     frame::{self, FrameError},
+    packing,
     protocol::{
-        Chunk, Fault, FaultKind, LinkHealth, MAX_TOP, PROTOCOL_VERSION, Report, SCHEMA_HASH, SelfTest, ToDevice,
-        ToHost, Welcome, peek_version,
+        Chunk, Fault, FaultKind, LinkHealth, MAX_TOP, PROTOCOL_VERSION, Packing, PackingSet, Report, SCHEMA_HASH,
+        SelfTest, ToDevice, ToHost, Welcome, peek_version,
     },
 };
 
@@ -38,6 +39,9 @@ pub struct Session<E, M = NoPin, F = NoPin> {
     indicator: Indicator<M, F>,
     open: Option<u32>,
     link: LinkHealth,
+    packings: PackingSet,
+    /// Where packed payloads are unpacked to; as large as the largest so far.
+    unpacked: Vec<u8>,
 }
 
 impl<E: Engine> Session<E> {
@@ -52,7 +56,14 @@ impl<E: Engine, M: OutputPin, F: OutputPin> Session<E, M, F> {
     pub fn with_indicator(mut engine: E, board: Board, mut indicator: Indicator<M, F>) -> Self {
         let self_test = self_test::run(&mut engine);
         indicator.show(if self_test.passed { Status::Off } else { Status::Fault });
-        Self { engine, board, self_test, indicator, open: None, link: LinkHealth::default() }
+        let (link, packings) = (LinkHealth::default(), PackingSet::ALL);
+        Self { engine, board, self_test, indicator, open: None, link, packings, unpacked: Vec::new() }
+    }
+
+    /// The same session without packed payloads, which take memory for a second payload.
+    #[must_use]
+    pub fn plain_only(self) -> Self {
+        Self { packings: PackingSet::PLAIN, ..self }
     }
 
     /// The largest payload that a frame may carry, bytes; what a [`frame::Decoder`] for this session is made with.
@@ -102,6 +113,7 @@ impl<E: Engine, M: OutputPin, F: OutputPin> Session<E, M, F> {
             engine: self.engine.kind(),
             adapter: self.engine.adapter(),
             limits: self.engine.limits(),
+            packings: self.packings,
             self_test: self.self_test,
         })
     }
@@ -111,7 +123,7 @@ impl<E: Engine, M: OutputPin, F: OutputPin> Session<E, M, F> {
         let expected = u64::from(chunk.count) * chunk.element.size() as u64;
         let refusal = if self.open != Some(chunk.session) {
             Some(FaultKind::NoSession { found: chunk.session })
-        } else if expected != u64::from(found) {
+        } else if chunk.packing == Packing::Plain && expected != u64::from(found) {
             Some(FaultKind::PayloadLength { expected, found })
         } else if chunk.statistics.top > MAX_TOP {
             Some(FaultKind::TopTooLarge { found: chunk.statistics.top, max: MAX_TOP })
@@ -121,21 +133,53 @@ impl<E: Engine, M: OutputPin, F: OutputPin> Session<E, M, F> {
         if let Some(kind) = refusal {
             return (self.drop_frame(Some(chunk.sequence), kind), Some(content));
         }
+        if chunk.packing != Packing::Plain {
+            return (self.packed_chunk(chunk, &content[header..], expected), Some(content));
+        }
         self.indicator.show(Status::Measuring);
         // The payload is lent to the engine and comes back when the engine has dropped its last share.
         let content = Arc::new(content);
         let payload = Bytes::from_owner(Lent(content.clone())).slice(header..);
-        let outcome = self.engine.measure(chunk.element, payload, chunk.statistics);
-        let buffer = Arc::try_unwrap(content).ok();
-        let answer = match outcome {
+        let answer = self.measure(chunk, payload);
+        (answer, Arc::try_unwrap(content).ok())
+    }
+
+    /// Unpacks a chunk's elements, `expected` bytes of them, and measures those.
+    fn packed_chunk(&mut self, chunk: Chunk, packed: &[u8], expected: u64) -> ToHost {
+        let max = self.engine.limits().max_payload;
+        let length = match u32::try_from(expected) {
+            _ if !self.packings.contains(chunk.packing) => {
+                return self.drop_frame(Some(chunk.sequence), FaultKind::Packing);
+            }
+            // Checked before any memory is taken for it.
+            Ok(length) if length <= max => length as usize,
+            length => {
+                let found = length.unwrap_or(u32::MAX);
+                return self.drop_frame(Some(chunk.sequence), FaultKind::TooLarge { found, max });
+            }
+        };
+        let mut elements = core::mem::take(&mut self.unpacked);
+        elements.resize(length, 0);
+        if packing::unpack(packed, chunk.element.size(), &mut elements).is_err() {
+            self.unpacked = elements;
+            return self.drop_frame(Some(chunk.sequence), FaultKind::Packing);
+        }
+        self.indicator.show(Status::Measuring);
+        let elements = Arc::new(elements);
+        let answer = self.measure(chunk, Bytes::from_owner(Lent(elements.clone())));
+        self.unpacked = Arc::try_unwrap(elements).unwrap_or_default();
+        answer
+    }
+
+    fn measure(&mut self, chunk: Chunk, payload: Bytes) -> ToHost {
+        match self.engine.measure(chunk.element, payload, chunk.statistics) {
             Ok(measurement) => {
                 self.indicator.show(Status::Off);
                 let (session, sequence, link) = (chunk.session, chunk.sequence, self.link);
                 ToHost::Report(Report { session, sequence, measurement, link })
             }
             Err(kind) => self.fault(Some(chunk.sequence), kind),
-        };
-        (answer, buffer)
+        }
     }
 
     fn drop_frame(&mut self, sequence: Option<u32>, kind: FaultKind) -> ToHost {
@@ -178,8 +222,8 @@ mod tests {
     }
 
     fn chunk(session: u32, sequence: u32, count: u32) -> ToDevice {
-        let (element, statistics) = (Element::F32, Statistics::FULL);
-        ToDevice::Chunk(Chunk { session, sequence, tensor: 0, offset: 0, count, element, statistics })
+        let (element, packing, statistics) = (Element::F32, Packing::Plain, Statistics::FULL);
+        ToDevice::Chunk(Chunk { session, sequence, tensor: 0, offset: 0, count, element, packing, statistics })
     }
 
     /// Sends one frame's content to the session and reads its one answer.
@@ -239,6 +283,51 @@ mod tests {
         let ToHost::Fault(last) = tell(&mut session, Err(damage)) else { panic!("no fault") };
         assert_eq!(last.kind, FaultKind::Damaged);
         assert_eq!(last.link, LinkHealth { damaged: 1, dropped: 3 });
+    }
+
+    /// The same chunk with its payload packed.
+    fn packed_chunk(count: u32) -> ToDevice {
+        let ToDevice::Chunk(plain) = chunk(9, 1, count) else { unreachable!() };
+        ToDevice::Chunk(Chunk { packing: Packing::Planes, ..plain })
+    }
+
+    #[test]
+    fn packed_chunks_are_measured_as_what_they_stand_for() {
+        let mut session = Session::new(BurnEngine::cpu(), board());
+        ask(&mut session, &hello(9), &[]);
+        let plain: Vec<u8> = (0..3000).flat_map(|x| ((x % 7) as f32 * 0.5 - 1.0).to_le_bytes()).collect();
+        let mut packed = Vec::new();
+        assert!(packing::pack(&plain, 4, &mut packed));
+        let measured = |answer| match answer {
+            ToHost::Report(report) => report.measurement,
+            other => panic!("no report: {other:?}"),
+        };
+        let expected = measured(ask(&mut session, &chunk(9, 0, 3000), &plain));
+        for _ in 0..2 {
+            assert_eq!(measured(ask(&mut session, &packed_chunk(3000), &packed)), expected);
+        }
+    }
+
+    #[test]
+    fn packed_payloads_that_are_none_are_refused_before_memory_is_taken() {
+        let refused = |session: &mut Session<BurnEngine>, count, payload: &[u8]| match ask(
+            session,
+            &packed_chunk(count),
+            payload,
+        ) {
+            ToHost::Fault(fault) => fault.kind,
+            other => panic!("no fault: {other:?}"),
+        };
+        let mut session = Session::new(BurnEngine::cpu_with_payload(64), board());
+        ask(&mut session, &hello(9), &[]);
+        let constant = [1u8; 8];
+        assert_eq!(refused(&mut session, 17, &constant), FaultKind::TooLarge { found: 68, max: 64 });
+        let (found, max) = (u32::MAX, 64);
+        assert_eq!(refused(&mut session, u32::MAX, &constant), FaultKind::TooLarge { found, max });
+        assert_eq!(refused(&mut session, 16, &constant[..5]), FaultKind::Packing);
+        let mut plain_only = Session::new(BurnEngine::cpu(), board()).plain_only();
+        ask(&mut plain_only, &hello(9), &[]);
+        assert_eq!(refused(&mut plain_only, 16, &constant), FaultKind::Packing);
     }
 
     #[test]

@@ -134,6 +134,10 @@ pub struct DeviceShare {
     /// How often the link was lost and found again.
     #[serde(default)]
     pub reconnects: u64,
+    /// Bytes of payload as they crossed the link in this run: fewer than were measured where chunks travelled packed, more
+    /// where many were sent again; 0 where there is no link.
+    #[serde(default)]
+    pub sent_bytes: u64,
     /// How many of `bytes` it measured in earlier runs, which a journal kept; not in the file where there are none.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub resumed_bytes: u64,

@@ -40,18 +40,20 @@
 //!           00            offset 0
 //!           02            count 2
 //!           02            element 2: F16
+//!           00            packing 0: plain
 //!           01            statistics: tail, yes
 //!           10            statistics: top 16
 //! payload   00 3c 00 00   1.0, 0.0
-//! checksum  ff 85 99 9c   CRC-32C 0x9c9985ff
+//! checksum  5b 64 cf b3   CRC-32C 0xb3cf645b
 //!
 //! on the wire
 //!           03 01 07      run of 2, then a zero (sequence)
 //!           02 02         run of 1, then a zero (offset)
-//!           05 02 02 01 10        run of 4, then a zero (first byte of 1.0)
+//!           03 02 02      run of 2, then a zero (packing)
+//!           03 01 10      run of 2, then a zero (first byte of 1.0)
 //!           02 3c         run of 1, then a zero (first byte of 0.0)
 //!           01            run of 0, then a zero (second byte of 0.0)
-//!           05 ff 85 99 9c        run of 4, the end
+//!           05 5b 64 cf b3        run of 4, the end
 //!           00            delimiter
 //! ```
 //!

@@ -11,6 +11,7 @@
 //! | [`top`] | the elements at both ends, with positions |
 //! | [`protocol`] | the messages, and the rules of the conversation |
 //! | [`frame`] | how messages are cut out of a byte stream |
+//! | [`packing`] | fewer bytes for the same elements, on slow links |
 #![no_std]
 
 extern crate alloc;
@@ -21,6 +22,7 @@ pub mod crc;
 pub mod element;
 pub mod frame;
 pub mod moments;
+pub mod packing;
 pub mod protocol;
 pub mod tail;
 pub mod top;

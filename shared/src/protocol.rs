@@ -20,6 +20,8 @@
 //!   peer of any version can be told apart ([`peek_version`]). A host does not talk to a device that differs in either.
 //! - **Window.** A host keeps at most [`Limits::window_bytes`] of payload unanswered, and no payload is longer than
 //!   [`Limits::max_payload`]. A device answers the chunks in the order in which they arrive, each with one Report or Fault.
+//! - **Packing.** A chunk's elements may travel in a shorter form that [`Welcome::packings`] names. Limits and window count
+//!   the elements' own bytes, whatever their form.
 //! - **Loss.** A frame that arrives damaged is counted and answered with [`FaultKind::Damaged`] without a sequence. A host
 //!   sends again what was not answered; measuring a chunk twice is harmless, since a report speaks of its chunk alone.
 //! - Every answer carries the device's [`LinkHealth`], so that losses are seen at both ends.
@@ -95,6 +97,8 @@ pub struct Welcome {
     pub adapter: Option<Adapter>,
     /// What the device can take.
     pub limits: Limits,
+    /// The forms of payload that the device understands.
+    pub packings: PackingSet,
     /// How the device proved itself.
     pub self_test: SelfTest,
 }
@@ -154,6 +158,31 @@ impl ElementSet {
     }
 }
 
+/// The form in which a chunk's elements travel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub enum Packing {
+    /// As they are.
+    Plain,
+    /// In the form of [`packing`](crate::packing), which is shorter.
+    Planes,
+}
+
+/// A set of forms of payload: bit `n` stands for the `n`th variant of [`Packing`]. Plain payloads are always understood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub struct PackingSet(pub u8);
+
+impl PackingSet {
+    /// Plain payloads alone.
+    pub const PLAIN: Self = Self(1 << Packing::Plain as u8);
+    /// Every form.
+    pub const ALL: Self = Self(Self::PLAIN.0 | 1 << Packing::Planes as u8);
+
+    /// Whether `packing` is in the set.
+    pub const fn contains(self, packing: Packing) -> bool {
+        self.0 >> (packing as u8) & 1 == 1
+    }
+}
+
 /// The outcome of a device's known-answer test.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Schema)]
 pub struct SelfTest {
@@ -178,10 +207,12 @@ pub struct Chunk {
     pub tensor: u32,
     /// Position of the first element in its tensor; for the device's log only.
     pub offset: u64,
-    /// Number of elements; the payload has exactly `count * element.size()` bytes.
+    /// Number of elements; they have exactly `count * element.size()` bytes, at most [`Limits::max_payload`].
     pub count: u32,
     /// Type of the elements.
     pub element: Element,
+    /// The form of the payload; a packed one is shorter than the elements.
+    pub packing: Packing,
     /// What to measure besides the moments.
     pub statistics: Statistics,
 }
@@ -282,6 +313,8 @@ pub enum FaultKind {
         /// Bytes found.
         found: u32,
     },
+    /// A packed payload does not unpack to the elements that the chunk announces.
+    Packing,
     /// The payload is longer than the device takes.
     TooLarge {
         /// Bytes found.
@@ -316,6 +349,7 @@ impl core::fmt::Display for FaultKind {
             Self::PayloadLength { expected, found } => {
                 write!(f, "a chunk's elements need {expected} bytes, {found} arrived")
             }
+            Self::Packing => write!(f, "a chunk's packed payload does not unpack to its elements"),
             Self::TooLarge { found, max } => write!(f, "a payload of {found} bytes exceeds the limit of {max}"),
             Self::TopTooLarge { found, max } => write!(f, "{found} elements asked for at each end, {max} is the most"),
             Self::UnsupportedElement { element } => write!(f, "the engine does not measure {element}"),

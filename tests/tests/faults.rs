@@ -15,7 +15,7 @@ use std::{
 };
 
 use kurtoscope::{
-    analysis::{AnalysisError, Device, DeviceError, DeviceOptions, Quiet, RunOptions, analyze_with},
+    analysis::{AnalysisError, Device, DeviceError, DeviceOptions, PackingMode, Quiet, RunOptions, analyze_with},
     checkpoint::Checkpoint,
     link::DeviceUrl,
     record::Run,
@@ -41,12 +41,14 @@ type Counts = Arc<[AtomicU64; Fault::ALL.len()]>;
 /// What happens in one run, all of it from one seed.
 struct Scenario {
     seed: u64,
+    packing: PackingMode,
     boards: Vec<(Rates, Rates, Life)>,
 }
 
 impl Scenario {
     fn new(seed: u64) -> Self {
         let mut random = Random::new(seed);
+        let packing = if random.below(2) == 0 { PackingMode::Always } else { PackingMode::Never };
         let boards = 1 + random.below(3) as usize;
         let boards = (0..boards)
             .map(|number| {
@@ -57,12 +59,13 @@ impl Scenario {
                 (to_device, to_host, if dies { Life::Dead } else { back })
             })
             .collect();
-        Self { seed, boards }
+        Self { seed, packing, boards }
     }
 
     /// Measures `model` on the scenario's boards.
     fn run(&self, model: &Checkpoint, counts: &Counts) -> Result<Run, String> {
-        let options = DeviceOptions { patience: PATIENCE, give_up: GIVE_UP, ..DeviceOptions::default() };
+        let options =
+            DeviceOptions { patience: PATIENCE, give_up: GIVE_UP, packing: self.packing, ..DeviceOptions::default() };
         let mut devices = Vec::new();
         for (number, (to_device, to_host, life)) in self.boards.iter().enumerate() {
             let seed = self.seed.wrapping_mul(64).wrapping_add(2 * number as u64);
@@ -144,7 +147,8 @@ fn disturbed_transfers_end_in_the_same_bits() {
     write_model(&path);
     let model = Checkpoint::open(&path).expect("a model");
     let counts: Counts = Arc::new(from_fn(|_| AtomicU64::new(0)));
-    let calm = Scenario { seed: 0, boards: vec![([0.0; 8], [0.0; 8], Life::Back { after: 0 })] };
+    let packing = PackingMode::Never;
+    let calm = Scenario { seed: 0, packing, boards: vec![([0.0; 8], [0.0; 8], Life::Back { after: 0 })] };
     let undisturbed = statistics(&calm.run(&model, &counts).expect("nothing disturbs it"));
     assert!(counts.iter().all(|count| count.load(Ordering::Relaxed) == 0));
 

@@ -9,6 +9,7 @@ use super::{
     conversation::{Patience, Trouble},
     greeting::{self, Refusal},
     here,
+    packing::PackingMode,
     wire::Wire,
 };
 use crate::{
@@ -23,6 +24,8 @@ pub struct DeviceOptions {
     pub allow_untrusted: bool,
     /// How long a device may be silent while it has something to do, before what it was sent is sent again.
     pub patience: Duration,
+    /// When chunks travel packed.
+    pub packing: PackingMode,
     /// How long a device may be lost, or answer nothing sound, before the run goes on without it.
     pub give_up: Duration,
 }
@@ -35,7 +38,12 @@ impl DeviceOptions {
 
 impl Default for DeviceOptions {
     fn default() -> Self {
-        Self { allow_untrusted: false, patience: Duration::from_secs(10), give_up: Duration::from_secs(60) }
+        Self {
+            allow_untrusted: false,
+            patience: Duration::from_secs(10),
+            give_up: Duration::from_secs(60),
+            packing: PackingMode::Auto,
+        }
     }
 }
 
@@ -120,6 +128,8 @@ pub struct Device {
     pub(super) wire: Option<Wire>,
     /// Where the next conversation goes on counting.
     pub(super) next_sequence: u32,
+    /// Bytes a second of its link, where they were measured.
+    pub(super) rate: Option<f64>,
     pub(super) options: DeviceOptions,
 }
 
@@ -135,7 +145,7 @@ impl Device {
         let welcome = here::introduce();
         let refused = |refusal| DeviceError::Refused { url: url.to_string(), refusal };
         greeting::judge(&welcome, options.allow_untrusted).map_err(refused)?;
-        Ok(Self { url: url.clone(), welcome, connector: None, wire: None, next_sequence: 0, options })
+        Ok(Self { url: url.clone(), welcome, connector: None, wire: None, next_sequence: 0, rate: None, options })
     }
 
     /// Opens a device behind a link of the caller's making; `url` is what reports call it.
@@ -152,7 +162,7 @@ impl Device {
         let welcome = greeting::greet(&mut wire, session_number(), greeting_patience(url, options)).map_err(refused)?;
         greeting::judge(&welcome, options.allow_untrusted).map_err(refused)?;
         let (connector, wire) = (Some(connector), Some(wire));
-        Ok(Self { url: url.clone(), welcome, connector, wire, next_sequence: 0, options })
+        Ok(Self { url: url.clone(), welcome, connector, wire, next_sequence: 0, rate: None, options })
     }
 
     /// How long to wait for an answer to a greeting.
@@ -238,6 +248,8 @@ pub struct Health {
     pub dropped: u64,
     /// How often the link was lost and found again.
     pub reconnects: u64,
+    /// Bytes of payload sent, as they travelled, those sent again included.
+    pub sent_bytes: u64,
 }
 
 /// A number that no session on the same board had recently: it tells late answers from new ones.

@@ -6,7 +6,7 @@ use kurtoscope_firmware::{
     engine::{BurnEngine, Engine},
     self_test,
 };
-use kurtoscope_shared::protocol::{PROTOCOL_VERSION, SCHEMA_HASH, Statistics, Welcome};
+use kurtoscope_shared::protocol::{PROTOCOL_VERSION, PackingSet, SCHEMA_HASH, Statistics, Welcome};
 
 use super::{
     conversation::Trouble,
@@ -33,6 +33,7 @@ pub(super) fn introduce() -> Welcome {
         engine: engine.kind(),
         adapter: engine.adapter(),
         limits: engine.limits(),
+        packings: PackingSet::PLAIN,
         self_test,
     }
 }

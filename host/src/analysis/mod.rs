@@ -8,6 +8,7 @@
 //! | `here` | the engine in this process at work |
 //! | `greeting` | greeting a device and judging it |
 //! | `conversation` | what is in flight, what was lost: the host's side of the protocol, without I/O |
+//! | `packing` | whether a chunk travels packed |
 //! | `wire` | the two ends of a link, each on its own thread |
 //! | `queue` | the chunks that are still to be measured |
 //! | `collect` | merging reports in a fixed order |
@@ -25,6 +26,7 @@ mod greeting;
 mod here;
 pub mod journal;
 pub mod pace;
+mod packing;
 pub mod plan;
 mod probe;
 mod queue;
@@ -45,6 +47,7 @@ pub use conversation::Trouble;
 pub use device::{Device, DeviceError, DeviceOptions, Loss};
 pub use greeting::Refusal;
 pub use journal::{Journal, JournalError, Resume};
+pub use packing::PackingMode;
 
 use crate::{
     checkpoint::{Checkpoint, CheckpointError},
@@ -284,6 +287,7 @@ pub fn analyze_with(
                             let share = &mut shares[device];
                             (share.resent, share.damaged) = (health.resent, health.damaged);
                             (share.dropped, share.reconnects) = (health.dropped, health.reconnects);
+                            share.sent_bytes = health.sent_bytes;
                         }
                         // The loss of the last one ends the run, and is told as its end.
                         Err(error) if working == 0 && !pool.is_finished() => last_loss = Some(error),
@@ -356,6 +360,7 @@ fn share(device: &Device) -> record::DeviceShare {
         damaged: 0,
         dropped: 0,
         reconnects: 0,
+        sent_bytes: 0,
         resumed_bytes: 0,
         seconds: 0.0,
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use kurtoscope_shared::{
     Element, frame,
-    protocol::{Chunk, FaultKind, Statistics, ToDevice, ToHost},
+    protocol::{Chunk, FaultKind, Packing, Statistics, ToDevice, ToHost},
 };
 
 use super::{
@@ -39,6 +39,7 @@ impl Device {
                     offset: 0,
                     count: (bytes / element.size()) as u32,
                     element,
+                    packing: Packing::Plain,
                     statistics: Statistics::MOMENTS,
                 };
                 sequence = sequence.wrapping_add(1);
@@ -50,7 +51,8 @@ impl Device {
             }
         }
         self.set_next_sequence(sequence);
-        pace::rate(&samples)
+        self.rate = pace::rate(&samples);
+        self.rate
     }
 }
 

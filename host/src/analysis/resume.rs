@@ -217,6 +217,7 @@ pub fn add_earlier(shares: &mut Vec<record::DeviceShare>, earlier: Vec<Earlier>)
                 damaged: 0,
                 dropped: 0,
                 reconnects: 0,
+                sent_bytes: 0,
                 resumed_bytes: bytes,
                 seconds: 0.0,
             }),

@@ -9,13 +9,14 @@ use std::{
 
 use kurtoscope_shared::{
     frame,
-    protocol::{Chunk, Statistics, ToDevice, Welcome},
+    protocol::{Chunk, Packing, Statistics, ToDevice, Welcome},
 };
 
 use super::{
     conversation::{ChunkNumber, Conversation, Step, Trouble},
     device::{Device, DeviceError, Health, Loss, session_number},
     greeting::{self, Refusal},
+    packing::Packer,
     plan::Plan,
     queue::Queue,
     wire::{Heard, Wire},
@@ -28,6 +29,8 @@ const PULSE: Duration = Duration::from_millis(20);
 const MOST_CRASHES: u32 = 3;
 /// The first wait before a lost link is tried again; each further one is twice as long.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
+/// The time after which it shows how fast a link is whose rate was not measured before.
+const TELLING: Duration = Duration::from_millis(500);
 /// The longest of those waits.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
@@ -52,6 +55,7 @@ impl Device {
             return self.work_here(checkpoint, plan, queue);
         }
         let mut health = Health::default();
+        let mut packer = Packer::new(self.options.packing, self.welcome.packings, self.rate);
         let mut crashes = HashMap::new();
         // Lost at the end of an earlier run of the same command.
         let mut lost = self.wire.is_none().then_some(None);
@@ -67,7 +71,9 @@ impl Device {
             let is_program = wire.is_program();
             let patience = self.options.patience();
             let mut talk = Conversation::new(&self.welcome, self.next_sequence, patience, Instant::now());
-            let end = Work { checkpoint, plan, queue, device: self }.converse(&mut wire, &mut talk);
+            let mut work = Work { checkpoint, plan, queue, device: self, packer: &mut packer, sent: 0 };
+            let end = work.converse(&mut wire, &mut talk);
+            health.sent_bytes += work.sent;
             health.resent += talk.resent();
             health.damaged += wire.damaged() + u64::from(talk.link().damaged);
             health.dropped += u64::from(talk.link().dropped);
@@ -164,19 +170,24 @@ struct Work<'a> {
     plan: &'a Plan,
     queue: &'a Queue<'a>,
     device: &'a Device,
+    packer: &'a mut Packer,
+    /// Bytes of payload sent, as they travelled.
+    sent: u64,
 }
 
 impl Work<'_> {
-    fn converse(&self, wire: &mut Wire, talk: &mut Conversation) -> End {
+    fn converse(&mut self, wire: &mut Wire, talk: &mut Conversation) -> End {
         let mut held = None;
         let end = self.exchange(wire, talk, &mut held);
         self.queue.give_back(held);
         end
     }
 
-    fn exchange(&self, wire: &mut Wire, talk: &mut Conversation, held: &mut Option<ChunkNumber>) -> End {
+    fn exchange(&mut self, wire: &mut Wire, talk: &mut Conversation, held: &mut Option<ChunkNumber>) -> End {
         let (plan, queue) = (self.plan, self.queue);
         let mut written = wire.written();
+        let (start, before) = (Instant::now(), written);
+        let mut is_rate_known = self.device.rate.is_some();
         loop {
             while let Some(chunk) = held.take().or_else(|| queue.next()) {
                 let bytes = plan.payload_len(&plan.chunks[chunk]);
@@ -195,6 +206,10 @@ impl Work<'_> {
             if wire.written() != written {
                 talk.progressed(wire.written() - written, now);
                 written = wire.written();
+            }
+            if !is_rate_known && now - start >= TELLING {
+                is_rate_known = true;
+                self.packer.learn_rate((written - before) as f64 / (now - start).as_secs_f64());
             }
             let mut steps = match heard {
                 Heard::Message(message) => {
@@ -228,7 +243,7 @@ impl Work<'_> {
     }
 
     /// Does what the conversation asks for.
-    fn take(&self, steps: Vec<Step>, wire: &Wire, talk: &Conversation) -> Option<Trouble> {
+    fn take(&mut self, steps: Vec<Step>, wire: &Wire, talk: &Conversation) -> Option<Trouble> {
         let mut over = None;
         for step in steps {
             match step {
@@ -250,25 +265,30 @@ impl Work<'_> {
         Ok(found.session)
     }
 
-    fn send(&self, wire: &Wire, session: u32, chunk: ChunkNumber, sequence: u32) {
+    fn send(&mut self, wire: &Wire, session: u32, chunk: ChunkNumber, sequence: u32) {
         let planned = &self.plan.chunks[chunk];
+        let element = self.plan.targets[planned.target].element;
+        let payload = match self.plan.payload(self.checkpoint, planned) {
+            Ok(payload) => payload,
+            Err(error) => return self.queue.give_up(error),
+        };
+        let origin = Instant::now();
+        let packed = self.packer.pack(element, &payload, || origin.elapsed());
         let message = ToDevice::Chunk(Chunk {
             session,
             sequence,
             tensor: planned.target as u32,
             offset: planned.offset,
             count: planned.count,
-            element: self.plan.targets[planned.target].element,
+            element,
+            packing: if packed.is_some() { Packing::Planes } else { Packing::Plain },
             statistics: Statistics::FULL,
         });
-        match self.plan.payload(self.checkpoint, planned) {
-            Ok(payload) => {
-                let mut buffer = wire.buffer();
-                // Messages of this protocol always encode.
-                let _ = frame::encode(&message, &payload, &mut buffer);
-                wire.send(buffer);
-            }
-            Err(error) => self.queue.give_up(error),
-        }
+        let payload = packed.unwrap_or(&payload);
+        self.sent += payload.len() as u64;
+        let mut buffer = wire.buffer();
+        // Messages of this protocol always encode.
+        let _ = frame::encode(&message, payload, &mut buffer);
+        wire.send(buffer);
     }
 }

@@ -14,10 +14,10 @@ mod progress;
 
 use std::{error::Error, process::ExitCode};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
-    analysis::{AnalysisError, Device, DeviceError, DeviceOptions},
+    analysis::{AnalysisError, Device, DeviceError, DeviceOptions, PackingMode},
     link::DeviceUrl,
 };
 
@@ -69,6 +69,10 @@ struct MeasuringArguments {
     #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = seconds)]
     give_up: f64,
 
+    /// When to pack chunks, without loss, on their way to a device
+    #[arg(long, value_enum, default_value_t = Packing::Auto)]
+    packing: Packing,
+
     /// Send tensors in chunks of this many bytes; chosen from the devices and the speed of their links otherwise
     #[arg(long, value_name = "BYTES")]
     chunk_bytes: Option<usize>,
@@ -81,8 +85,30 @@ impl MeasuringArguments {
             allow_untrusted: self.allow_untrusted,
             patience: std::time::Duration::from_secs_f64(self.timeout),
             give_up: std::time::Duration::from_secs_f64(self.give_up),
+            packing: self.packing.into(),
         };
         urls.iter().map(|url| Device::open(url, options)).collect()
+    }
+}
+
+/// When chunks are packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Packing {
+    /// Where the link is slow enough for it to pay
+    Auto,
+    /// Wherever it makes a chunk shorter
+    Always,
+    /// Never
+    Never,
+}
+
+impl From<Packing> for PackingMode {
+    fn from(packing: Packing) -> Self {
+        match packing {
+            Packing::Auto => Self::Auto,
+            Packing::Always => Self::Always,
+            Packing::Never => Self::Never,
+        }
     }
 }
 

@@ -203,6 +203,17 @@ fn local() -> Device {
 }
 
 fn share(device: Device, chunks: u64, bytes: u64) -> DeviceShare {
-    let (resent, damaged, dropped, reconnects) = (0, 0, 0, 0);
-    DeviceShare { device, chunks, bytes, resent, damaged, dropped, reconnects, resumed_bytes: 0, seconds: 0.5 }
+    let (resent, damaged, dropped, reconnects, sent_bytes) = (0, 0, 0, 0, 0);
+    DeviceShare {
+        device,
+        chunks,
+        bytes,
+        resent,
+        damaged,
+        dropped,
+        reconnects,
+        sent_bytes,
+        resumed_bytes: 0,
+        seconds: 0.5,
+    }
 }

@@ -63,6 +63,14 @@ pub fn facts(run: &Run, summary: &Summary, quote: Quote) -> Vec<(String, String)
             number::rate(run.bytes.saturating_sub(run.resumed_bytes), run.seconds)
         ),
     ));
+    let (sent, plain) = run.devices.iter().filter(|share| share.sent_bytes > 0).fold((0, 0), |(sent, plain), share| {
+        (sent + share.sent_bytes, plain + share.bytes.saturating_sub(share.resumed_bytes))
+    });
+    if sent < plain {
+        let part = number::percent(sent as f64 / plain as f64);
+        let text = format!("{} crossed the link as {} ({part})", number::bytes(plain), number::bytes(sent));
+        facts.push(("Packed".to_owned(), text));
+    }
     if run.resumed_bytes > 0 {
         facts.push((
             "Continued".to_owned(),
@@ -130,7 +138,8 @@ fn family(family: Family) -> &'static str {
 
 /// Whether there is more to say about devices than which one measured: several took part, or something went wrong on a link.
 pub fn shows_devices(run: &Run) -> bool {
-    run.devices.len() > 1 || run.devices.iter().any(|share| share.resent + share.damaged + share.dropped + share.reconnects > 0)
+    run.devices.len() > 1
+        || run.devices.iter().any(|share| share.resent + share.damaged + share.dropped + share.reconnects > 0)
 }
 
 /// Every device's share of the work, numbered as in [`facts`].

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::Element;
-use crate::protocol::{Chunk, Statistics, ToDevice};
+use crate::protocol::{Chunk, Packing, Statistics, ToDevice};
 use alloc::vec;
 use proptest::prelude::*;
 
@@ -40,13 +40,14 @@ fn the_worked_example_is_true() {
         offset: 0,
         count: 2,
         element: Element::F16,
+        packing: Packing::Plain,
         statistics: Statistics { tail: true, top: 16 },
     });
     let mut wire = Vec::new();
     encode(&chunk, &[0x00, 0x3c, 0x00, 0x00], &mut wire).expect("encodes");
     let expected = [
-        0x03, 0x01, 0x07, 0x02, 0x02, 0x05, 0x02, 0x02, 0x01, 0x10, 0x02, 0x3c, 0x01, 0x05, 0xff, 0x85, 0x99, 0x9c,
-        0x00,
+        0x03, 0x01, 0x07, 0x02, 0x02, 0x03, 0x02, 0x02, 0x03, 0x01, 0x10, 0x02, 0x3c, 0x01, 0x05, 0x5b, 0x64, 0xcf,
+        0xb3, 0x00,
     ];
     assert_eq!(wire, expected, "{wire:02x?}");
 }

@@ -1,7 +1,7 @@
 //! The conversation with a device that behaves, and with ones that do not.
 
 use super::*;
-use kurtoscope_shared::protocol::{ElementSet, EngineKind, Fault, Limits, Report, SelfTest};
+use kurtoscope_shared::protocol::{ElementSet, EngineKind, Fault, Limits, PackingSet, Report, SelfTest};
 
 const SILENCE: Duration = Duration::from_secs(5);
 const PATIENCE: Patience = Patience { silence: SILENCE, give_up: Duration::from_secs(60) };
@@ -17,6 +17,7 @@ fn conversation(now: Instant) -> Conversation {
         engine: EngineKind::Cpu,
         adapter: None,
         limits: Limits { max_payload: 100, window_bytes: 250, elements: ElementSet::ALL },
+        packings: PackingSet::ALL,
         self_test: SelfTest { passed: true, answers: 1, max_relative_error: 0.0, tolerance: 1e-10 },
     };
     Conversation::new(&welcome, 0, PATIENCE, now)

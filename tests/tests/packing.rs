@@ -1,0 +1,19 @@
+//! Packed chunks change what crosses a link, and nothing else.
+
+use kurtoscope_tests::{checkpoints, tested};
+
+#[test]
+fn packed_and_plain_runs_end_in_the_same_bits() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("model.safetensors");
+    checkpoints::write_noise(&path, 3, 100_000).expect("writable");
+    let run = |mode: &str| tested!().analyze(&path, &["pty:"]).args(["--packing", mode]).measured().0;
+    let (plain, packed) = (run("never"), run("always"));
+    assert_eq!(plain.tensors, packed.tensors);
+    assert_eq!(plain.devices[0].sent_bytes, plain.bytes);
+    // The exponents of f32 are a quarter of it and hold few bits.
+    let part = packed.devices[0].sent_bytes as f64 / packed.bytes as f64;
+    assert!((0.75..0.9).contains(&part), "{part}");
+    // A pseudo-terminal is faster than packing pays for.
+    assert_eq!(run("auto").devices[0].sent_bytes, plain.bytes);
+}
