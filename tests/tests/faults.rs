@@ -217,6 +217,60 @@ fn calm_board(identity: &str, life: Life) -> Board {
     }
 }
 
+/// The same faults around a board that is a process of its own, behind real pseudo-terminals; a cable that is pulled comes
+/// back under another path.
+#[cfg(unix)]
+#[test]
+fn disturbed_terminals_end_in_the_same_bits() {
+    use kurtoscope_tests::faults::PtyBoard;
+
+    const SCENARIOS: u64 = 24;
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("model.safetensors");
+    write_model(&path);
+    let model = Checkpoint::open(&path).expect("a model");
+    let counts: Counts = Arc::new(from_fn(|_| AtomicU64::new(0)));
+    let measure_behind_terminals = |seed: u64, rates: [Rates; 2]| {
+        let faults = |number: u64, rates| Arc::new(Mutex::new(Faults::new(2 * seed + number, rates, counts.clone())));
+        let (to_device, to_host) = (faults(0, rates[0]), faults(1, rates[1]));
+        let options = DeviceOptions { patience: PATIENCE, give_up: GIVE_UP, ..DeviceOptions::default() };
+        let url = DeviceUrl::Serial { path: format!("terminal {seed}"), baud: 115_200 };
+        let device = (0..100).find_map(|_| {
+            let (to_device, to_host) = (to_device.clone(), to_host.clone());
+            let program = env!("CARGO_BIN_EXE_kurtoscope-under-test").into();
+            let board = PtyBoard { program, to_device, to_host, plugged: None };
+            Device::connect(&url, Box::new(board), options).ok()
+        });
+        measure(&model, &mut [device.unwrap_or_else(|| panic!("seed {seed}: never greeted"))])
+            .unwrap_or_else(|error| panic!("seed {seed}: {error}"))
+    };
+    let undisturbed = statistics(&measure_behind_terminals(0, [[0.0; 8]; 2]));
+    let next = AtomicU64::new(1);
+    let reconnects = AtomicU64::new(0);
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed > SCENARIOS {
+                        return;
+                    }
+                    let mut random = Random::new(seed ^ 0x7074_7900);
+                    let run = measure_behind_terminals(seed, [rates(&mut random), rates(&mut random)]);
+                    reconnects.fetch_add(run.devices[0].reconnects, Ordering::Relaxed);
+                    assert!(statistics(&run) == undisturbed, "seed {seed} ended in other bits");
+                }
+            });
+        }
+    });
+    let struck: u64 = counts.iter().map(|count| count.load(Ordering::Relaxed)).sum();
+    println!(
+        "{SCENARIOS} scenarios behind pseudo-terminals, {struck} faults injected, {} cables found again, all in the same bits",
+        reconnects.load(Ordering::Relaxed)
+    );
+    assert!(struck > 0 && reconnects.load(Ordering::Relaxed) > 0);
+}
+
 /// A board whose cable is pulled in the middle, and after which another board answers on the same port.
 #[derive(Debug)]
 struct Swapped {

@@ -7,7 +7,7 @@
 //! | `work` | a device behind a link at work, lost and found again |
 //! | `here` | the engine in this process at work |
 //! | `greeting` | greeting a device and judging it |
-//! | `conversation` | what is in flight, what was lost: the host's side of the protocol, without I/O |
+//! | [`conversation`] | what is in flight, what was lost: the host's side of the protocol, without I/O |
 //! | `packing` | whether a chunk travels packed |
 //! | `wire` | the two ends of a link, each on its own thread |
 //! | `queue` | the chunks that are still to be measured |
@@ -20,7 +20,7 @@
 
 mod assemble;
 mod collect;
-mod conversation;
+pub mod conversation;
 pub mod device;
 mod greeting;
 mod here;

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Random, pipe::Pipe};
+use super::Random;
 
 /// What can happen to bytes on their way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,8 +88,8 @@ pub(super) enum Blow {
     Close,
 }
 
-/// Writes `bytes` into `pipe` with faults; the blows that strike the board come back.
-pub(super) fn write(faults: &mut Faults, bytes: &[u8], pipe: &mut Pipe) -> io::Result<Option<Blow>> {
+/// Writes `bytes` with faults; a blow that strikes the board comes back, and what was behind it is lost.
+pub(super) fn write(faults: &mut Faults, bytes: &[u8], pipe: &mut impl Write) -> io::Result<Option<Blow>> {
     let mut rest = bytes;
     loop {
         let (passed, fault) = faults.next(rest.len());

@@ -7,8 +7,12 @@
 mod board;
 mod injector;
 mod pipe;
+#[cfg(unix)]
+mod pty;
 mod random;
 
 pub use board::{Board, Life};
 pub use injector::{Fault, Faults, Rates};
+#[cfg(unix)]
+pub use pty::PtyBoard;
 pub use random::Random;
