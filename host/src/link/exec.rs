@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use super::{DeviceUrl, Link, LinkError, Process};
+use super::{DeviceUrl, Link, LinkError, Process, widen};
 
 /// Starts the command in a shell. What it writes to standard error goes to ours.
 ///
@@ -18,6 +18,7 @@ pub(super) fn open(url: &DeviceUrl, command: &str) -> Result<Link, LinkError> {
     let (Some(writer), Some(reader)) = (child.stdin.take(), child.stdout.take()) else {
         return Err(failed(std::io::Error::other("the child has no pipes")));
     };
+    widen(&writer);
     Ok(Link { reader: Box::new(reader), writer: Box::new(writer), process: Some(Process(child)) })
 }
 

@@ -9,7 +9,7 @@ use std::{
 
 use serde::Deserialize;
 
-use super::{DeviceUrl, Link, LinkError, Process};
+use super::{DeviceUrl, Link, LinkError, Process, widen};
 
 /// The device command, as `cargo install --path firmware --features gpu` names it.
 const PROGRAM: &str = "kurtoscope-device";
@@ -101,6 +101,7 @@ pub(super) fn open(url: &DeviceUrl, adapter: Option<&str>) -> Result<Link, LinkE
     let (Some(writer), Some(reader)) = (child.stdin.take(), child.stdout.take()) else {
         return Err(failed(io::Error::other("the child has no pipes")));
     };
+    widen(&writer);
     Ok(Link { reader: Box::new(reader), writer: Box::new(writer), process: Some(Process(child)) })
 }
 
