@@ -107,12 +107,6 @@ pub enum Loss {
     Restarted(String),
 }
 
-/// A graphics driver compiles its shaders before the device can answer; one that crashes ends the wait.
-fn greeting_patience(url: &DeviceUrl, options: DeviceOptions) -> Duration {
-    let compiles = matches!(url, DeviceUrl::Gpu { .. });
-    if compiles { options.patience.max(options.give_up) } else { options.patience }
-}
-
 fn because(text: &Option<String>) -> String {
     text.as_ref().map(|text| format!(" ({text})")).unwrap_or_default()
 }
@@ -159,15 +153,10 @@ impl Device {
     ) -> Result<Self, DeviceError> {
         let refused = |refusal| DeviceError::Refused { url: url.to_string(), refusal };
         let mut wire = Wire::new(connector.open(0)?);
-        let welcome = greeting::greet(&mut wire, session_number(), greeting_patience(url, options)).map_err(refused)?;
+        let welcome = greeting::greet(&mut wire, session_number(), options.patience).map_err(refused)?;
         greeting::judge(&welcome, options.allow_untrusted).map_err(refused)?;
         let (connector, wire) = (Some(connector), Some(wire));
         Ok(Self { url: url.clone(), welcome, connector, wire, next_sequence: 0, rate: None, options })
-    }
-
-    /// How long to wait for an answer to a greeting.
-    pub(super) fn greeting_patience(&self) -> Duration {
-        greeting_patience(&self.url, self.options)
     }
 
     /// What the device can take.
