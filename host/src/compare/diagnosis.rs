@@ -42,8 +42,8 @@ pub enum Diagnosis {
     },
     /// Counts and extremes are right and sums are not.
     SumsInaccurate {
-        /// The largest relative difference of a variance.
-        variance: Option<f64>,
+        /// The largest relative difference of a variance or a kurtosis.
+        largest: Option<f64>,
     },
     /// None of the known ways.
     Unexplained,
@@ -68,10 +68,10 @@ impl std::fmt::Display for Diagnosis {
                  trust its other numbers either (update the driver)",
                 1.0 / share
             ),
-            Self::SumsInaccurate { variance } => {
+            Self::SumsInaccurate { largest } => {
                 write!(f, "counts and extremes are right, but sums are not")?;
-                if let Some(variance) = variance {
-                    write!(f, " (variance off by up to {variance:.1e})")?;
+                if let Some(largest) = largest {
+                    write!(f, " (variance or kurtosis off by up to {largest:.1e})")?;
                 }
                 write!(f, "; the device accumulates with too few digits, or loses partial sums")
             }
@@ -97,9 +97,8 @@ pub fn diagnose(pairs: &[(&Tensor, &Tensor)], accuracy: f64) -> Diagnosis {
         (a.count, a.zeros, a.non_finite, a.min, a.max) == (b.count, b.zeros, b.non_finite, b.min, b.max)
     };
     if pairs.iter().all(exact) {
-        return Diagnosis::SumsInaccurate {
-            variance: pairs.iter().filter_map(variance_gap).map(f64::abs).reduce(f64::max),
-        };
+        let gaps = pairs.iter().flat_map(|(a, b)| [gap(a.variance, b.variance), gap(a.kurtosis, b.kurtosis)]);
+        return Diagnosis::SumsInaccurate { largest: gaps.flatten().map(f64::abs).reduce(f64::max) };
     }
     Diagnosis::Unexplained
 }

@@ -57,12 +57,24 @@ enum Fault {
     Vanish,
     /// The process dies of a segmentation fault at a chunk that begins with [`POISON`], as often as the file says.
     Crash,
+    /// Every thousandth element is missing from the sums of a run's chunks, as broken reductions lose them.
+    Drop,
+    /// Subnormal numbers count as zeros.
+    Flush,
+    /// Every value is rounded to binary16 first.
+    Half,
     /// Every chunk after the first few is refused.
     Refuse,
     /// After the first few, counts do not add up.
     Nonsense,
     /// After the first few, nothing comes any more.
     Hang,
+}
+
+/// The f32 elements of `payload`, each changed.
+fn altered(payload: &[u8], change: impl Fn(f32) -> f32) -> Bytes {
+    let values = payload.as_chunks().0.iter().map(|bytes| change(f32::from_le_bytes(*bytes)));
+    values.flat_map(f32::to_le_bytes).collect()
 }
 
 impl Engine for Faulty {
@@ -86,7 +98,19 @@ impl Engine for Faulty {
         if self.fault == Fault::Crash && payload.starts_with(&POISON.to_le_bytes()) {
             Self::crash();
         }
-        let mut found = self.engine.measure(element, payload, statistics)?;
+        let payload = match self.fault {
+            Fault::Flush => altered(&payload, |value| if value.is_subnormal() { 0.0 } else { value }),
+            Fault::Half => altered(&payload, |value| half::f16::from_f32(value).to_f32()),
+            _ => payload,
+        };
+        let mut found = self.engine.measure(element, payload.clone(), statistics)?;
+        if self.fault == Fault::Drop && statistics != Statistics::MOMENTS {
+            let thinned = payload.chunks(4).enumerate().filter(|(index, _)| index % 1000 != 999);
+            let thinned: Vec<u8> = thinned.flat_map(|(_, bytes)| bytes.iter().copied()).collect();
+            let summed = self.engine.measure(element, thinned.into(), Statistics::MOMENTS)?.moments;
+            (found.moments.mean, found.moments.m2) = (summed.mean, summed.m2);
+            (found.moments.m3, found.moments.m4) = (summed.m3, summed.m4);
+        }
         if self.fault == Fault::Wrong {
             found.moments.m4 *= 1.001;
         }
@@ -106,7 +130,7 @@ impl Engine for Faulty {
                 Fault::Hang => loop {
                     std::thread::park();
                 },
-                Fault::None | Fault::Slow | Fault::Wrong | Fault::Crash => {}
+                Fault::None | Fault::Slow | Fault::Wrong | Fault::Crash | Fault::Drop | Fault::Flush | Fault::Half => {}
             }
         }
         Ok(found)
@@ -120,6 +144,9 @@ fn main() -> ExitCode {
         Some("wrong") => Fault::Wrong,
         Some("vanish") => Fault::Vanish,
         Some("crash") => Fault::Crash,
+        Some("drop") => Fault::Drop,
+        Some("flush") => Fault::Flush,
+        Some("half") => Fault::Half,
         Some("refuse") => Fault::Refuse,
         Some("nonsense") => Fault::Nonsense,
         Some("hang") => Fault::Hang,
