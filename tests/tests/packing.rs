@@ -14,6 +14,6 @@ fn packed_and_plain_runs_end_in_the_same_bits() {
     // The exponents of f32 are a quarter of it and hold few bits.
     let part = packed.devices[0].sent_bytes as f64 / packed.bytes as f64;
     assert!((0.75..0.9).contains(&part), "{part}");
-    // A pseudo-terminal is faster than packing pays for.
-    assert_eq!(run("auto").devices[0].sent_bytes, plain.bytes);
+    // Whether it packs by itself depends on how fast this machine is now; the result does not.
+    assert_eq!(run("auto").tensors, plain.tensors);
 }
