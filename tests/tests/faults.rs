@@ -305,6 +305,40 @@ fn another_board_on_the_same_port_is_not_taken_for_the_lost_one() {
     assert!(error.contains("within 1 s it did not come back") && error.contains("nothing was written"), "{error}");
 }
 
+/// A board that has moved to another port after its cable was pulled.
+#[derive(Debug)]
+struct Moved(Board);
+
+impl kurtoscope::link::Connector for Moved {
+    fn open(&mut self, attempt: u32) -> Result<kurtoscope::link::Link, kurtoscope::link::LinkError> {
+        if self.0.plugged && attempt.is_multiple_of(2) {
+            let source = std::io::ErrorKind::NotFound.into();
+            return Err(kurtoscope::link::LinkError::Absent { url: "the old port".into(), source });
+        }
+        self.0.open(attempt)
+    }
+}
+
+#[test]
+fn a_board_is_known_under_another_path_by_its_identity_alone() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("model.safetensors");
+    write_model(&path);
+    let model = Checkpoint::open(&path).expect("a model");
+    let options = DeviceOptions { patience: PATIENCE, give_up: Duration::from_secs(2), ..DeviceOptions::default() };
+    let url = DeviceUrl::Serial { path: "/dev/ttyACM0".into(), baud: 115_200 };
+    let run = |identity: &str| {
+        let board = calm_board(identity, Life::Back { after: 0 });
+        let closing = Fault::ALL.map(|fault| if fault == Fault::Close { 5e-5 } else { 0.0 });
+        *board.to_device.lock().expect("no panic") = Faults::new(3, closing, Arc::new(from_fn(|_| AtomicU64::new(0))));
+        measure(&model, &mut [Device::connect(&url, Box::new(Moved(board)), options).expect("greeted")])
+    };
+    let moved = run("serial 17").expect("it is found again");
+    assert!(moved.devices[0].reconnects > 0);
+    let error = run("").expect_err("it could be any board").to_string();
+    assert!(error.contains("the old port") && error.contains("did not come back"), "{error}");
+}
+
 #[test]
 fn a_dead_board_does_not_hold_up_the_others() {
     let folder = tempfile::tempdir().expect("a temporary folder");

@@ -111,7 +111,9 @@ impl Device {
     fn find_again(&mut self, reason: Option<String>, queue: &Queue) -> Result<bool, Loss> {
         let start = Instant::now();
         let mut wait = FIRST_WAIT;
-        for attempt in 0.. {
+        // Where it was and elsewhere in turn; a board that has no identity is only where it was.
+        let step = if self.welcome.identity.is_empty() { 2 } else { 1 };
+        for attempt in (0..).step_by(step) {
             let last = match self.reconnect(attempt) {
                 Ok(()) => return Ok(true),
                 Err(last) => last,

@@ -10,8 +10,9 @@ use super::{DeviceUrl, Link, LinkError, open, ports};
 /// nothing behind when it fails. What answers on the link need not be the device that was there before: the caller
 /// greets it and compares.
 pub trait Connector: Send + fmt::Debug {
-    /// Opens a link. `attempt` counts from 0 since the device was last heard; a connector with several places to look in
-    /// goes through them with it.
+    /// Opens a link. `attempt` grows from 0 since the device was last heard. Even attempts are for the place where it was;
+    /// odd ones may look in other places, one after the other, and are left out for a device without an identity, which
+    /// could not be told from another of its kind.
     ///
     /// # Errors
     /// When there is nothing to be opened now; a later attempt may succeed.
