@@ -178,7 +178,8 @@ fn a_program_that_ends_after_every_few_chunks_is_started_again_and_the_run_is_fi
     let model = Model::new();
     let (alone, _) = model.measure(&[&misbehaving!("good")]);
     let (run, outcome) = model.measure(&[&misbehaving!("vanish")]);
-    assert_eq!(outcome.stderr, "", "nothing is lost");
+    outcome.assert_said(&["the link was lost; it is being opened again"]);
+    assert!(!outcome.stderr.contains("lost a device"), "{}", outcome.stderr);
     assert!(json(&run.tensors) == json(&alone.tensors), "results differ");
     // At most three chunks a life, and 64 to measure.
     assert!(run.devices[0].reconnects >= 21, "{:?}", run.devices[0]);
@@ -203,7 +204,8 @@ fn a_driver_that_crashes_costs_the_run_nothing_but_a_restart() {
         let (model, device) = poisoned(crashes);
         let (alone, _) = model.measure(&[&misbehaving!("good")]);
         let (run, outcome) = model.measure(&[&device]);
-        assert_eq!((outcome.stderr.as_str(), run.devices[0].reconnects), ("", crashes as u64));
+        assert_eq!(run.devices[0].reconnects, crashes as u64);
+        assert_eq!(outcome.stderr.matches("the link was lost; it is being opened again").count(), crashes);
         assert!(json(&run.tensors) == json(&alone.tensors), "results differ");
     }
 }

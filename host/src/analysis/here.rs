@@ -10,7 +10,7 @@ use kurtoscope_shared::protocol::{PROTOCOL_VERSION, PackingSet, SCHEMA_HASH, Sta
 
 use super::{
     conversation::Trouble,
-    device::{Device, DeviceError, Health},
+    device::{Device, Loss},
     plan::Plan,
     queue::Queue,
 };
@@ -40,15 +40,15 @@ pub(super) fn introduce() -> Welcome {
 
 impl Device {
     /// Works on every core.
-    pub(super) fn work_here(&self, checkpoint: &Checkpoint, plan: &Plan, queue: &Queue) -> Result<Health, DeviceError> {
+    pub(super) fn work_here(&self, checkpoint: &Checkpoint, plan: &Plan, queue: &Queue) -> Result<(), Loss> {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let failures = thread::scope(|scope| {
             let workers: Vec<_> = (0..cores).map(|_| scope.spawn(|| measure(checkpoint, plan, queue))).collect();
             workers.into_iter().find_map(|worker| worker.join().ok().and_then(Result::err))
         });
         match failures {
-            None => Ok(Health::default()),
-            Some(trouble) => Err(DeviceError::Lost { url: self.url.to_string(), trouble: trouble.into() }),
+            None => Ok(()),
+            Some(trouble) => Err(trouble.into()),
         }
     }
 }

@@ -81,7 +81,7 @@ pub trait Progress {
     fn measured(&mut self, bytes: u64, tensor: &str);
     /// `bytes` of those were measured by earlier runs and are not measured again.
     fn resumed(&mut self, _bytes: u64) {}
-    /// Something that the user should know about the journal.
+    /// Something that the user should know while the run goes on.
     fn notice(&mut self, _text: &str) {}
     /// A device was lost; the others go on with its chunks.
     fn lost(&mut self, error: &DeviceError);
@@ -280,15 +280,18 @@ pub fn analyze_with(
                     measured += bytes;
                     progress.measured(bytes, &checkpoint.tensors[plan.targets[planned.target].tensor].name);
                 }
-                News::Stopped { device, outcome } => {
+                News::LinkLost { device } => {
+                    let url = &shares[device].device.url;
+                    progress.notice(&format!("{url}: the link was lost; it is being opened again"));
+                }
+                News::Stopped { device, health, outcome } => {
                     working -= 1;
+                    let share = &mut shares[device];
+                    (share.resent, share.damaged) = (health.resent, health.damaged);
+                    (share.dropped, share.reconnects) = (health.dropped, health.reconnects);
+                    share.sent_bytes = health.sent_bytes;
                     match outcome {
-                        Ok(health) => {
-                            let share = &mut shares[device];
-                            (share.resent, share.damaged) = (health.resent, health.damaged);
-                            (share.dropped, share.reconnects) = (health.dropped, health.reconnects);
-                            share.sent_bytes = health.sent_bytes;
-                        }
+                        Ok(()) => {}
                         // The loss of the last one ends the run, and is told as its end.
                         Err(error) if working == 0 && !pool.is_finished() => last_loss = Some(error),
                         Err(error) => progress.lost(&error),

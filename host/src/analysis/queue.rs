@@ -30,8 +30,15 @@ pub enum News {
     Stopped {
         /// Which device.
         device: usize,
-        /// How its link fared, or how it was lost.
-        outcome: Result<Health, DeviceError>,
+        /// How its link fared.
+        health: Health,
+        /// How it was lost.
+        outcome: Result<(), DeviceError>,
+    },
+    /// The device's link was lost; it is being looked for.
+    LinkLost {
+        /// Which device.
+        device: usize,
     },
 }
 
@@ -112,8 +119,13 @@ impl<'a> Queue<'a> {
     }
 
     /// Says that the device has stopped working.
-    pub fn stop(&self, outcome: Result<Health, DeviceError>) {
-        let _ = self.news.send(News::Stopped { device: self.device, outcome });
+    pub fn stop(&self, (health, outcome): (Health, Result<(), DeviceError>)) {
+        let _ = self.news.send(News::Stopped { device: self.device, health, outcome });
+    }
+
+    /// Says that the device's link was lost and is being opened again.
+    pub fn tell_lost(&self) {
+        let _ = self.news.send(News::LinkLost { device: self.device });
     }
 
     /// Returns chunks that this device will not measure. They are the next to be handed out, the first of them first.

@@ -46,28 +46,36 @@ enum End {
 
 impl Device {
     /// Works until the queue has nothing left to hand out and everything taken is handed in. What a lost device had
-    /// taken goes back to the queue at once; the device itself is looked for until the time for that is over.
-    ///
-    /// # Errors
-    /// [`DeviceError::Lost`].
-    pub fn work(&mut self, checkpoint: &Checkpoint, plan: &Plan, queue: &Queue) -> Result<Health, DeviceError> {
-        if self.connector.is_none() {
-            return self.work_here(checkpoint, plan, queue);
-        }
+    /// taken goes back to the queue at once; the device itself is looked for until the time for that is over. How its link
+    /// fared is told in either case.
+    pub fn work(&mut self, checkpoint: &Checkpoint, plan: &Plan, queue: &Queue) -> (Health, Result<(), DeviceError>) {
         let mut health = Health::default();
+        let outcome = match self.connector {
+            None => self.work_here(checkpoint, plan, queue),
+            Some(_) => self.work_behind_link(checkpoint, plan, queue, &mut health),
+        };
+        (health, outcome.map_err(|trouble| DeviceError::Lost { url: self.url.to_string(), trouble }))
+    }
+
+    fn work_behind_link(
+        &mut self,
+        checkpoint: &Checkpoint,
+        plan: &Plan,
+        queue: &Queue,
+        health: &mut Health,
+    ) -> Result<(), Loss> {
         let mut packer = Packer::new(self.options.packing, self.welcome.packings, self.rate);
         let mut crashes = HashMap::new();
         // Lost at the end of an earlier run of the same command.
         let mut lost = self.wire.is_none().then_some(None);
         loop {
             if let Some(reason) = lost.take() {
-                match self.find_again(reason, queue) {
-                    Ok(true) => health.reconnects += 1,
-                    Ok(false) => return Ok(health),
-                    Err(trouble) => return Err(self.lost(trouble)),
+                match self.find_again(reason, queue)? {
+                    true => health.reconnects += 1,
+                    false => return Ok(()),
                 }
             }
-            let Some(mut wire) = self.wire.take() else { return Ok(health) };
+            let Some(mut wire) = self.wire.take() else { return Ok(()) };
             let is_program = wire.is_program();
             let patience = self.options.patience();
             let mut talk = Conversation::new(&self.welcome, self.next_sequence, patience, Instant::now());
@@ -84,9 +92,9 @@ impl Device {
                 End::Finished => {
                     // Kept for the next model of the same command.
                     self.wire = Some(wire);
-                    return Ok(health);
+                    return Ok(());
                 }
-                End::Over(trouble) => return Err(self.lost(trouble)),
+                End::Over(trouble) => return Err(trouble),
                 End::LinkLost(reason) => {
                     // Closed before it is opened again: a port has one owner.
                     drop(wire);
@@ -95,7 +103,7 @@ impl Device {
                         *times += 1;
                         (*times >= MOST_CRASHES).then(|| crashed(checkpoint, plan, suspect, *times))
                     }) {
-                        return Err(self.lost(trouble));
+                        return Err(trouble);
                     }
                     lost = Some(reason);
                 }
@@ -103,13 +111,10 @@ impl Device {
         }
     }
 
-    fn lost(&self, trouble: Loss) -> DeviceError {
-        DeviceError::Lost { url: self.url.to_string(), trouble }
-    }
-
     /// Looks for the device until it is found (`true`), there is nothing left for it to do (`false`), or the time is over.
     fn find_again(&mut self, reason: Option<String>, queue: &Queue) -> Result<bool, Loss> {
         let start = Instant::now();
+        queue.tell_lost();
         let mut wait = FIRST_WAIT;
         // Where it was and elsewhere in turn; a board that has no identity is only where it was.
         let step = if self.welcome.identity.is_empty() { 2 } else { 1 };
