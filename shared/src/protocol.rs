@@ -336,6 +336,12 @@ pub enum FaultKind {
     },
     /// The engine failed; the chunk may be sent again, here or elsewhere.
     Engine,
+    /// The graphics adapter's memory did not hold the chunk; a smaller one may fit.
+    OutOfMemory,
+    /// The graphics adapter was lost and opened again; what was in flight is to be sent again.
+    DeviceLost,
+    /// The graphics adapter refused the kernel or could not compile it.
+    Kernel,
     /// The engine failed in a way from which it does not recover.
     Unfit,
 }
@@ -354,6 +360,9 @@ impl core::fmt::Display for FaultKind {
             Self::TopTooLarge { found, max } => write!(f, "{found} elements asked for at each end, {max} is the most"),
             Self::UnsupportedElement { element } => write!(f, "the engine does not measure {element}"),
             Self::Engine => write!(f, "the engine failed on a chunk"),
+            Self::OutOfMemory => write!(f, "the graphics adapter ran out of memory"),
+            Self::DeviceLost => write!(f, "the graphics adapter was lost and opened again"),
+            Self::Kernel => write!(f, "the graphics adapter could not run the kernel"),
             Self::Unfit => write!(f, "the engine failed and does not recover"),
         }
     }

@@ -7,7 +7,7 @@ use kurtoscope_shared::{
     protocol::{Adapter, ElementSet, EngineKind, FaultKind, Limits, Measurement, Statistics},
 };
 
-use super::{Engine, Measured, check, extension};
+use super::{Engine, Measured, Task, check, extension};
 
 /// Measures on a burn device.
 #[derive(Debug, Clone)]
@@ -56,9 +56,9 @@ impl Engine for BurnEngine {
         let bytes = BurnBytes::from_shared(payload, AllocationProperty::Other);
         let tensor =
             Tensor::<1, Int>::from_data(TensorData::from_bytes(bytes, [len], DType::U8), (&self.device, DType::U8));
-        match extension::dispatch(tensor.into_dispatch(), element, statistics) {
+        match extension::dispatch(tensor.into_dispatch(), Task::on_processor(element, statistics)) {
             Measured::Finished(measurement) => Ok(*measurement),
-            Measured::Partial(_) => Err(FaultKind::Engine),
+            Measured::Partial(..) => Err(FaultKind::Engine),
         }
     }
 }

@@ -3,34 +3,75 @@
 use alloc::boxed::Box;
 
 use burn::backend::{Backend, Dispatch, ExtensionType, Flex, backend_extension, tensor::IntTensor};
-use kurtoscope_shared::{Element, protocol::Measurement, protocol::Statistics};
+use kurtoscope_shared::{
+    Element,
+    protocol::{Measurement, Statistics},
+};
 
 use super::cpu;
+#[cfg(feature = "gpu")]
+use super::gpu::{Failure, Launch, Partials};
+
+/// What to measure, and how an accelerator is to go about it.
+#[derive(Debug, Clone, Copy)]
+pub struct Task {
+    /// Type of the elements.
+    pub element: Element,
+    /// What to measure besides the moments.
+    pub statistics: Statistics,
+    /// How the kernel is launched; the processor needs nothing of it.
+    #[cfg(feature = "gpu")]
+    pub launch: Option<Launch>,
+}
+
+impl Task {
+    /// A task for the processor.
+    pub fn on_processor(element: Element, statistics: Statistics) -> Self {
+        Self {
+            element,
+            statistics,
+            #[cfg(feature = "gpu")]
+            launch: None,
+        }
+    }
+}
 
 /// What a backend answers: a finished measurement, or partial results that are still on its device.
 #[derive(ExtensionType)]
 pub enum Measured<B: Backend> {
     /// The measurement is finished.
     Finished(Box<Measurement>),
-    /// Partial results of an accelerator, to be read back and merged.
-    Partial(IntTensor<B>),
+    /// Partial results of an accelerator: those of its units, and the histogram. To be read back and merged.
+    Partial(IntTensor<B>, IntTensor<B>),
 }
 
 /// Backends that measure raw elements.
-#[backend_extension(Flex)]
+#[backend_extension(Cube: cfg(feature = "gpu"), Flex)]
 pub trait MeasureBackend: Backend {
-    /// Measures the elements whose little-endian bytes `bytes` holds: a tensor of one dimension and type `u8`, a whole
-    /// number of elements long.
-    fn measure(bytes: IntTensor<Self>, element: Element, statistics: Statistics) -> Measured<Self>;
+    /// Measures the elements whose little-endian bytes lie in `content`: a tensor of one dimension, of type `u8` on the
+    /// processor and of type `u32` on a graphics adapter.
+    fn measure(content: IntTensor<Self>, task: Task) -> Measured<Self>;
+
+    /// Waits for partial results and reads them back.
+    ///
+    /// # Errors
+    /// What went wrong since the work was submitted.
+    #[cfg(feature = "gpu")]
+    fn read_back(partials: IntTensor<Self>, tail: IntTensor<Self>) -> Result<Partials, Failure>;
 }
 
 impl MeasureBackend for Flex {
-    fn measure(bytes: IntTensor<Self>, element: Element, statistics: Statistics) -> Measured<Self> {
-        Measured::Finished(Box::new(cpu::measure(bytes.bytes(), element, statistics)))
+    fn measure(content: IntTensor<Self>, task: Task) -> Measured<Self> {
+        Measured::Finished(Box::new(cpu::measure(content.bytes(), task.element, task.statistics)))
+    }
+
+    #[cfg(feature = "gpu")]
+    fn read_back(_: IntTensor<Self>, _: IntTensor<Self>) -> Result<Partials, Failure> {
+        Err(Failure::Other("the processor has no partial results".into()))
     }
 }
 
 /// Runs [`MeasureBackend::measure`] on the backend that holds the tensor.
-pub(super) fn dispatch(bytes: IntTensor<Dispatch>, element: Element, statistics: Statistics) -> Measured<Dispatch> {
-    <Dispatch as MeasureBackend>::measure(bytes, element, statistics)
+pub(super) fn dispatch(content: IntTensor<Dispatch>, task: Task) -> Measured<Dispatch> {
+    <Dispatch as MeasureBackend>::measure(content, task)
 }

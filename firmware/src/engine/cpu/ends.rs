@@ -11,7 +11,7 @@ use super::decode::Sample;
 const GROUP: usize = 16;
 
 /// Both ends in the making.
-pub(super) struct Ends {
+pub(in crate::engine) struct Ends {
     k: usize,
     top: Top,
     /// The value that an element must exceed to be among the `k` largest.
@@ -21,7 +21,7 @@ pub(super) struct Ends {
 }
 
 impl Ends {
-    pub(super) fn new(k: usize) -> Self {
+    pub(in crate::engine) fn new(k: usize) -> Self {
         // With nothing to keep, no finite value exceeds or falls below these.
         let (above, below) =
             if k == 0 { (f64::INFINITY, f64::NEG_INFINITY) } else { (f64::NEG_INFINITY, f64::INFINITY) };
@@ -29,9 +29,14 @@ impl Ends {
         Self { k, top: Top { highest: ends(), lowest: ends() }, above, below }
     }
 
+    /// Whether a sample between `min` and `max` could be among the kept.
+    pub(in crate::engine) fn may_take(&self, min: f64, max: f64) -> bool {
+        max > self.above || min < self.below
+    }
+
     /// Takes a block of finite samples between `min` and `max`, the first of them at `position`.
     pub(super) fn search<S: Sample>(&mut self, block: &[S], position: u64, min: f64, max: f64) {
-        if max <= self.above && min >= self.below {
+        if !self.may_take(min, max) {
             return;
         }
         let mut from = 0;
@@ -47,7 +52,7 @@ impl Ends {
     }
 
     /// Takes one element; ignored unless finite. Positions must rise from call to call.
-    pub(super) fn offer(&mut self, value: f64, position: u64) {
+    pub(in crate::engine) fn offer(&mut self, value: f64, position: u64) {
         if !value.is_finite() {
             return;
         }
@@ -62,7 +67,7 @@ impl Ends {
         }
     }
 
-    pub(super) fn finish(self) -> Top {
+    pub(in crate::engine) fn finish(self) -> Top {
         self.top
     }
 }

@@ -16,7 +16,8 @@ use kurtoscope_shared::{
 };
 
 use decode::Sample;
-use ends::Ends;
+#[cfg_attr(not(feature = "gpu"), allow(unused_imports))]
+pub(super) use ends::Ends;
 use histogram::Histogram;
 
 /// Elements in a block. As f32 they take a third of a desktop's first-level cache, or 1 KiB of a microcontroller's stack.

@@ -1,0 +1,276 @@
+//! Measuring on a graphics adapter, in one pass over its memory.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `adapter` | which adapters there are, which to take |
+//! | `centre` | the pivot and scale around which a chunk is summed |
+//! | `layout` | which unit takes which elements |
+//! | `kernel` | what every unit does |
+//! | `launch` | the burn backend extension: buffers, launch, read-back |
+//! | `sums` | partial results to moments, and whether they are sound |
+//! | `extremes` | the largest and smallest elements with their positions |
+//! | `failure` | what can go wrong |
+//!
+//! A chunk is submitted and collected apart, so that the next one is uploaded while this one is measured.
+
+mod adapter;
+mod centre;
+mod extremes;
+mod failure;
+mod kernel;
+mod launch;
+mod layout;
+mod sums;
+
+use std::{
+    collections::VecDeque,
+    eprintln,
+    panic::{AssertUnwindSafe, catch_unwind},
+    vec::Vec,
+};
+
+use burn::tensor::{AllocationProperty, Bytes as BurnBytes, DType, Device, Int, Tensor, TensorData};
+use bytes::Bytes;
+use kurtoscope_shared::{
+    Element, Moments, Tail, Top,
+    protocol::{Adapter, ElementSet, EngineKind, FaultKind, Limits, Measurement, Statistics},
+};
+
+pub use adapter::{AdapterDescription, Choice, OpenError, adapters};
+pub use failure::Failure;
+pub use launch::{Launch, Partials};
+
+use super::{
+    BurnEngine, Engine, Measured, MeasureBackend, Submission, check,
+    extension::{self, Task},
+};
+use burn::backend::Dispatch;
+use centre::Centre;
+use layout::{Format, Layout};
+use sums::Sums;
+
+/// The largest payload unless another bound is set: 2^24 elements of a binary32, the most that the self-test proves.
+pub const PROVEN_PAYLOAD: u32 = 1 << 26;
+
+/// Chunks on the adapter at once: one measured, one uploaded.
+const IN_FLIGHT: usize = 2;
+/// Passes over a chunk at most: the guess, a better scale, a better pivot.
+const MAX_PASSES: usize = 3;
+/// Failures in a row after which the adapter is given up.
+const MAX_FAILURES: u32 = 3;
+
+/// Measures on a graphics adapter.
+///
+/// `f32`, `f16`, `bf16` and `i8` run on the adapter. Other types need more than 32-bit arithmetic or are rare; the
+/// device's processor measures them.
+#[derive(Debug)]
+pub struct GpuEngine {
+    choice: Choice,
+    device: Device,
+    adapter: AdapterDescription,
+    limits: Limits,
+    processor: BurnEngine,
+    running: VecDeque<Running>,
+    submitted: u32,
+    failures: u32,
+}
+
+/// A chunk on the adapter.
+#[derive(Debug)]
+struct Running {
+    ticket: u32,
+    payload: Bytes,
+    element: Element,
+    statistics: Statistics,
+    content: Tensor<1, Int>,
+    launch: Launch,
+    partials: Tensor<1, Int>,
+    tail: Tensor<1, Int>,
+}
+
+impl GpuEngine {
+    /// Opens an adapter for payloads of up to [`PROVEN_PAYLOAD`] bytes, or less where it takes less.
+    ///
+    /// # Errors
+    /// When no adapter fits, or its driver refuses.
+    pub fn open(choice: Choice) -> Result<Self, OpenError> {
+        Self::open_with_payload(choice, PROVEN_PAYLOAD)
+    }
+
+    /// Opens an adapter for payloads of up to `max_payload` bytes, or less where it takes less.
+    ///
+    /// # Errors
+    /// When no adapter fits, or its driver refuses.
+    pub fn open_with_payload(choice: Choice, max_payload: u32) -> Result<Self, OpenError> {
+        let (device, adapter) = adapter::open(&choice)?;
+        let max_payload = adapter.max_chunk_bytes.min(u64::from(max_payload)) as u32 & !7;
+        let window_bytes = max_payload.saturating_mul(IN_FLIGHT as u32 + 1);
+        let limits = Limits { max_payload, window_bytes, elements: ElementSet::ALL };
+        let processor = BurnEngine::cpu_with_payload(max_payload);
+        let running = VecDeque::new();
+        Ok(Self { choice, device, adapter, limits, processor, running, submitted: 0, failures: 0 })
+    }
+
+    /// What is known of the adapter.
+    pub fn description(&self) -> &AdapterDescription {
+        &self.adapter
+    }
+
+    /// The burn device, for measurements beside the engine's own.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    fn start(&mut self, format: Format, element: Element, payload: Bytes, what: Statistics) -> Result<u32, Failure> {
+        let elements = (payload.len() / element.size()) as u32;
+        let layout = Layout::new(format, elements);
+        if layout.cubes > self.adapter.max_workgroups {
+            let expected = u64::from(layout.cubes);
+            return Err(Failure::Incomplete { found: u64::from(self.adapter.max_workgroups), expected });
+        }
+        let ticket = self.submitted;
+        self.submitted = ticket.wrapping_add(1);
+        let launch = Launch { layout, centre: Centre::sampled(&payload, element), nonce: nonce(ticket, 0) };
+        let content = words(&payload, &self.device);
+        let (partials, tail) = submit(content.clone(), Task { element, statistics: what, launch: Some(launch) })?;
+        self.running.push_back(Running { ticket, payload, element, statistics: what, content, launch, partials, tail });
+        Ok(ticket)
+    }
+
+    /// Notes a failure, opens the adapter anew where it was lost, and says what to tell the host.
+    fn fail(&mut self, failure: &Failure) -> FaultKind {
+        eprintln!("{}: {failure}", self.adapter.name);
+        self.failures += 1;
+        if self.failures >= MAX_FAILURES {
+            eprintln!("{}: given up after {MAX_FAILURES} failures in a row", self.adapter.name);
+            return FaultKind::Unfit;
+        }
+        if failure.loses_device() {
+            self.running.clear();
+            match catch_unwind(|| adapter::open(&self.choice)) {
+                Ok(Ok((device, adapter))) => (self.device, self.adapter) = (device, adapter),
+                Ok(Err(error)) => {
+                    eprintln!("{}: {error}", self.adapter.name);
+                    return FaultKind::Unfit;
+                }
+                Err(_) => return FaultKind::Unfit,
+            }
+        }
+        failure.kind()
+    }
+}
+
+impl Engine for GpuEngine {
+    fn kind(&self) -> EngineKind {
+        EngineKind::Gpu
+    }
+
+    fn adapter(&self) -> Option<Adapter> {
+        Some(self.adapter.introduction())
+    }
+
+    fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    fn tolerance(&self) -> f64 {
+        1e-6
+    }
+
+    fn in_flight(&self) -> usize {
+        IN_FLIGHT
+    }
+
+    fn measure(&mut self, element: Element, payload: Bytes, statistics: Statistics) -> Result<Measurement, FaultKind> {
+        match self.submit(element, payload, statistics)? {
+            Submission::Finished(measurement) => Ok(*measurement),
+            Submission::Running(ticket) => self.collect(ticket),
+        }
+    }
+
+    fn submit(&mut self, element: Element, payload: Bytes, statistics: Statistics) -> Result<Submission, FaultKind> {
+        check(element, &payload, self.limits)?;
+        let Some(format) = Format::of(element).filter(|_| !payload.is_empty()) else {
+            return self.processor.measure(element, payload, statistics).map(|found| Submission::Finished(found.into()));
+        };
+        let started = catch_unwind(AssertUnwindSafe(|| self.start(format, element, payload, statistics)));
+        match started.unwrap_or_else(|thrown| Err(Failure::from_panic(&*thrown))) {
+            Ok(ticket) => Ok(Submission::Running(ticket)),
+            Err(failure) => Err(self.fail(&failure)),
+        }
+    }
+
+    fn collect(&mut self, ticket: u32) -> Result<Measurement, FaultKind> {
+        let place = self.running.iter().position(|running| running.ticket == ticket);
+        // What ran when the adapter was lost is gone with it; the host sends it again.
+        let running = place.and_then(|place| self.running.remove(place)).ok_or(FaultKind::DeviceLost)?;
+        let finished = catch_unwind(AssertUnwindSafe(|| finish(running)));
+        match finished.unwrap_or_else(|thrown| Err(Failure::from_panic(&*thrown))) {
+            Ok(measurement) => {
+                self.failures = 0;
+                Ok(measurement)
+            }
+            Err(failure) => Err(self.fail(&failure)),
+        }
+    }
+}
+
+/// Waits for a chunk, and measures it again where its sums are not sound.
+fn finish(mut running: Running) -> Result<Measurement, Failure> {
+    let Running { element, statistics, .. } = running;
+    for pass in 1.. {
+        let Launch { layout, centre, nonce: sent } = running.launch;
+        let Partials { rows, tail } = <Dispatch as MeasureBackend>::read_back(
+            running.partials.into_dispatch(),
+            running.tail.into_dispatch(),
+        )?;
+        let sums = Sums::add_up(&rows, &layout, sent)?;
+        let better = sums.better(&centre).filter(|_| pass < MAX_PASSES);
+        let Some(centre) = better else {
+            let moments = sums.moments(&centre);
+            let tail = if statistics.tail { counted(&tail, &moments)? } else { Tail::default() };
+            let top = match usize::from(statistics.top) {
+                0 => Top::default(),
+                k => extremes::search(&running.payload, element, &rows, &layout, k),
+            };
+            return Ok(Measurement { moments, tail, top });
+        };
+        running.launch = Launch { layout, centre, nonce: nonce(running.ticket, pass) };
+        let task = Task { element, statistics, launch: Some(running.launch) };
+        (running.partials, running.tail) = submit(running.content.clone(), task)?;
+    }
+    unreachable!("the last pass returns")
+}
+
+/// The histogram, if it holds every element that the sums hold.
+fn counted(bins: &[u32], moments: &Moments) -> Result<Tail, Failure> {
+    let tail = Tail::from_dense(bins);
+    let (found, expected) = (tail.total() + moments.zeros, moments.count);
+    if found == expected { Ok(tail) } else { Err(Failure::Incomplete { found, expected }) }
+}
+
+fn submit(content: Tensor<1, Int>, task: Task) -> Result<(Tensor<1, Int>, Tensor<1, Int>), Failure> {
+    match extension::dispatch(content.into_dispatch(), task) {
+        Measured::Partial(partials, tail) => Ok((Tensor::from_dispatch(partials), Tensor::from_dispatch(tail))),
+        Measured::Finished(_) => Err(Failure::Other("the tensor is not on the adapter".into())),
+    }
+}
+
+/// A payload as words on the adapter, the last one filled up with zeros. Lent, not copied, where it ends at a word.
+fn words(payload: &Bytes, device: &Device) -> Tensor<1, Int> {
+    let words = payload.len().div_ceil(size_of::<u32>());
+    let bytes = if payload.len().is_multiple_of(size_of::<u32>()) {
+        BurnBytes::from_shared(payload.clone(), AllocationProperty::Other)
+    } else {
+        let mut filled = Vec::with_capacity(words * size_of::<u32>());
+        filled.extend_from_slice(payload);
+        filled.resize(words * size_of::<u32>(), 0);
+        BurnBytes::from_bytes_vec(filled)
+    };
+    Tensor::from_data(TensorData::from_bytes(bytes, [words], DType::U32), (device, DType::U32))
+}
+
+/// A number of one pass alone, so that results of another are not taken for its own.
+fn nonce(ticket: u32, pass: usize) -> u32 {
+    (ticket.wrapping_mul(MAX_PASSES as u32).wrapping_add(pass as u32)).wrapping_mul(0x9e37_79b1)
+}
