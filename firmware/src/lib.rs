@@ -9,7 +9,7 @@
 //! | [`engine`] | what computes: burn, extended by one measuring call |
 //! | [`self_test`] | known answers that an engine must give before its numbers count |
 //! | [`session`] | the device's side of the protocol: a frame in, an answer out |
-//! | [`mod@serve`] | the loop that ties a session to a link |
+//! | [`mod@serve`], [`overlap`] (`std`) | the loops that tie a session to a link |
 //! | [`indicator`] | the light on the board |
 #![cfg_attr(not(any(test, feature = "std")), no_std)]
 
@@ -21,9 +21,13 @@ extern crate std;
 pub mod command;
 pub mod engine;
 pub mod indicator;
+#[cfg(feature = "std")]
+pub mod overlap;
 pub mod self_test;
 pub mod serve;
 pub mod session;
 
+#[cfg(feature = "std")]
+pub use overlap::serve_overlapped;
 pub use serve::{ServeError, serve};
 pub use session::{Board, Session};

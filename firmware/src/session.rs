@@ -1,6 +1,6 @@
 //! The device's side of the conversation: frames in, answers out, no I/O of its own.
 
-use alloc::{string::String, sync::Arc, vec::Vec};
+use alloc::{collections::VecDeque, string::String, sync::Arc, vec::Vec};
 
 use bytes::Bytes;
 use embedded_hal::digital::OutputPin;
@@ -14,7 +14,7 @@ use kurtoscope_shared::{
 };
 
 use crate::{
-    engine::Engine,
+    engine::{Engine, Submission},
     indicator::{Indicator, NoPin, Status},
     self_test,
 };
@@ -28,9 +28,12 @@ pub struct Board {
     pub identity: String,
 }
 
-/// Answers a host: one frame in, one answer out.
+/// Answers a host: one frame in, one answer out, in the order in which the frames came.
 ///
 /// Holds nothing that a host could miss: a session is a number, and every chunk is measured alone.
+///
+/// [`answer`](Self::answer) is enough for an engine on the processor. For one that works beside it,
+/// [`take`](Self::take) and [`finish`](Self::finish) let chunks overlap.
 #[derive(Debug)]
 pub struct Session<E, M = NoPin, F = NoPin> {
     engine: E,
@@ -40,8 +43,20 @@ pub struct Session<E, M = NoPin, F = NoPin> {
     open: Option<u32>,
     link: LinkHealth,
     packings: PackingSet,
+    /// Chunks that the engine has taken, oldest first.
+    running: VecDeque<Running>,
     /// Where packed payloads are unpacked to; as large as the largest so far.
     unpacked: Vec<u8>,
+}
+
+/// A chunk that the engine has taken.
+#[derive(Debug)]
+struct Running {
+    chunk: Chunk,
+    submission: Submission,
+    /// The payload's buffer, and whether it came with the frame.
+    buffer: Arc<Vec<u8>>,
+    from_frame: bool,
 }
 
 impl<E: Engine> Session<E> {
@@ -57,7 +72,8 @@ impl<E: Engine, M: OutputPin, F: OutputPin> Session<E, M, F> {
         let self_test = self_test::run(&mut engine);
         indicator.show(if self_test.passed { Status::Off } else { Status::Fault });
         let (link, packings) = (LinkHealth::default(), PackingSet::ALL);
-        Self { engine, board, self_test, indicator, open: None, link, packings, unpacked: Vec::new() }
+        let (running, unpacked) = (VecDeque::new(), Vec::new());
+        Self { engine, board, self_test, indicator, open: None, link, packings, running, unpacked }
     }
 
     /// The same session without packed payloads, which take memory for a second payload.
@@ -75,29 +91,91 @@ impl<E: Engine, M: OutputPin, F: OutputPin> Session<E, M, F> {
     ///
     /// Returns the frame's buffer for reuse where it is free again.
     pub fn answer(&mut self, frame: Result<Vec<u8>, FrameError>, output: &mut Vec<u8>) -> Option<Vec<u8>> {
-        let (answer, buffer) = match frame {
-            Ok(content) => self.read(content),
-            Err(_) => {
-                self.link.damaged = self.link.damaged.saturating_add(1);
-                (self.fault(None, FaultKind::Damaged), None)
-            }
-        };
-        // Messages of this protocol always encode; a failure would leave `output` as it was, and the host asks again.
-        let _ = frame::encode(&answer, &[], output);
-        buffer
+        let freed = self.take(frame, output);
+        self.finish_all(output).or(freed)
     }
 
-    fn read(&mut self, content: Vec<u8>) -> (ToHost, Option<Vec<u8>>) {
-        match postcard::take_from_bytes::<ToDevice>(&content) {
-            Ok((ToDevice::Hello(hello), _)) => (self.welcome(hello.session), Some(content)),
+    /// Takes one frame; appends answers to `output` as far as they are known. A chunk may stay with the engine: how many
+    /// do, [`running`](Self::running) tells.
+    ///
+    /// Returns a buffer for reuse where one is free again.
+    pub fn take(&mut self, frame: Result<Vec<u8>, FrameError>, output: &mut Vec<u8>) -> Option<Vec<u8>> {
+        match frame {
+            Ok(content) => self.read(content, output),
+            Err(_) => {
+                let freed = self.finish_all(output);
+                self.link.damaged = self.link.damaged.saturating_add(1);
+                let answer = self.fault(None, FaultKind::Damaged);
+                say(&answer, output);
+                freed
+            }
+        }
+    }
+
+    /// How many chunks are with the engine, unanswered.
+    pub fn running(&self) -> usize {
+        self.running.len()
+    }
+
+    /// Waits for the oldest chunk that is with the engine, if any, and appends its answer to `output`.
+    ///
+    /// Returns a buffer for reuse where one is free again.
+    pub fn finish(&mut self, output: &mut Vec<u8>) -> Option<Vec<u8>> {
+        let Running { chunk, submission, buffer, from_frame } = self.running.pop_front()?;
+        let outcome = match submission {
+            Submission::Finished(measurement) => Ok(*measurement),
+            Submission::Running(number) => self.engine.collect(number),
+        };
+        let answer = match outcome {
+            Ok(measurement) => {
+                let (session, sequence, link) = (chunk.session, chunk.sequence, self.link);
+                ToHost::Report(Report { session, sequence, measurement, link })
+            }
+            Err(kind) => self.fault(Some(chunk.sequence), kind),
+        };
+        if self.running.is_empty() && matches!(answer, ToHost::Report(_)) {
+            self.indicator.show(Status::Off);
+        }
+        say(&answer, output);
+        let buffer = Arc::try_unwrap(buffer).ok()?;
+        if from_frame {
+            return Some(buffer);
+        }
+        self.unpacked = buffer;
+        None
+    }
+
+    /// Answers everything that is with the engine; returns the last buffer that this freed.
+    fn finish_all(&mut self, output: &mut Vec<u8>) -> Option<Vec<u8>> {
+        let mut freed = None;
+        while !self.running.is_empty() {
+            freed = self.finish(output).or(freed);
+        }
+        freed
+    }
+
+    fn read(&mut self, content: Vec<u8>, output: &mut Vec<u8>) -> Option<Vec<u8>> {
+        let answer = match postcard::take_from_bytes::<ToDevice>(&content) {
             Ok((ToDevice::Chunk(chunk), payload)) => {
                 let header = content.len() - payload.len();
-                self.chunk(chunk, content, header)
+                return self.chunk(chunk, content, header, output);
+            }
+            Ok((ToDevice::Hello(hello), _)) => {
+                self.finish_all(output);
+                self.welcome(hello.session)
             }
             // A host of another version: it learns ours and decides.
-            Err(_) if peek_version(&content).is_some() => (self.welcome(0), Some(content)),
-            Err(_) => (self.drop_frame(None, FaultKind::Malformed), Some(content)),
-        }
+            Err(_) if peek_version(&content).is_some() => {
+                self.finish_all(output);
+                self.welcome(0)
+            }
+            Err(_) => {
+                self.finish_all(output);
+                self.drop_frame(None, FaultKind::Malformed)
+            }
+        };
+        say(&answer, output);
+        Some(content)
     }
 
     fn welcome(&mut self, session: u32) -> ToHost {
@@ -118,68 +196,88 @@ impl<E: Engine, M: OutputPin, F: OutputPin> Session<E, M, F> {
         })
     }
 
-    fn chunk(&mut self, chunk: Chunk, content: Vec<u8>, header: usize) -> (ToHost, Option<Vec<u8>>) {
-        let found = u32::try_from(content.len() - header).unwrap_or(u32::MAX);
-        let expected = u64::from(chunk.count) * chunk.element.size() as u64;
-        let refusal = if self.open != Some(chunk.session) {
-            Some(FaultKind::NoSession { found: chunk.session })
-        } else if chunk.packing == Packing::Plain && expected != u64::from(found) {
-            Some(FaultKind::PayloadLength { expected, found })
-        } else if chunk.statistics.top > MAX_TOP {
-            Some(FaultKind::TopTooLarge { found: chunk.statistics.top, max: MAX_TOP })
-        } else {
-            None
-        };
-        if let Some(kind) = refusal {
-            return (self.drop_frame(Some(chunk.sequence), kind), Some(content));
+    fn chunk(&mut self, chunk: Chunk, content: Vec<u8>, header: usize, output: &mut Vec<u8>) -> Option<Vec<u8>> {
+        match self.prepare(&chunk, &content, header) {
+            Ok(None) => {
+                let content = Arc::new(content);
+                let payload = Bytes::from_owner(Lent(content.clone())).slice(header..);
+                self.submit(chunk, payload, content, true, output)
+            }
+            Ok(Some(elements)) => {
+                let elements = Arc::new(elements);
+                let payload = Bytes::from_owner(Lent(elements.clone()));
+                self.submit(chunk, payload, elements, false, output).or(Some(content))
+            }
+            Err(kind) => {
+                // Answers keep the order of the frames.
+                self.finish_all(output);
+                let answer = self.drop_frame(Some(chunk.sequence), kind);
+                say(&answer, output);
+                Some(content)
+            }
         }
-        if chunk.packing != Packing::Plain {
-            return (self.packed_chunk(chunk, &content[header..], expected), Some(content));
-        }
-        self.indicator.show(Status::Measuring);
-        // The payload is lent to the engine and comes back when the engine has dropped its last share.
-        let content = Arc::new(content);
-        let payload = Bytes::from_owner(Lent(content.clone())).slice(header..);
-        let answer = self.measure(chunk, payload);
-        (answer, Arc::try_unwrap(content).ok())
     }
 
-    /// Unpacks a chunk's elements, `expected` bytes of them, and measures those.
-    fn packed_chunk(&mut self, chunk: Chunk, packed: &[u8], expected: u64) -> ToHost {
+    /// Checks a chunk and unpacks it where it is packed; `None` where its payload is measured as it lies.
+    fn prepare(&mut self, chunk: &Chunk, content: &[u8], header: usize) -> Result<Option<Vec<u8>>, FaultKind> {
+        let found = u32::try_from(content.len() - header).unwrap_or(u32::MAX);
+        let expected = u64::from(chunk.count) * chunk.element.size() as u64;
+        if self.open != Some(chunk.session) {
+            return Err(FaultKind::NoSession { found: chunk.session });
+        }
+        if chunk.packing == Packing::Plain && expected != u64::from(found) {
+            return Err(FaultKind::PayloadLength { expected, found });
+        }
+        if chunk.statistics.top > MAX_TOP {
+            return Err(FaultKind::TopTooLarge { found: chunk.statistics.top, max: MAX_TOP });
+        }
+        if chunk.packing == Packing::Plain {
+            return Ok(None);
+        }
+        if !self.packings.contains(chunk.packing) {
+            return Err(FaultKind::Packing);
+        }
         let max = self.engine.limits().max_payload;
         let length = match u32::try_from(expected) {
-            _ if !self.packings.contains(chunk.packing) => {
-                return self.drop_frame(Some(chunk.sequence), FaultKind::Packing);
-            }
             // Checked before any memory is taken for it.
             Ok(length) if length <= max => length as usize,
-            length => {
-                let found = length.unwrap_or(u32::MAX);
-                return self.drop_frame(Some(chunk.sequence), FaultKind::TooLarge { found, max });
-            }
+            length => return Err(FaultKind::TooLarge { found: length.unwrap_or(u32::MAX), max }),
         };
         let mut elements = core::mem::take(&mut self.unpacked);
         elements.resize(length, 0);
-        if packing::unpack(packed, chunk.element.size(), &mut elements).is_err() {
-            self.unpacked = elements;
-            return self.drop_frame(Some(chunk.sequence), FaultKind::Packing);
+        match packing::unpack(&content[header..], chunk.element.size(), &mut elements) {
+            Ok(()) => Ok(Some(elements)),
+            Err(_) => {
+                self.unpacked = elements;
+                Err(FaultKind::Packing)
+            }
         }
-        self.indicator.show(Status::Measuring);
-        let elements = Arc::new(elements);
-        let answer = self.measure(chunk, Bytes::from_owner(Lent(elements.clone())));
-        self.unpacked = Arc::try_unwrap(elements).unwrap_or_default();
-        answer
     }
 
-    fn measure(&mut self, chunk: Chunk, payload: Bytes) -> ToHost {
-        match self.engine.measure(chunk.element, payload, chunk.statistics) {
-            Ok(measurement) => {
-                self.indicator.show(Status::Off);
-                let (session, sequence, link) = (chunk.session, chunk.sequence, self.link);
-                ToHost::Report(Report { session, sequence, measurement, link })
+    /// Gives a chunk to the engine, and answers for the oldest while that has as many as it takes.
+    fn submit(
+        &mut self,
+        chunk: Chunk,
+        payload: Bytes,
+        buffer: Arc<Vec<u8>>,
+        from_frame: bool,
+        output: &mut Vec<u8>,
+    ) -> Option<Vec<u8>> {
+        self.indicator.show(Status::Measuring);
+        match self.engine.submit(chunk.element, payload, chunk.statistics) {
+            Ok(submission) => self.running.push_back(Running { chunk, submission, buffer, from_frame }),
+            Err(kind) => {
+                self.finish_all(output);
+                let answer = self.fault(Some(chunk.sequence), kind);
+                say(&answer, output);
+                return Arc::try_unwrap(buffer).ok().filter(|_| from_frame);
             }
-            Err(kind) => self.fault(Some(chunk.sequence), kind),
         }
+        let mut freed = None;
+        while self.running.len() >= self.engine.in_flight().max(1) {
+            freed = self.finish(output).or(freed);
+        }
+        freed
     }
 
     fn drop_frame(&mut self, sequence: Option<u32>, kind: FaultKind) -> ToHost {
@@ -191,6 +289,12 @@ impl<E: Engine, M: OutputPin, F: OutputPin> Session<E, M, F> {
         self.indicator.show(Status::Fault);
         ToHost::Fault(Fault { session: self.open.unwrap_or_default(), sequence, kind, link: self.link })
     }
+}
+
+/// Appends an answer to `output`.
+fn say(answer: &ToHost, output: &mut Vec<u8>) {
+    // Messages of this protocol always encode; a failure would leave `output` as it was, and the host asks again.
+    let _ = frame::encode(answer, &[], output);
 }
 
 /// A buffer that is shared with an engine for the time of one measurement.

@@ -122,7 +122,11 @@ fn every_power_of_two_up_to_sixty_four_million() {
     }
     for (element, distribution) in [(Element::F32, ALL[3]), (Element::F32, ALL[5]), (Element::Bf16, ALL[3])] {
         let error = hold(&mut engine, distribution, element, 1 << 26);
-        println!("{} x 2^26 as {element}: {error:.1e}, chunks of {} bytes", distribution.0, engine.limits().max_payload);
+        println!(
+            "{} x 2^26 as {element}: {error:.1e}, chunks of {} bytes",
+            distribution.0,
+            engine.limits().max_payload
+        );
     }
 }
 
@@ -130,7 +134,8 @@ fn every_power_of_two_up_to_sixty_four_million() {
 fn constants_have_no_kurtosis() {
     let Some(mut engine) = engine(1 << 24) else { return };
     for value in [0.0, -0.0, 1.0, 0.1, -3e-41, 1e-20, 3e38] {
-        let bytes: Bytes = [value as f32; 70_001].iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>().into();
+        let bytes: Bytes =
+            [value as f32; 70_001].iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>().into();
         let found = measure(&mut engine, Element::F32, &bytes).moments;
         assert_eq!((found.count, found.mean, found.m2, found.m4), (70_001, f64::from(value as f32), 0.0, 0.0));
         assert_eq!(found.kurtosis(), None);

@@ -30,12 +30,8 @@ pub const ALL: [Distribution; 19] = [
     ("uniform", |random, _, _| random.uniform() * 2.0 - 1.0),
     ("normal", |random, _, _| random.normal()),
     ("weights of 0.02", |random, _, _| random.normal() * 0.02),
-    ("planted 100 sigma", |random, position, count| {
-        if position == count / 3 { 100.0 } else { random.normal() }
-    }),
-    ("ten planted", |random, position, count| {
-        if position % (count / 10 + 1) == 7 { -30.0 } else { random.normal() }
-    }),
+    ("planted 100 sigma", |random, position, count| if position == count / 3 { 100.0 } else { random.normal() }),
+    ("ten planted", |random, position, count| if position % (count / 10 + 1) == 7 { -30.0 } else { random.normal() }),
     ("Student t, 3 degrees", |random, _, _| {
         let chi = random.normal().powi(2) + random.normal().powi(2) + random.normal().powi(2);
         random.normal() / (chi / 3.0).sqrt()
@@ -46,9 +42,7 @@ pub const ALL: [Distribution; 19] = [
     ("normal and subnormal", |random, _, _| random.normal() * 2e-38),
     ("around 1e-20", |random, _, _| random.normal() * 1e-20),
     ("around 1e20", |random, _, _| random.normal() * 1e20),
-    ("one 1e30 among normals", |random, position, count| {
-        if position == count / 2 { 1e30 } else { random.normal() }
-    }),
+    ("one 1e30 among normals", |random, position, count| if position == count / 2 { 1e30 } else { random.normal() }),
     ("up to the largest", |random, _, _| (random.uniform() * 2.0 - 1.0) * 3.4e38),
     ("two values", |random, _, _| if random.next() % 8 == 0 { 1.0 } else { -0.25 }),
     ("a ramp", |_, position, count| position as f64 / count as f64),

@@ -49,14 +49,10 @@ pub fn measure(bytes: &[u8], element: Element, k: usize) -> Reference {
         kept.sort_by(|a, b| before(a, b).then(a.position.cmp(&b.position)));
         kept
     };
-    let top = Top {
-        highest: first(|a, b| b.value.total_cmp(&a.value)),
-        lowest: first(|a, b| a.value.total_cmp(&b.value)),
-    };
-    if let (Some(low), Some(high)) = (
-        finite.iter().copied().reduce(f64::min),
-        finite.iter().copied().reduce(f64::max),
-    ) {
+    let top =
+        Top { highest: first(|a, b| b.value.total_cmp(&a.value)), lowest: first(|a, b| a.value.total_cmp(&b.value)) };
+    if let (Some(low), Some(high)) = (finite.iter().copied().reduce(f64::min), finite.iter().copied().reduce(f64::max))
+    {
         (moments.min, moments.max) = (low, high);
     }
     Reference { moments, tail: Tail::from_dense(&bins), top }

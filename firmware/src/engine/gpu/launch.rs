@@ -48,7 +48,9 @@ impl MeasureBackend for CubeBackend {
         let Some(Launch { layout, centre, nonce }) = task.launch else {
             // An empty buffer is read back as an incomplete answer.
             let nothing = |client: &cubecl::prelude::Client| client.empty(4);
-            let wrap = |handle| CubeTensor::new_contiguous(client.clone(), device.clone(), Shape::new([1]), handle, DType::U32);
+            let wrap = |handle| {
+                CubeTensor::new_contiguous(client.clone(), device.clone(), Shape::new([1]), handle, DType::U32)
+            };
             return Measured::Partial(wrap(nothing(&client)), wrap(nothing(&client)));
         };
         let (rows, bins) = (ROWS * layout.units(), if task.statistics.tail { BINS } else { 1 });

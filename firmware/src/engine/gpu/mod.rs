@@ -41,7 +41,7 @@ pub use failure::Failure;
 pub use launch::{Launch, Partials};
 
 use super::{
-    BurnEngine, Engine, Measured, MeasureBackend, Submission, check,
+    BurnEngine, Engine, MeasureBackend, Measured, Submission, check,
     extension::{self, Task},
 };
 use burn::backend::Dispatch;
@@ -191,7 +191,10 @@ impl Engine for GpuEngine {
     fn submit(&mut self, element: Element, payload: Bytes, statistics: Statistics) -> Result<Submission, FaultKind> {
         check(element, &payload, self.limits)?;
         let Some(format) = Format::of(element).filter(|_| !payload.is_empty()) else {
-            return self.processor.measure(element, payload, statistics).map(|found| Submission::Finished(found.into()));
+            return self
+                .processor
+                .measure(element, payload, statistics)
+                .map(|found| Submission::Finished(found.into()));
         };
         let started = catch_unwind(AssertUnwindSafe(|| self.start(format, element, payload, statistics)));
         match started.unwrap_or_else(|thrown| Err(Failure::from_panic(&*thrown))) {
@@ -220,10 +223,8 @@ fn finish(mut running: Running) -> Result<Measurement, Failure> {
     let Running { element, statistics, .. } = running;
     for pass in 1.. {
         let Launch { layout, centre, nonce: sent } = running.launch;
-        let Partials { rows, tail } = <Dispatch as MeasureBackend>::read_back(
-            running.partials.into_dispatch(),
-            running.tail.into_dispatch(),
-        )?;
+        let Partials { rows, tail } =
+            <Dispatch as MeasureBackend>::read_back(running.partials.into_dispatch(), running.tail.into_dispatch())?;
         let sums = Sums::add_up(&rows, &layout, sent)?;
         let better = sums.better(&centre).filter(|_| pass < MAX_PASSES);
         let Some(centre) = better else {

@@ -153,9 +153,7 @@ mod tests {
         let sums = Sums::add_up(&rows, &layout, 77).expect("complete");
         let moments = sums.moments(&centre);
         assert_eq!((moments.count, moments.min, moments.max), (5, 1.0, 10.0));
-        for (found, expected) in
-            [(moments.mean, 4.0), (moments.m2, 50.0), (moments.m3, 180.0), (moments.m4, 1394.0)]
-        {
+        for (found, expected) in [(moments.mean, 4.0), (moments.m2, 50.0), (moments.m3, 180.0), (moments.m4, 1394.0)] {
             assert!((found - expected).abs() < 1e-12 * expected, "{moments:?}");
         }
     }

@@ -1,0 +1,266 @@
+//! The loop of a device whose engine works beside the processor: a thread reads frames ahead, so that one chunk arrives
+//! while another is measured.
+
+use std::{
+    sync::mpsc::{Receiver, SyncSender, TryRecvError, channel, sync_channel},
+    thread,
+    vec::Vec,
+};
+
+use embedded_hal::digital::OutputPin;
+use embedded_io::{Read, Write};
+use kurtoscope_shared::frame::{Decoder, Event, FrameError};
+
+use crate::{ServeError, engine::Engine, session::Session};
+
+/// Bytes read at once.
+const READ_BYTES: usize = 1 << 16;
+/// Frames that wait for the engine: with the one that is being read and those in flight, what a host's window may hold.
+const AHEAD: usize = 1;
+
+/// A frame as the decoder gave it.
+type Frame = Result<Vec<u8>, FrameError>;
+
+/// Serves one link as [`serve`](crate::serve) does, with chunks overlapping as far as the engine allows.
+///
+/// Returns when the link has ended and everything that arrived is answered.
+///
+/// # Errors
+/// The first failure of `reader` or `writer`. After a failure of `writer` this still waits for `reader` to end.
+pub fn serve_overlapped<E, M, F, R, W>(
+    session: &mut Session<E, M, F>,
+    reader: R,
+    mut writer: W,
+) -> Result<(), ServeError<R::Error, W::Error>>
+where
+    E: Engine,
+    M: OutputPin,
+    F: OutputPin,
+    R: Read + Send,
+    R::Error: Send,
+    W: Write,
+{
+    let max_payload = session.max_payload();
+    let (give, frames) = sync_channel(AHEAD);
+    let (free, freed) = channel();
+    thread::scope(|scope| {
+        scope.spawn(move || read_ahead(reader, max_payload, &give, &freed));
+        let mut output = Vec::new();
+        loop {
+            let next = match frames.try_recv() {
+                Err(TryRecvError::Empty) if session.running() == 0 => {
+                    frames.recv().map_err(|_| TryRecvError::Disconnected)
+                }
+                next => next,
+            };
+            let ended = match next {
+                Ok(Ok(frame)) => {
+                    // A reader that has ended needs no buffers.
+                    let _ = session.take(frame, &mut output).map(|buffer| free.send(buffer));
+                    None
+                }
+                // Nothing has arrived: time to wait for the engine instead.
+                Err(TryRecvError::Empty) => {
+                    let _ = session.finish(&mut output).map(|buffer| free.send(buffer));
+                    None
+                }
+                Ok(Err(error)) => Some(Err(ServeError::Read(error))),
+                Err(TryRecvError::Disconnected) => Some(Ok(())),
+            };
+            if ended.is_some() {
+                while session.running() > 0 {
+                    session.finish(&mut output);
+                }
+            }
+            if !output.is_empty() {
+                writer.write_all(&output).map_err(ServeError::Write)?;
+                writer.flush().map_err(ServeError::Write)?;
+                output.clear();
+            }
+            if let Some(outcome) = ended {
+                return outcome;
+            }
+        }
+    })
+}
+
+/// Cuts frames out of what arrives until the link or the other side ends.
+fn read_ahead<R: Read>(
+    mut reader: R,
+    max_payload: usize,
+    give: &SyncSender<Result<Frame, R::Error>>,
+    freed: &Receiver<Vec<u8>>,
+) {
+    let mut decoder = Decoder::new(max_payload);
+    let mut input = std::vec![0; READ_BYTES];
+    loop {
+        let read = match reader.read(&mut input) {
+            Ok(0) => return,
+            Ok(read) => read,
+            Err(error) => {
+                let _ = give.send(Err(error));
+                return;
+            }
+        };
+        let mut rest = &input[..read];
+        while !rest.is_empty() {
+            let (taken, event) = decoder.push(rest);
+            rest = &rest[taken..];
+            let frame = match event {
+                Event::Starved => continue,
+                Event::Frame => Ok(decoder.take()),
+                Event::Damaged(error) => Err(error),
+            };
+            if give.send(Ok(frame)).is_err() {
+                return;
+            }
+            if let Ok(buffer) = freed.try_recv() {
+                decoder.restore(buffer);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Board,
+        engine::{BurnEngine, Submission},
+        serve,
+    };
+    use bytes::Bytes;
+    use embedded_io::{ErrorKind, ErrorType};
+    use kurtoscope_shared::{
+        Element, frame,
+        protocol::{
+            Adapter, Chunk, EngineKind, FaultKind, Hello, Limits, Measurement, PROTOCOL_VERSION, Packing, SCHEMA_HASH,
+            Statistics, ToDevice,
+        },
+    };
+    use std::{
+        collections::VecDeque,
+        sync::Arc,
+        sync::atomic::{AtomicUsize, Ordering},
+    };
+
+    /// Computes when asked for the answer, as something beside the processor would, and notes how much it had at once.
+    struct Lazy {
+        engine: BurnEngine,
+        waiting: VecDeque<(u32, Element, Bytes, Statistics)>,
+        next: u32,
+        most: Arc<AtomicUsize>,
+    }
+
+    impl Engine for Lazy {
+        fn kind(&self) -> EngineKind {
+            EngineKind::Gpu
+        }
+        fn adapter(&self) -> Option<Adapter> {
+            None
+        }
+        fn limits(&self) -> Limits {
+            self.engine.limits()
+        }
+        fn tolerance(&self) -> f64 {
+            self.engine.tolerance()
+        }
+        fn measure(&mut self, element: Element, payload: Bytes, what: Statistics) -> Result<Measurement, FaultKind> {
+            self.engine.measure(element, payload, what)
+        }
+        fn in_flight(&self) -> usize {
+            2
+        }
+        fn submit(&mut self, element: Element, payload: Bytes, what: Statistics) -> Result<Submission, FaultKind> {
+            self.next += 1;
+            self.waiting.push_back((self.next, element, payload, what));
+            self.most.fetch_max(self.waiting.len(), Ordering::Relaxed);
+            Ok(Submission::Running(self.next))
+        }
+        fn collect(&mut self, number: u32) -> Result<Measurement, FaultKind> {
+            let (first, element, payload, what) = self.waiting.pop_front().ok_or(FaultKind::Engine)?;
+            assert_eq!(first, number);
+            self.engine.measure(element, payload, what)
+        }
+    }
+
+    struct Sink<'a>(&'a mut Vec<u8>);
+
+    impl ErrorType for Sink<'_> {
+        type Error = ErrorKind;
+    }
+
+    impl Write for Sink<'_> {
+        fn write(&mut self, bytes: &[u8]) -> Result<usize, ErrorKind> {
+            self.0.extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> Result<(), ErrorKind> {
+            Ok(())
+        }
+    }
+
+    /// A conversation with faults in it.
+    fn conversation() -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let hello = Hello { protocol: PROTOCOL_VERSION, schema: SCHEMA_HASH, session: 5 };
+        frame::encode(&ToDevice::Hello(hello), &[], &mut bytes).expect("encodes");
+        for sequence in 0..20u32 {
+            let count = 1000 + sequence;
+            let payload: Vec<u8> = (0..count).flat_map(|x| ((x * x % 97) as f32).to_le_bytes()).collect();
+            let (session, packing) = (if sequence == 7 { 6 } else { 5 }, Packing::Plain);
+            let chunk = Chunk {
+                session,
+                sequence,
+                tensor: 0,
+                offset: 0,
+                count,
+                element: Element::F32,
+                packing,
+                statistics: Statistics::FULL,
+            };
+            frame::encode(&ToDevice::Chunk(chunk), &payload, &mut bytes).expect("encodes");
+            if sequence == 11 {
+                bytes.extend([3, 1, 4, 1, 5, 0]);
+            }
+        }
+        bytes
+    }
+
+    #[test]
+    fn overlapped_answers_are_those_of_one_after_the_other() {
+        let board = || Board { name: "test".into(), identity: "1".into() };
+        let bytes = conversation();
+        let most = Arc::new(AtomicUsize::new(0));
+        let engine = Lazy { engine: BurnEngine::cpu(), waiting: VecDeque::new(), next: 0, most: most.clone() };
+        let mut overlapped = Vec::new();
+        let mut session = Session::new(engine, board());
+        serve_overlapped(&mut session, bytes.as_slice(), Sink(&mut overlapped)).expect("served");
+
+        let engine = Lazy { engine: BurnEngine::cpu(), waiting: VecDeque::new(), next: 0, most: most.clone() };
+        let mut one_by_one = Vec::new();
+        serve(&mut Session::new(engine, board()), bytes.as_slice(), Sink(&mut one_by_one)).expect("served");
+        assert_eq!(overlapped, one_by_one);
+        assert!(overlapped.len() > 20 * 100);
+        assert_eq!(session.running(), 0);
+        assert!((1..=2).contains(&most.load(Ordering::Relaxed)));
+    }
+
+    #[test]
+    fn two_chunks_are_with_the_engine_at_once() {
+        let most = Arc::new(AtomicUsize::new(0));
+        let engine = Lazy { engine: BurnEngine::cpu(), waiting: VecDeque::new(), next: 0, most: most.clone() };
+        let mut session = Session::new(engine, Board { name: "test".into(), identity: String::new() });
+        let mut decoder = Decoder::new(1 << 16);
+        let (bytes, mut output) = (conversation(), Vec::new());
+        let mut rest = bytes.as_slice();
+        while !rest.is_empty() {
+            let (taken, event) = decoder.push(rest);
+            rest = &rest[taken..];
+            if event == Event::Frame {
+                session.take(Ok(decoder.take()), &mut output);
+            }
+        }
+        assert_eq!((most.load(Ordering::Relaxed), session.running()), (2, 1));
+    }
+}
