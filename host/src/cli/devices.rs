@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::Outcome;
-use crate::link;
+use crate::link::{self, AdaptersError};
 
 pub(super) fn run() -> Outcome {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -11,6 +11,7 @@ pub(super) fn run() -> Outcome {
         ("local".to_owned(), format!("CPU engine in this process, {cores} cores")),
         ("pty:".to_owned(), "virtual board: CPU engine in a process of its own, behind a pseudo-terminal".to_owned()),
     ];
+    rows.splice(1..1, adapters());
     let ports = link::ports();
     match &ports {
         Ok(ports) => rows.extend(ports.iter().map(|port| (port.url.clone(), port.description.clone()))),
@@ -31,28 +32,29 @@ pub(super) fn run() -> Outcome {
             "\nNo serial ports. A board that is plugged in and missing here may lack its driver or your permission."
         )?;
     }
-    let adapters = graphics_adapters();
-    if !adapters.is_empty() {
-        writeln!(out, "\nGraphics adapters (this version's engine computes on the processor):")?;
-        for adapter in adapters {
-            writeln!(out, "  {adapter}")?;
-        }
-    }
     Ok(())
 }
 
-/// The render nodes of Linux's graphics drivers.
-fn graphics_adapters() -> Vec<String> {
-    let Ok(entries) = std::fs::read_dir("/sys/class/drm") else { return Vec::new() };
-    let nodes = entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with("renderD"));
-    let mut adapters: Vec<String> = nodes
-        .map(|entry| {
-            let driver = std::fs::read_link(entry.path().join("device/driver")).ok();
-            let driver = driver.and_then(|path| path.file_name().map(|name| name.to_string_lossy().into_owned()));
-            let node = entry.file_name().to_string_lossy().into_owned();
-            format!("/dev/dri/{node}: driver {}", driver.unwrap_or_else(|| "unknown".into()))
-        })
-        .collect();
-    adapters.sort();
-    adapters
+/// The graphics adapters, as rows; where the device command cannot list them, the row says what to do.
+fn adapters() -> Vec<(String, String)> {
+    let missing = |what: String| vec![("gpu[:NAME]".to_owned(), what)];
+    match link::adapters() {
+        Ok((adapters, said)) if adapters.is_empty() => {
+            let said = if said.is_empty() { "no graphics adapter was found".to_owned() } else { said };
+            missing(said)
+        }
+        Ok((adapters, _)) => adapters
+            .into_iter()
+            .map(|adapter| {
+                let software = if adapter.kind == "software" { "; used only when named" } else { "" };
+                let driver = if adapter.driver.is_empty() { String::new() } else { format!(", {}", adapter.driver) };
+                let what = format!("graphics adapter: {}, {}{driver}{software}", adapter.backend, adapter.kind);
+                (format!("gpu:{}", adapter.name), what)
+            })
+            .collect(),
+        Err(AdaptersError::Start { .. }) => missing(
+            "a graphics adapter; needs the device command: cargo install --path firmware --features gpu".to_owned(),
+        ),
+        Err(error) => missing(format!("the graphics adapters cannot be listed: {error}")),
+    }
 }

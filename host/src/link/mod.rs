@@ -2,6 +2,7 @@
 
 mod connector;
 mod exec;
+mod gpu;
 mod pty;
 mod serial;
 mod url;
@@ -15,6 +16,7 @@ use std::{
 };
 
 pub use connector::{Connector, UrlConnector};
+pub use gpu::{AdaptersError, ListedAdapter, PROGRAM_VARIABLE, adapters};
 pub use serial::ports;
 pub use url::{DEFAULT_BAUD, DeviceUrl, UrlError};
 
@@ -99,6 +101,21 @@ pub enum LinkError {
         /// The system's reason.
         source: io::Error,
     },
+    /// The device command, which a graphics adapter needs, cannot be started.
+    #[error(
+        "{url}: cannot start {program}: {source}; `cargo install --path firmware --features gpu` installs it, and \
+         {variable} names it where it lies elsewhere"
+    )]
+    NoDeviceCommand {
+        /// The device.
+        url: String,
+        /// What was tried.
+        program: String,
+        /// The environment variable that can name it.
+        variable: &'static str,
+        /// The system's reason.
+        source: io::Error,
+    },
     /// The virtual board did not say where it is.
     #[error("{url}: the virtual board said {found:?} instead of the path of a pseudo-terminal")]
     NoTerminal {
@@ -148,6 +165,7 @@ fn widen<T>(_pipe: T) {}
 pub fn open(url: &DeviceUrl) -> Result<Option<Link>, LinkError> {
     match url {
         DeviceUrl::Local => Ok(None),
+        DeviceUrl::Gpu { adapter } => gpu::open(url, adapter.as_deref()).map(Some),
         DeviceUrl::Pty => pty::open(url).map(Some),
         DeviceUrl::Serial { path, baud } => serial::open(url, path, *baud).map(Some),
         DeviceUrl::Exec { command } => exec::open(url, command).map(Some),

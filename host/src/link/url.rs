@@ -1,4 +1,4 @@
-//! The names of devices: `local`, `pty:`, `serial:PATH?baud=N`, `exec:COMMAND`.
+//! The names of devices: `local`, `gpu[:NAME]`, `pty:`, `serial:PATH?baud=N`, `exec:COMMAND`.
 
 use std::{fmt, str::FromStr};
 
@@ -10,6 +10,11 @@ pub const DEFAULT_BAUD: u32 = 921_600;
 pub enum DeviceUrl {
     /// `local`: the CPU engine in this process, on all cores.
     Local,
+    /// `gpu[:NAME]`: a graphics adapter of this machine, behind a process of its own.
+    Gpu {
+        /// A part of the adapter's name; without it the best adapter that is not software.
+        adapter: Option<String>,
+    },
     /// `pty:`: a virtual board, this program once more behind a pseudo-terminal.
     Pty,
     /// `serial:PATH[?baud=N]`: a board on a serial port, or on a USB port that looks like one.
@@ -30,7 +35,9 @@ pub enum DeviceUrl {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UrlError {
     /// The part before the colon is none of ours.
-    #[error("\"{0}\" is not a device; there are `local`, `pty:`, `serial:PATH[?baud=N]` and `exec:COMMAND`")]
+    #[error(
+        "\"{0}\" is not a device; there are `local`, `gpu[:NAME]`, `pty:`, `serial:PATH[?baud=N]` and `exec:COMMAND`"
+    )]
     Scheme(String),
     /// A part that must not be empty is.
     #[error("\"{url}\" lacks {missing}: write {example}")]
@@ -57,9 +64,14 @@ impl FromStr for DeviceUrl {
         let missing = |missing, example| Err(UrlError::Missing { url: url.into(), missing, example });
         match url.split_once(':') {
             None if url == "local" => Ok(Self::Local),
+            None if url == "gpu" => Ok(Self::Gpu { adapter: None }),
             None if url == "pty" => Ok(Self::Pty),
             Some(("local", "")) => Ok(Self::Local),
             Some(("pty", "")) => Ok(Self::Pty),
+            Some(("gpu", name)) => {
+                let name = name.trim();
+                Ok(Self::Gpu { adapter: (!name.is_empty()).then(|| name.into()) })
+            }
             Some(("serial", rest)) => {
                 let (path, options) = rest.split_once('?').unwrap_or((rest, ""));
                 if path.is_empty() {
@@ -85,6 +97,8 @@ impl fmt::Display for DeviceUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Local => write!(f, "local"),
+            Self::Gpu { adapter: None } => write!(f, "gpu"),
+            Self::Gpu { adapter: Some(name) } => write!(f, "gpu:{name}"),
             Self::Pty => write!(f, "pty:"),
             Self::Serial { path, baud } => write!(f, "serial:{path}?baud={baud}"),
             Self::Exec { command } => write!(f, "exec:{command}"),
@@ -98,9 +112,17 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_back() {
-        for url in ["local", "pty:", "serial:/dev/ttyACM0?baud=115200", "exec:ssh pi@board kurtoscope-device --stdio"] {
+        for url in [
+            "local",
+            "gpu",
+            "gpu:radeon 780M",
+            "pty:",
+            "serial:/dev/ttyACM0?baud=115200",
+            "exec:ssh pi@board kurtoscope-device --stdio",
+        ] {
             assert_eq!(url.parse::<DeviceUrl>().expect(url).to_string(), url);
         }
+        assert_eq!("gpu:".parse(), Ok(DeviceUrl::Gpu { adapter: None }));
         let short: DeviceUrl = "serial:COM3".parse().expect("valid");
         assert_eq!(short, DeviceUrl::Serial { path: "COM3".into(), baud: DEFAULT_BAUD });
     }
