@@ -21,7 +21,7 @@ const AHEAD: usize = 1;
 /// A frame as the decoder gave it.
 type Frame = Result<Vec<u8>, FrameError>;
 
-/// Serves one link as [`serve`](crate::serve) does, with chunks overlapping as far as the engine allows.
+/// Serves one link as [`serve`](fn@crate::serve) does, with chunks overlapping as far as the engine allows.
 ///
 /// Returns when the link has ended and everything that arrived is answered.
 ///

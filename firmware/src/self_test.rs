@@ -10,15 +10,18 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use kurtoscope_shared::{
     Element, Moments,
-    protocol::{SelfTest, Statistics},
+    protocol::{EngineKind, SelfTest, Statistics},
 };
 
 use crate::engine::Engine;
 
 /// Triples in the smallest case; larger ones follow in steps of 16 up to what the device takes.
 const SMALLEST: usize = 5;
-/// More would only repeat what the case before has shown, at a cost that every start would pay.
-const LARGEST_BYTES: usize = 1 << 16;
+/// On a processor more would only repeat what the case before has shown, at a cost that every start would pay.
+const LARGEST_BYTES_CPU: usize = 1 << 16;
+/// On a graphics adapter sizes take different ways through driver and hardware, and drivers were seen that drop elements
+/// from 2^20 on: 2^24 elements of a binary32, or as many as the device takes.
+const LARGEST_BYTES_GPU: usize = 1 << 26;
 
 /// The mean of every case: not zero, so that engines which forget to centre are found out.
 const CENTRE: i32 = 3;
@@ -29,12 +32,16 @@ const PLANTED: u32 = 9;
 pub fn run<E: Engine>(engine: &mut E) -> SelfTest {
     let limits = engine.limits();
     let tolerance = engine.tolerance();
+    let most = match engine.kind() {
+        EngineKind::Cpu => LARGEST_BYTES_CPU,
+        EngineKind::Gpu => LARGEST_BYTES_GPU,
+    };
     let (mut answers, mut worst) = (0, 0.0f64);
     for element in [Element::F32, Element::F16, Element::F64] {
         if !limits.elements.contains(element) {
             continue;
         }
-        let largest = LARGEST_BYTES.min(limits.max_payload as usize) / (3 * element.size());
+        let largest = most.min(limits.max_payload as usize) / (3 * element.size());
         let sizes = core::iter::successors(Some(SMALLEST), |triples| Some(triples * 16)).take_while(|t| *t < largest);
         for triples in sizes.chain([largest]) {
             let error = case(engine, element, triples).unwrap_or(f64::INFINITY);
@@ -66,7 +73,13 @@ fn case<E: Engine>(engine: &mut E, element: Element, triples: usize) -> Option<f
     }
     expected.count = 3 * triples as u64;
     (expected.m2, expected.m3, expected.m4) = (squares as f64, cubes as f64, fourths as f64);
-    let found = engine.measure(element, Bytes::from(bytes), Statistics::MOMENTS).ok()?.moments;
+    let measured = engine.measure(element, Bytes::from(bytes), Statistics::FULL).ok()?;
+    // The histogram and both ends hold every element, or the ones that the moments hold.
+    let ends = [measured.top.highest.first()?.value, measured.top.lowest.first()?.value];
+    if !measured.is_valid(expected.count) || measured.tail.is_empty() || ends != [expected.max, expected.min] {
+        return None;
+    }
+    let found = measured.moments;
     let exact = |moments: &Moments| (moments.count, moments.non_finite, moments.zeros, moments.min, moments.max);
     if exact(&found) != exact(&expected) {
         return None;
@@ -150,9 +163,45 @@ mod tests {
         assert!(small.passed && small.answers > 0, "{small:?}");
     }
 
+    /// What one software driver was seen to do: sums of large chunks that leave a part of the elements out.
+    #[test]
+    fn sums_that_go_wrong_in_large_chunks_alone_are_found_on_graphics_adapters() {
+        struct Large(BurnEngine);
+        impl Engine for Large {
+            fn kind(&self) -> EngineKind {
+                EngineKind::Gpu
+            }
+            fn adapter(&self) -> Option<Adapter> {
+                None
+            }
+            fn limits(&self) -> Limits {
+                self.0.limits()
+            }
+            fn tolerance(&self) -> f64 {
+                1e-6
+            }
+            fn measure(
+                &mut self,
+                element: Element,
+                payload: Bytes,
+                what: Statistics,
+            ) -> Result<Measurement, FaultKind> {
+                let large = payload.len() > 1 << 25;
+                let mut found = self.0.measure(element, payload, what)?;
+                found.moments.m4 *= if large { 0.99 } else { 1.0 };
+                Ok(found)
+            }
+        }
+        assert!(run(&mut Large(BurnEngine::cpu_with_payload(1 << 25))).passed);
+        let outcome = run(&mut Large(BurnEngine::cpu_with_payload(1 << 26)));
+        assert!(!outcome.passed && outcome.max_relative_error > 0.009, "{outcome:?}");
+    }
+
     #[test]
     fn wrong_engines_fail() {
-        let faults: [(&str, Fault); 5] = [
+        let faults: [(&str, Fault); 7] = [
+            ("histogram lost", |found| found.tail = kurtoscope_shared::Tail::default()),
+            ("largest element lost", |found| found.top.highest.truncate(0)),
             ("fourth moment off by a millionth", |found| found.moments.m4 *= 1.000_001),
             ("mean off", |found| found.moments.mean += 1e-6),
             ("not a number", |found| found.moments.m3 = f64::NAN),

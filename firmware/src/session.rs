@@ -112,6 +112,11 @@ impl<E: Engine, M: OutputPin, F: OutputPin> Session<E, M, F> {
         }
     }
 
+    /// How many chunks the engine takes before the first of them is collected.
+    pub fn in_flight(&self) -> usize {
+        self.engine.in_flight()
+    }
+
     /// How many chunks are with the engine, unanswered.
     pub fn running(&self) -> usize {
         self.running.len()

@@ -61,8 +61,7 @@ fn worst(found: &Moments, expected: &Moments) -> f64 {
 /// Measures in as many chunks as the adapter needs, merged as a host merges them.
 fn measure(engine: &mut GpuEngine, element: Element, bytes: &Bytes) -> Measurement {
     let chunk = engine.limits().max_payload as usize;
-    let mut whole = Measurement::default();
-    whole.moments = Moments::EMPTY;
+    let mut whole = Measurement { moments: Moments::EMPTY, ..Measurement::default() };
     for start in (0..bytes.len()).step_by(chunk) {
         let part = bytes.slice(start..bytes.len().min(start + chunk));
         let measured = engine.measure(element, part, Statistics::FULL).expect("measured");

@@ -1,1 +1,58 @@
+//! What goes wrong on an adapter is told as a fault, and the engine goes on.
 
+use bytes::Bytes;
+use kurtoscope_firmware::{engine::Engine, self_test};
+use kurtoscope_shared::{
+    Element,
+    protocol::{FaultKind, Statistics},
+};
+
+use super::engine;
+
+fn wave(count: usize) -> Bytes {
+    (0..count).flat_map(|x| (x as f32 * 0.7).sin().to_le_bytes()).collect::<Vec<_>>().into()
+}
+
+#[test]
+fn the_adapter_proves_itself_up_to_sixteen_million_elements() {
+    let Some(mut engine) = engine(1 << 26) else { return };
+    let outcome = self_test::run(&mut engine);
+    println!("{}: {outcome:?}", engine.description());
+    assert!(outcome.passed && outcome.max_relative_error <= 1e-6, "{outcome:?}");
+    // Sizes of f32 and f16 each, six to seven of them, and f64 on the processor.
+    assert!(outcome.answers >= 14, "{outcome:?}");
+}
+
+#[test]
+fn a_lost_adapter_is_opened_again() {
+    let Some(mut engine) = engine(1 << 22) else { return };
+    let chunk = wave(300_001);
+    let before = engine.measure(Element::F32, chunk.clone(), Statistics::FULL).expect("measured");
+    engine.handles().0.destroy();
+    let fault = engine.measure(Element::F32, chunk.clone(), Statistics::FULL).expect_err("the device is gone");
+    assert!(matches!(fault, FaultKind::DeviceLost | FaultKind::Engine), "{fault:?}");
+    let after = engine.measure(Element::F32, chunk, Statistics::FULL).expect("opened again");
+    assert_eq!(after, before);
+}
+
+#[test]
+fn an_adapter_that_is_lost_again_and_again_is_given_up() {
+    let Some(mut engine) = engine(1 << 22) else { return };
+    let faults: Vec<_> = (0..3)
+        .map(|_| {
+            engine.handles().0.destroy();
+            engine.measure(Element::F32, wave(5000), Statistics::MOMENTS).expect_err("the device is gone")
+        })
+        .collect();
+    assert_eq!(faults[2], FaultKind::Unfit, "{faults:?}");
+}
+
+#[test]
+fn chunks_beyond_the_limits_never_reach_the_adapter() {
+    let Some(mut engine) = engine(1 << 12) else { return };
+    let refused = engine.measure(Element::F32, wave(1025), Statistics::MOMENTS);
+    assert_eq!(refused, Err(FaultKind::TooLarge { found: 4100, max: 4096 }));
+    let ragged = engine.measure(Element::F32, wave(10).slice(..39), Statistics::MOMENTS);
+    assert_eq!(ragged, Err(FaultKind::PayloadLength { expected: 40, found: 39 }));
+    assert!(engine.measure(Element::F32, wave(10), Statistics::MOMENTS).is_ok());
+}

@@ -1,1 +1,30 @@
+//! Chunks that are on the adapter together.
 
+use bytes::Bytes;
+use kurtoscope_firmware::engine::{Engine, Submission};
+use kurtoscope_shared::{Element, protocol::Statistics};
+
+use super::engine;
+
+#[test]
+fn chunks_in_flight_do_not_disturb_each_other() {
+    let Some(mut engine) = engine(1 << 24) else { return };
+    assert!(engine.in_flight() >= 2);
+    let chunks: Vec<Bytes> = [(50_000, 1.0f32), (200_003, 1e-20), (7, 3.0), (1_000_000, 1e20)]
+        .map(|(count, size)| {
+            (0..count).flat_map(|x| (size * (x as f32 * 0.37).sin()).to_le_bytes()).collect::<Vec<_>>().into()
+        })
+        .to_vec();
+    let alone: Vec<_> = chunks
+        .iter()
+        .map(|chunk| engine.measure(Element::F32, chunk.clone(), Statistics::FULL).expect("measured"))
+        .collect();
+    let submitted: Vec<_> = chunks
+        .iter()
+        .map(|chunk| engine.submit(Element::F32, chunk.clone(), Statistics::FULL).expect("taken"))
+        .collect();
+    for (submission, expected) in submitted.into_iter().zip(alone) {
+        let Submission::Running(number) = submission else { panic!("the adapter measures these") };
+        assert_eq!(engine.collect(number), Ok(expected));
+    }
+}

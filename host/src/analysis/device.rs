@@ -127,6 +127,15 @@ pub struct Device {
     pub(super) options: DeviceOptions,
 }
 
+/// How long a device may take to introduce itself: one that opens a graphics adapter compiles its kernels and proves
+/// itself on large chunks first.
+pub(super) fn greeting_patience(url: &DeviceUrl, options: &DeviceOptions) -> Duration {
+    match url {
+        DeviceUrl::Gpu { .. } => options.patience.max(options.give_up),
+        _ => options.patience,
+    }
+}
+
 impl Device {
     /// Opens a device and greets it.
     ///
@@ -153,7 +162,8 @@ impl Device {
     ) -> Result<Self, DeviceError> {
         let refused = |refusal| DeviceError::Refused { url: url.to_string(), refusal };
         let mut wire = Wire::new(connector.open(0)?);
-        let welcome = greeting::greet(&mut wire, session_number(), options.patience).map_err(refused)?;
+        let welcome =
+            greeting::greet(&mut wire, session_number(), greeting_patience(url, &options)).map_err(refused)?;
         greeting::judge(&welcome, options.allow_untrusted).map_err(refused)?;
         let (connector, wire) = (Some(connector), Some(wire));
         Ok(Self { url: url.clone(), welcome, connector, wire, next_sequence: 0, rate: None, options })

@@ -142,7 +142,8 @@ impl Device {
     fn reconnect(&mut self, attempt: u32) -> Result<(), String> {
         let Some(connector) = &mut self.connector else { return Ok(()) };
         let mut wire = Wire::new(connector.open(attempt).map_err(|error| error.to_string())?);
-        let found = greeting::greet(&mut wire, session_number(), self.options.patience)
+        let patience = super::device::greeting_patience(&self.url, &self.options);
+        let found = greeting::greet(&mut wire, session_number(), patience)
             .and_then(|found| recognise(&self.welcome, found))
             .and_then(|found| greeting::judge(&found, self.options.allow_untrusted).map(|()| found))
             .map_err(|refusal| refusal.to_string())?;

@@ -2,6 +2,7 @@
 
 use core::fmt;
 use std::{
+    panic::catch_unwind,
     string::{String, ToString},
     vec::Vec,
 };
@@ -13,7 +14,7 @@ use burn::tensor::{
 use kurtoscope_shared::protocol;
 use serde_json::{Value, json};
 
-use super::layout::UNITS;
+use super::{failure::Failure, layout::UNITS};
 
 /// Compute interfaces that are looked through. OpenGL is left out: it shows the adapters of the others once more, or a
 /// software rasterizer in place of none.
@@ -184,11 +185,29 @@ pub fn adapters() -> Vec<AdapterDescription> {
     enumerate().1.iter().map(AdapterDescription::of).collect()
 }
 
+/// An adapter in use.
+#[derive(Debug, Clone)]
+pub(super) struct Opened {
+    /// As burn sees it.
+    pub(super) device: Device,
+    /// As wgpu sees it.
+    pub(super) handles: (wgpu::Device, wgpu::Queue),
+    /// What is known of it.
+    pub(super) description: AdapterDescription,
+}
+
 /// Opens the chosen adapter as a burn device.
 ///
 /// # Errors
-/// When none fits, or its driver refuses.
-pub(super) fn open(choice: &Choice) -> Result<(Device, AdapterDescription), OpenError> {
+/// When none fits, or its driver refuses or panics.
+pub(super) fn open(choice: &Choice) -> Result<Opened, OpenError> {
+    catch_unwind(|| try_open(choice)).unwrap_or_else(|thrown| {
+        let (name, reason) = ("the adapter".into(), Failure::from_panic(&*thrown).to_string());
+        Err(OpenError::Refused { name, reason })
+    })
+}
+
+fn try_open(choice: &Choice) -> Result<Opened, OpenError> {
     let (instance, adapters) = enumerate();
     let described: Vec<_> = adapters.iter().map(AdapterDescription::of).collect();
     let place = choice.find(&described).ok_or_else(|| missing(choice, &described))?;
@@ -204,12 +223,12 @@ pub(super) fn open(choice: &Choice) -> Result<(Device, AdapterDescription), Open
     };
     let (device, queue) =
         cubecl::future::block_on(adapter.request_device(&wanted)).map_err(|error| refused(error.to_string()))?;
-    let backend = adapter.get_info().backend;
+    let (backend, handles) = (adapter.get_info().backend, (device.clone(), queue.clone()));
     let device = Device::wgpu_options()
         .setup(WgpuSetup { instance, adapter, device, queue, backend })
         .init()
         .map_err(|error: WgpuInitError| refused(error.to_string()))?;
-    Ok((device, description))
+    Ok(Opened { device, handles, description })
 }
 
 fn enumerate() -> (wgpu::Instance, Vec<wgpu::Adapter>) {

@@ -22,9 +22,9 @@ pub(super) const ZEROS: usize = 1;
 pub(super) const ECHO: usize = 2;
 /// Row: sum of `y`; those of its second to fourth powers follow.
 pub(super) const SUMS: usize = 3;
-/// Row: the smallest finite element's [`key`].
+/// Row: the smallest finite element's [`key`](fn@key).
 pub(super) const LEAST: usize = 7;
-/// Row: the largest finite element's [`key`].
+/// Row: the largest finite element's [`key`](fn@key).
 pub(super) const GREATEST: usize = 8;
 
 /// Exponent and mantissa of binary32 infinity.
@@ -41,7 +41,8 @@ const MANTISSA: u32 = 0x007f_ffff;
 /// `partials` has [`ROWS`] rows with a column a unit. `tail` has [`tail::BINS`] counters, zero at first, which are raised
 /// where `with_tail` asks for them. With `scaled`, `pivot` is already multiplied by `2^scale`; otherwise `scale` is 0.
 #[cube(launch_unchecked)]
-#[allow(clippy::too_many_arguments)]
+// What clippy would write instead is Rust that CubeCL does not translate, or translates to less.
+#[allow(clippy::too_many_arguments, clippy::manual_div_ceil, clippy::collapsible_if, clippy::unnecessary_cast)]
 pub(super) fn measure(
     input: &[u32],
     partials: &mut [u32],

@@ -44,7 +44,8 @@ use super::{
     BurnEngine, Engine, MeasureBackend, Measured, Submission, check,
     extension::{self, Task},
 };
-use burn::backend::Dispatch;
+use adapter::Opened;
+use burn::{backend::Dispatch, tensor::wgpu::wgpu};
 use centre::Centre;
 use layout::{Format, Layout};
 use sums::Sums;
@@ -66,8 +67,7 @@ const MAX_FAILURES: u32 = 3;
 #[derive(Debug)]
 pub struct GpuEngine {
     choice: Choice,
-    device: Device,
-    adapter: AdapterDescription,
+    adapter: Opened,
     limits: Limits,
     processor: BurnEngine,
     running: VecDeque<Running>,
@@ -75,7 +75,29 @@ pub struct GpuEngine {
     failures: u32,
 }
 
-/// A chunk on the adapter.
+/// A chunk that stays on the adapter.
+#[derive(Debug)]
+pub struct Resident {
+    element: Element,
+    content: Tensor<1, Int>,
+    launch: Launch,
+}
+
+impl Resident {
+    /// One pass over the chunk: launch, and the partial results read back and added up.
+    ///
+    /// # Errors
+    /// What went wrong on the adapter.
+    pub fn pass(&mut self, statistics: Statistics) -> Result<Moments, Failure> {
+        self.launch.nonce = nonce(self.launch.nonce, 1);
+        let task = Task { element: self.element, statistics, launch: Some(self.launch) };
+        let (partials, tail) = submit(self.content.clone(), task)?;
+        let read = <Dispatch as MeasureBackend>::read_back(partials.into_dispatch(), tail.into_dispatch())?;
+        Ok(Sums::add_up(&read.rows, &self.launch.layout, self.launch.nonce)?.moments(&self.launch.centre))
+    }
+}
+
+/// A chunk on the adapter, on its way.
 #[derive(Debug)]
 struct Running {
     ticket: u32,
@@ -102,36 +124,55 @@ impl GpuEngine {
     /// # Errors
     /// When no adapter fits, or its driver refuses.
     pub fn open_with_payload(choice: Choice, max_payload: u32) -> Result<Self, OpenError> {
-        let (device, adapter) = adapter::open(&choice)?;
-        let max_payload = adapter.max_chunk_bytes.min(u64::from(max_payload)) as u32 & !7;
+        let adapter = adapter::open(&choice)?;
+        let max_payload = adapter.description.max_chunk_bytes.min(u64::from(max_payload)) as u32 & !7;
         let window_bytes = max_payload.saturating_mul(IN_FLIGHT as u32 + 1);
         let limits = Limits { max_payload, window_bytes, elements: ElementSet::ALL };
         let processor = BurnEngine::cpu_with_payload(max_payload);
         let running = VecDeque::new();
-        Ok(Self { choice, device, adapter, limits, processor, running, submitted: 0, failures: 0 })
+        Ok(Self { choice, adapter, limits, processor, running, submitted: 0, failures: 0 })
     }
 
     /// What is known of the adapter.
     pub fn description(&self) -> &AdapterDescription {
-        &self.adapter
+        &self.adapter.description
     }
 
     /// The burn device, for measurements beside the engine's own.
     pub fn device(&self) -> &Device {
-        &self.device
+        &self.adapter.device
+    }
+
+    /// The wgpu device and queue behind the burn device. Destroying the device is what a driver's reset looks like.
+    pub fn handles(&self) -> &(wgpu::Device, wgpu::Queue) {
+        &self.adapter.handles
+    }
+
+    /// Puts a chunk on the adapter to stay there, for benchmarks of the kernel alone.
+    ///
+    /// # Errors
+    /// [`Failure::Other`] for an empty chunk and for types that the processor measures.
+    pub fn keep(&self, element: Element, payload: &Bytes) -> Result<Resident, Failure> {
+        let elements = (payload.len() / element.size()) as u32;
+        let format = Format::of(element).filter(|_| elements > 0);
+        let format =
+            format.ok_or_else(|| Failure::Other(std::format!("the kernel has no use for {elements} {element}")))?;
+        let (layout, centre) = (Layout::new(format, elements), Centre::sampled(payload, element));
+        let content = words(payload, &self.adapter.device);
+        Ok(Resident { element, content, launch: Launch { layout, centre, nonce: 0 } })
     }
 
     fn start(&mut self, format: Format, element: Element, payload: Bytes, what: Statistics) -> Result<u32, Failure> {
         let elements = (payload.len() / element.size()) as u32;
         let layout = Layout::new(format, elements);
-        if layout.cubes > self.adapter.max_workgroups {
+        if layout.cubes > self.adapter.description.max_workgroups {
             let expected = u64::from(layout.cubes);
-            return Err(Failure::Incomplete { found: u64::from(self.adapter.max_workgroups), expected });
+            return Err(Failure::Incomplete { found: u64::from(self.adapter.description.max_workgroups), expected });
         }
         let ticket = self.submitted;
         self.submitted = ticket.wrapping_add(1);
         let launch = Launch { layout, centre: Centre::sampled(&payload, element), nonce: nonce(ticket, 0) };
-        let content = words(&payload, &self.device);
+        let content = words(&payload, &self.adapter.device);
         let (partials, tail) = submit(content.clone(), Task { element, statistics: what, launch: Some(launch) })?;
         self.running.push_back(Running { ticket, payload, element, statistics: what, content, launch, partials, tail });
         Ok(ticket)
@@ -139,21 +180,20 @@ impl GpuEngine {
 
     /// Notes a failure, opens the adapter anew where it was lost, and says what to tell the host.
     fn fail(&mut self, failure: &Failure) -> FaultKind {
-        eprintln!("{}: {failure}", self.adapter.name);
+        eprintln!("{}: {failure}", self.adapter.description.name);
         self.failures += 1;
         if self.failures >= MAX_FAILURES {
-            eprintln!("{}: given up after {MAX_FAILURES} failures in a row", self.adapter.name);
+            eprintln!("{}: given up after {MAX_FAILURES} failures in a row", self.adapter.description.name);
             return FaultKind::Unfit;
         }
         if failure.loses_device() {
             self.running.clear();
-            match catch_unwind(|| adapter::open(&self.choice)) {
-                Ok(Ok((device, adapter))) => (self.device, self.adapter) = (device, adapter),
-                Ok(Err(error)) => {
-                    eprintln!("{}: {error}", self.adapter.name);
+            match adapter::open(&self.choice) {
+                Ok(adapter) => self.adapter = adapter,
+                Err(error) => {
+                    eprintln!("{}: {error}", self.adapter.description.name);
                     return FaultKind::Unfit;
                 }
-                Err(_) => return FaultKind::Unfit,
             }
         }
         failure.kind()
@@ -166,7 +206,7 @@ impl Engine for GpuEngine {
     }
 
     fn adapter(&self) -> Option<Adapter> {
-        Some(self.adapter.introduction())
+        Some(self.adapter.description.introduction())
     }
 
     fn limits(&self) -> Limits {
@@ -221,7 +261,8 @@ impl Engine for GpuEngine {
 /// Waits for a chunk, and measures it again where its sums are not sound.
 fn finish(mut running: Running) -> Result<Measurement, Failure> {
     let Running { element, statistics, .. } = running;
-    for pass in 1.. {
+    let mut pass = 1;
+    loop {
         let Launch { layout, centre, nonce: sent } = running.launch;
         let Partials { rows, tail } =
             <Dispatch as MeasureBackend>::read_back(running.partials.into_dispatch(), running.tail.into_dispatch())?;
@@ -239,8 +280,8 @@ fn finish(mut running: Running) -> Result<Measurement, Failure> {
         running.launch = Launch { layout, centre, nonce: nonce(running.ticket, pass) };
         let task = Task { element, statistics, launch: Some(running.launch) };
         (running.partials, running.tail) = submit(running.content.clone(), task)?;
+        pass += 1;
     }
-    unreachable!("the last pass returns")
 }
 
 /// The histogram, if it holds every element that the sums hold.
