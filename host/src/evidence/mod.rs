@@ -1,11 +1,25 @@
 //! Evidence: what runs, built-in facts and the user's own facts say about models, as rows that hypotheses and
 //! experiments read. Nothing here judges.
+//!
+//! [`runs`] turns `run.json` files into rows, [`facts`] adds what `config.json`, the built-in table and the user's file
+//! ([`user_facts`]) say.
 
-use std::collections::BTreeMap;
+pub mod error;
+pub mod facts;
+pub mod known;
+pub mod runs;
+pub mod user_facts;
 
-use serde::Serialize;
+use std::{collections::BTreeMap, fmt};
+
+use serde::{Deserialize, Serialize};
 
 use crate::model::{Component, Family};
+
+pub use error::{EvidenceError, FactsError};
+pub use facts::Facts;
+pub use runs::{Gathered, gather, read};
+pub use user_facts::UserFacts;
 
 /// Everything that hypotheses and experiments may rest on.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -43,7 +57,7 @@ pub struct Fact {
 }
 
 /// The value of a fact.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum FactValue {
     /// Yes or no.
@@ -52,6 +66,16 @@ pub enum FactValue {
     Number(f64),
     /// A word: `fp16`, `english`, …
     Text(String),
+}
+
+impl fmt::Display for FactValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag(flag) => flag.fmt(f),
+            Self::Number(number) => number.fmt(f),
+            Self::Text(text) => f.pad(text),
+        }
+    }
 }
 
 /// Where a fact was read.
