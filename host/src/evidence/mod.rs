@@ -2,11 +2,12 @@
 //! experiments read. Nothing here judges.
 //!
 //! [`runs`] turns `run.json` files into rows, [`facts`] adds what `config.json`, the built-in table and the user's file
-//! ([`user_facts`]) say.
+//! ([`user_facts`]) say. [`recorded`] holds the investigation that the project began with.
 
 pub mod error;
 pub mod facts;
 pub mod known;
+pub mod recorded;
 pub mod runs;
 pub mod user_facts;
 
@@ -18,6 +19,7 @@ use crate::model::{Component, Family};
 
 pub use error::{EvidenceError, FactsError};
 pub use facts::Facts;
+pub use recorded::{Figures, Recorded};
 pub use runs::{Gathered, gather, read};
 pub use user_facts::UserFacts;
 
