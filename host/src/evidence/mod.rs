@@ -134,3 +134,11 @@ pub struct TensorEvidence {
     /// Kurtosis without the 16 farthest.
     pub kurtosis_without_16: Option<f64>,
 }
+
+impl TensorEvidence {
+    /// Whether the tensor is one of those that stand for a model's blocks. Embeddings and output heads are left out: their
+    /// shape is the vocabulary's, and rare tokens give them tails of their own.
+    pub fn is_of_blocks(&self) -> bool {
+        !matches!(self.component, Component::Embedding | Component::PositionEmbedding | Component::Head)
+    }
+}
