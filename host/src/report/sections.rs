@@ -123,7 +123,8 @@ fn self_test(device: &Device) -> String {
 }
 
 /// A family's usual spelling.
-fn family(family: Family) -> &'static str {
+/// A family as people write it.
+pub fn family(family: Family) -> &'static str {
     match family {
         Family::Opt => "OPT",
         Family::Bloom => "BLOOM",
