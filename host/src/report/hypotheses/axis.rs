@@ -30,9 +30,10 @@ impl Axis {
             (low.min(value), high.max(value))
         });
         if logarithmic {
-            // Room for one value alone, too.
-            let room = (high / low).powf(0.06).max(1.12);
-            Self { low: low / room, high: high * room, logarithmic, whole: false }
+            // Room for one value alone, too, and never beyond what a float holds.
+            let room = (0.06 * (high.ln() - low.ln())).exp().clamp(1.12, 10.0);
+            let (low, high) = ((low / room).max(f64::MIN_POSITIVE), (high * room).min(f64::MAX));
+            Self { low, high, logarithmic, whole: false }
         } else {
             let extent = high - low;
             let room = if extent > 0.0 { 0.05 * extent } else { low.abs().max(1.0) * 0.1 };
@@ -47,7 +48,7 @@ impl Axis {
             if let Some(marks) = dense.into_iter().find(|marks| (2..=most).contains(&marks.len())) {
                 return marks;
             }
-            if (self.high / self.low).log10() > most as f64 {
+            if self.high.log10() - self.low.log10() > most as f64 {
                 let all = self.decades(MANTISSAS[0]);
                 return all.iter().copied().step_by(all.len().div_ceil(most.max(1)).max(1)).collect();
             }
@@ -86,7 +87,7 @@ impl Ranged for Axis {
 
     fn map(&self, value: &f64, limit: (i32, i32)) -> i32 {
         let place = if self.logarithmic {
-            (value / self.low).ln() / (self.high / self.low).ln()
+            (value.ln() - self.low.ln()) / (self.high.ln() - self.low.ln())
         } else {
             (value - self.low) / (self.high - self.low)
         };

@@ -153,10 +153,11 @@ pub fn experiments(experiments: &[Experiment]) -> Vec<Block> {
 pub fn recorded(material: &Material<'_>) -> Vec<Block> {
     let Some(against) = material.recorded else { return Vec::new() };
     let document = against.document;
+    // Columns of names are those that a narrow terminal may shorten.
     let mut verdicts = Table::new([
         ("Hypothesis", Column::Words),
-        ("The document says", Column::Words),
-        ("because", Column::Words),
+        ("The document says", Column::Names),
+        ("because", Column::Names),
         ("Ours, later figures", Column::Words),
         ("Ours, earlier figures", Column::Words),
     ]);
@@ -201,7 +202,7 @@ pub fn recorded(material: &Material<'_>) -> Vec<Block> {
 }
 
 fn contradictions(document: &Recorded) -> Table {
-    let mut table = Table::new([("Of what", Column::Words), ("It says", Column::Words), ("in", Column::Words)]);
+    let mut table = Table::new([("Of what", Column::Words), ("It says", Column::Names), ("in", Column::Names)]);
     for contradiction in &document.contradictions {
         for (value, section) in contradiction.values.iter().zip(&contradiction.sections) {
             table.push([contradiction.subject.clone(), value.clone(), section.clone()].map(Cell::from));

@@ -113,7 +113,7 @@ fn chart(plot: &Plot, area: &DrawingArea<SVGBackend<'_>, Shift>) -> Drawn {
     labels(plot, |point| area.map_coordinate(&point), &pixels)
 }
 
-/// Writes the points' labels, those that would cover an earlier one left out.
+/// Writes the points' labels, those that would cover an earlier one or another point left out.
 fn labels(plot: &Plot, place: impl Fn((f64, f64)) -> (i32, i32), pixels: &DrawingArea<SVGBackend<'_>, Shift>) -> Drawn {
     let labelled = plot.series.iter().flat_map(|series| &series.points).filter(|point| point.2.is_some());
     if labelled.clone().count() > LABELLED {
@@ -121,18 +121,23 @@ fn labels(plot: &Plot, place: impl Fn((f64, f64)) -> (i32, i32), pixels: &Drawin
     }
     let (left, top) = pixels.get_base_pixel();
     let (width, _) = pixels.dim_in_pixel();
+    let relative = |point: &(f64, f64, Option<String>)| {
+        let (x, y) = place((point.0, point.1));
+        (x - left, y - top)
+    };
+    let points: Vec<(i32, i32)> = plot.series.iter().flat_map(|series| &series.points).map(relative).collect();
     let mut taken: Vec<(i32, i32, i32)> = Vec::new();
     for point in labelled {
         let Some(name) = &point.2 else { continue };
         let text = shorten(&plain(name), 24);
-        let (x, y) = place((point.0, point.1));
-        let (x, y) = (x - left, y - top);
+        let (x, y) = relative(point);
         let length = 13 * i32::try_from(text.chars().count()).unwrap_or(24);
         // To the left of the point where there is no room to the right.
         let is_left = x + 18 + length > width as i32;
         let start = if is_left { x - 18 - length } else { x + 18 };
         let covers = |other: &(i32, i32, i32)| (other.2 - y).abs() < 26 && start < other.1 && other.0 < start + length;
-        if taken.iter().any(covers) {
+        let hides = |other: &(i32, i32)| (other.1 - y).abs() < 18 && (start - 6..start + length + 6).contains(&other.0);
+        if taken.iter().any(covers) || points.iter().any(hides) {
             continue;
         }
         taken.push((start, start + length, y));

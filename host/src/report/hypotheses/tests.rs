@@ -44,7 +44,7 @@ fn judgement(id: &str, verdict: Verdict) -> Judgement {
 /// Two runs, one synthetic and one with a name that no page may believe.
 fn gathered() -> Gathered {
     let mut other = fixture::clean();
-    other.model.source = EVIL.into();
+    (other.model.source, other.model.fingerprint) = (EVIL.into(), "0".repeat(32));
     gather(&[fixture::full(), other], &Facts::new(None))
 }
 
@@ -175,12 +175,11 @@ fn all_files_and_nothing_else() {
         .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
         .collect();
     names.sort();
+
+    // Attention dropout is known for one model only, so there is nothing to plot for EXP-023.
     assert_eq!(
         names,
-        ["exp-022.svg", "exp-023.svg", "exp-024.svg", "exp-026.svg", "hypotheses.json", "report.html", "report.md"]
-            .into_iter()
-            .filter(|name| names.iter().any(|found| found == name) || !name.starts_with("exp-"))
-            .collect::<Vec<_>>()
+        ["exp-022.svg", "exp-024.svg", "exp-025.svg", "exp-026.svg", "hypotheses.json", "report.html", "report.md"]
     );
     let report = fs::read_to_string(folder.path().join("report.md")).expect("a report");
     for name in names.iter().filter(|name| name.ends_with(".svg")) {
