@@ -83,9 +83,14 @@ pub fn table(columns: &[String], rows: &[Vec<Value>]) -> Option<Block> {
     Some(Block::Table(table, rows.len().saturating_sub(SHOWN)))
 }
 
-/// A table of rows that name their columns; the columns are those of the first row.
+/// A table of rows that name their columns; the columns are those of the first row, with model and tensor in front.
 pub fn table_of_maps(rows: &[serde_json::Map<String, Value>]) -> Option<Block> {
-    let columns: Vec<String> = rows.first()?.keys().cloned().collect();
+    let mut columns: Vec<String> = rows.first()?.keys().cloned().collect();
+    columns.sort_by_key(|column| match column.as_str() {
+        "model" => 0,
+        "tensor" => 1,
+        _ => 2,
+    });
     let rows: Vec<Vec<Value>> = rows
         .iter()
         .map(|row| columns.iter().map(|column| row.get(column).cloned().unwrap_or(Value::Null)).collect())
