@@ -76,7 +76,9 @@ pub(super) struct Read {
 /// The one place where hypotheses are judged: the built-in ones and the user's own, on this evidence.
 fn judge(_evidence: &Evidence, hypotheses: &[PathBuf]) -> Result<Vec<Judgement>, Failure> {
     match hypotheses.first() {
-        Some(file) => Err(format!("{}: this build judges no hypotheses; leave --hypothesis out", file.display()).into()),
+        Some(file) => {
+            Err(format!("{}: this build judges no hypotheses; leave --hypothesis out", file.display()).into())
+        }
         None => Ok(Vec::new()),
     }
 }

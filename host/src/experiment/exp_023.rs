@@ -208,4 +208,31 @@ mod tests {
         }
         assert!(build(&Evidence::default()).notes[0].contains("known for no model"));
     }
+
+    #[test]
+    fn the_recorded_figures_turn_around_between_the_columns() {
+        use crate::evidence::{Facts, Figures, Recorded};
+        let recorded = Recorded::built_in().evidence(Figures::Results, &Facts::new(None));
+        let experiment = build(&recorded.evidence);
+        let row = |name: &str| experiment.rows.iter().find(|row| row[0] == name).expect(name);
+        for (name, config, training, high) in [
+            ("XGLM-564M", json!(0.1), Value::Null, 2.0),
+            ("GPT-2", json!(0.1), Value::Null, 201.0),
+            ("Pythia-410M", Value::Null, json!(0.0), 73.0),
+            ("OPT-125M", json!(0.0), json!(0.1), 562.0),
+            ("BLOOM-560M", json!(0.0), json!(0.1), 504.0),
+        ] {
+            assert_eq!(row(name)[2..4], [config, training], "{name}");
+            assert_eq!(row(name)[10], json!(high), "{name}");
+        }
+        let notes = experiment.notes.join("\n");
+        // The medians of 562 and 504, of 2 and 201; of 73, and of 562 and 504.
+        for says in [
+            "is 533.0 without attention dropout (2 models) and 101.5 with it (2 models)",
+            "is 73.0 without attention dropout (1 model) and 533.0 with it (2 models)",
+            "opposite directions",
+        ] {
+            assert!(notes.contains(says), "{says}: {notes}");
+        }
+    }
 }

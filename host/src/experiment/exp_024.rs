@@ -192,6 +192,17 @@ mod tests {
     }
 
     #[test]
+    fn the_recorded_figures_give_the_documents_table() {
+        use crate::evidence::{Facts, Figures, Recorded};
+        let recorded = Recorded::built_in().evidence(Figures::Results, &Facts::new(None));
+        let rows = build(&recorded.evidence).rows;
+        let row = |name: &str| rows.iter().find(|row| row[0] == name).map(|row| row[2..5].to_vec());
+        assert_eq!(row("OPT-125M"), Some(vec![json!(562.0), json!(41.0), json!("early")]));
+        assert_eq!(row("BLOOM-560M"), Some(vec![Value::Null, json!(504.0), json!("late (no early figure)")]));
+        assert_eq!(row("GPT-2"), Some(vec![Value::Null, json!(201.0), json!("late (no early figure)")]));
+    }
+
+    #[test]
     fn a_point_a_layer_is_plotted() {
         let plot = build(&testing::evidence()).plot.expect("layers");
         let points: Vec<(f64, f64)> = plot.series[0].points.iter().map(|point| (point.0, point.1)).collect();
