@@ -83,6 +83,15 @@ fn one_model_ends_with_its_own_report() {
     let outcome = tested!().args(["analyze", "--quiet", "--out"]).args([&out, &models[0]]).run();
     assert_eq!(outcome.code, Some(0));
     assert!(!out.join("hypotheses.json").exists() && out.join("run.json").is_file());
+    let report = fs::read_to_string(out.join("report.md")).expect("a report");
+    for outcome in [
+        hypotheses(&[out.as_ref(), "--out".as_ref(), out.as_ref()]),
+        tested!().args(["analyze", "--quiet", "--out"]).args([&out, &models[0], &models[1]]).run(),
+    ] {
+        assert_eq!(outcome.code, Some(1));
+        outcome.assert_said(&["its report.md would be replaced", "choose another folder"]);
+    }
+    assert_eq!(fs::read_to_string(out.join("report.md")).expect("untouched"), report);
 }
 
 #[test]
@@ -148,4 +157,5 @@ fn the_recorded_investigation_is_shown_beside_ours() {
         assert!(outcome.stdout.contains(says), "{says}");
     }
     assert!(!outcome.stdout.contains("NOT reproduced"));
+    assert!(!outcome.stdout.contains(".svg"), "without --out there are no plots to show");
 }

@@ -65,6 +65,9 @@ pub(super) fn run(arguments: &AnalyzeArguments) -> Outcome {
         arguments.models.iter().map(|model| model.open(arguments.measuring.quiet)).collect::<Result<Vec<_>, _>>()?;
     let sources: Vec<&str> = models.iter().map(|model| model.source.as_str()).collect();
     let folders = arguments.out.as_ref().map(|out| output::folders(out, &sources));
+    if let Some(out) = arguments.out.as_ref().filter(|_| models.len() > 1) {
+        hypotheses::prepare(out)?;
+    }
     for folder in folders.iter().flatten() {
         report::prepare(folder)?;
     }

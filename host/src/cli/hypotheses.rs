@@ -17,7 +17,7 @@ use crate::{
     record::Run,
     report::{
         self,
-        hypotheses::{Against, Material, content, json, markdown, terminal, write_all},
+        hypotheses::{Against, Material, block::Block, content, json, markdown, terminal, write_all},
     },
 };
 
@@ -56,6 +56,23 @@ pub(super) struct Sources {
     hypotheses: Vec<PathBuf>,
 }
 
+/// Why a folder cannot take the report.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{} holds the run of one model, and its report.md would be replaced; choose another folder for --out", out.display()
+)]
+struct HoldsRun {
+    out: PathBuf,
+}
+
+/// Creates the folder for the report, unless it is a run's: both have a report.md.
+pub(super) fn prepare(out: &Path) -> Outcome {
+    if out.join(report::RUN_FILE).exists() {
+        return Err(HoldsRun { out: out.to_owned() }.into());
+    }
+    Ok(report::prepare(out)?)
+}
+
 type Failure = Box<dyn Error + Send + Sync>;
 
 impl Sources {
@@ -86,7 +103,7 @@ fn judge(_evidence: &Evidence, hypotheses: &[PathBuf]) -> Result<Vec<Judgement>,
 pub(super) fn run(arguments: &HypothesesArguments) -> Outcome {
     let sources = arguments.sources.read()?;
     if let Some(out) = &arguments.out {
-        report::prepare(out)?;
+        prepare(out)?;
     }
     if arguments.recorded {
         return recorded(arguments, &sources);
@@ -162,7 +179,14 @@ fn print(material: &Material<'_>, format: output::Format, out: Option<&Path>) ->
             };
             format!("{}\n{whole}\n", terminal::render(&blocks, content::DETAILS, &output::style()))
         }
-        output::Format::Markdown => markdown::render(&content::blocks(material)),
+        output::Format::Markdown => {
+            let mut blocks = content::blocks(material);
+            if out.is_none() {
+                // There are no files that the text could show.
+                blocks.retain(|block| !matches!(block, Block::Plot { .. }));
+            }
+            markdown::render(&blocks)
+        }
         output::Format::Json => json::render(material)?,
     };
     let mut stdout = io::stdout().lock();

@@ -153,7 +153,19 @@ fn check(path: &Path, model: &str, name: &str, value: &FactValue) -> Result<(), 
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn any_text_is_facts_or_an_error(text in "[\\[\\]{}a-z.=\"0-9\n ]{0,200}", name in ".*") {
+            let _ = parse(&format!("[models.m]\n{text}"));
+            if let Ok(facts) = parse(&text) {
+                prop_assert!(facts.of(&name).len() <= text.len());
+            }
+        }
+    }
 
     fn parse(text: &str) -> Result<UserFacts, String> {
         UserFacts::parse(Path::new("facts.toml"), text).map_err(|error| error.to_string())
