@@ -123,7 +123,6 @@ fn self_test(device: &Device) -> String {
 }
 
 /// A family's usual spelling.
-/// A family as people write it.
 pub fn family(family: Family) -> &'static str {
     match family {
         Family::Opt => "OPT",
