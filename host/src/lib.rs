@@ -13,6 +13,9 @@
 //! | [`record`] | the result: `run.json` as Rust types |
 //! | [`report`] | the result for people: terminal, Markdown, CSV, JSON |
 //! | [`compare`] | two runs of one model side by side: device against desktop |
+//! | [`evidence`] | rows about models and tensors, with the facts known about them |
+//! | [`experiment`] | tables and plots over evidence |
+//! | [`hypothesis`] | claims about outliers, judged by evidence |
 //! | [`demo`] | a synthetic checkpoint to try things on |
 //! | [`cli`] | the command |
 //!
@@ -35,7 +38,10 @@ pub mod checkpoint;
 pub mod cli;
 pub mod compare;
 pub mod demo;
+pub mod evidence;
+pub mod experiment;
 pub mod hub;
+pub mod hypothesis;
 pub mod link;
 pub mod model;
 pub mod quantization;

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{MeasuringArguments, Outcome, device_url, interrupt, model::ModelArgument, output, progress::Shown};
+use super::{
+    MeasuringArguments, Outcome, device_url, hypotheses, interrupt, model::ModelArgument, output, progress::Shown,
+};
 use crate::{
     analysis::{self, Journal, Resume, RunOptions},
     link::DeviceUrl,
@@ -37,7 +39,8 @@ pub(super) struct AnalyzeArguments {
     #[arg(long = "device", value_name = "URL", value_parser = device_url, default_value = "local")]
     devices: Vec<DeviceUrl>,
 
-    /// Write run.json, report.md and tensors.csv into this folder (a folder per model, for several)
+    /// Write run.json, report.md and tensors.csv into this folder; for several models into a folder each, with
+    /// hypotheses.json, report.md and report.html over all of them beside these
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 
@@ -50,15 +53,22 @@ pub(super) struct AnalyzeArguments {
     fresh: bool,
 
     #[command(flatten)]
+    sources: hypotheses::Sources,
+
+    #[command(flatten)]
     measuring: MeasuringArguments,
 }
 
 pub(super) fn run(arguments: &AnalyzeArguments) -> Outcome {
-    // What can be wrong is looked at before anything is measured: the models, the folders, the devices.
+    // What can be wrong is looked at before anything is measured: the user's files, the models, the folders, the devices.
+    let added = arguments.sources.read()?;
     let models =
         arguments.models.iter().map(|model| model.open(arguments.measuring.quiet)).collect::<Result<Vec<_>, _>>()?;
     let sources: Vec<&str> = models.iter().map(|model| model.source.as_str()).collect();
     let folders = arguments.out.as_ref().map(|out| output::folders(out, &sources));
+    if let Some(out) = arguments.out.as_ref().filter(|_| models.len() > 1) {
+        hypotheses::prepare(out)?;
+    }
     for folder in folders.iter().flatten() {
         report::prepare(folder)?;
     }
@@ -80,7 +90,15 @@ pub(super) fn run(arguments: &AnalyzeArguments) -> Outcome {
         }
         runs.push(run);
     }
-    output::print(&runs, arguments.measuring.format)
+    output::print(&runs, arguments.measuring.format)?;
+    // One model is no evidence about differences between models, and its folder has a report.md of its own.
+    if runs.len() > 1 {
+        if arguments.measuring.format != output::Format::Json {
+            anstream::println!();
+        }
+        hypotheses::conclude(&runs, &added, arguments.out.as_deref(), arguments.measuring.format)?;
+    }
+    Ok(())
 }
 
 /// A journal for each model's folder.

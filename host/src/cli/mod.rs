@@ -7,6 +7,7 @@ mod analyze;
 mod compare;
 mod demo;
 mod devices;
+mod hypotheses;
 mod interrupt;
 mod model;
 mod output;
@@ -38,6 +39,8 @@ enum Command {
     Analyze(analyze::AnalyzeArguments),
     /// Compare a device with the desktop, or two runs, statistic by statistic
     Compare(compare::CompareArguments),
+    /// Hold hypotheses about outliers against runs, or against the recorded investigation
+    Hypotheses(hypotheses::HypothesesArguments),
     /// Measure a small synthetic checkpoint on a virtual board, to see what a report looks like
     Demo(demo::DemoArguments),
     /// List the devices that could be used
@@ -128,6 +131,7 @@ pub fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Analyze(arguments) => analyze::run(&arguments),
         Command::Compare(arguments) => compare::run(&arguments),
+        Command::Hypotheses(arguments) => hypotheses::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Devices => devices::run(),
         Command::Device(arguments) => kurtoscope_firmware::command::run(&arguments).map_err(Into::into),

@@ -1,7 +1,7 @@
 //! Reports of a run: on the terminal, as Markdown, as CSV and as the record itself.
 //!
 //! [`summary`] extracts what there is to say, [`findings`] says it in sentences, [`sections`] lays it out in tables, and
-//! the formats write those down. [`number`], [`text`] and [`table`] are the only places that format.
+//! the formats write those down. [`hypotheses`] is the report over several runs. [`number`], [`text`] and [`table`] are the only places that format.
 
 mod atomic;
 pub mod comparison;
@@ -9,6 +9,7 @@ pub mod csv;
 pub mod findings;
 #[cfg(test)]
 pub(crate) mod fixture;
+pub mod hypotheses;
 pub mod json;
 pub mod markdown;
 pub mod number;

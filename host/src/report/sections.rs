@@ -123,7 +123,7 @@ fn self_test(device: &Device) -> String {
 }
 
 /// A family's usual spelling.
-fn family(family: Family) -> &'static str {
+pub fn family(family: Family) -> &'static str {
     match family {
         Family::Opt => "OPT",
         Family::Bloom => "BLOOM",

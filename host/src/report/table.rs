@@ -1,4 +1,6 @@
-//! The one table of all reports: built once, written as aligned text for a terminal or as Markdown.
+//! The one table of all reports: built once, written as aligned text for a terminal, as Markdown or as HTML.
+
+use std::borrow::Cow;
 
 use comfy_table::{Cell as TextCell, CellAlignment, LineStyle, presets};
 
@@ -37,6 +39,14 @@ impl Cell {
             Self::Name(name) => code(name),
         }
     }
+
+    /// The cell for an HTML table.
+    fn html(&self) -> String {
+        match self {
+            Self::Text(text) => html(text),
+            Self::Name(name) => format!("<code>{}</code>", html(&plain(name))),
+        }
+    }
 }
 
 impl From<String> for Cell {
@@ -65,14 +75,21 @@ pub enum Column {
 /// A table with a header.
 #[derive(Debug, Clone, Default)]
 pub struct Table {
-    columns: Vec<(&'static str, Column)>,
+    columns: Vec<(Cow<'static, str>, Column)>,
     rows: Vec<Vec<Cell>>,
 }
 
 impl Table {
     /// A table without rows.
     pub fn new(columns: impl Into<Vec<(&'static str, Column)>>) -> Self {
-        Self { columns: columns.into(), rows: Vec::new() }
+        let columns = columns.into().into_iter().map(|(header, column)| (Cow::Borrowed(header), column)).collect();
+        Self { columns, rows: Vec::new() }
+    }
+
+    /// A table without rows whose headers are not known beforehand, and as little to be trusted as names.
+    pub fn with_headers(columns: impl IntoIterator<Item = (String, Column)>) -> Self {
+        let columns = columns.into_iter().map(|(header, column)| (Cow::Owned(plain(&header)), column)).collect();
+        Self { columns, rows: Vec::new() }
     }
 
     /// Adds a row with one cell a column.
@@ -97,7 +114,7 @@ impl Table {
         self.shorten_names(&mut rows, columns);
         let mut table = comfy_table::Table::new();
         table.load_style(presets::NOTHING.header_separator(LineStyle::none().fill('─')));
-        table.set_header(self.columns.iter().map(|(header, column)| aligned((*header).to_owned(), *column)));
+        table.set_header(self.columns.iter().map(|(header, column)| aligned(header.to_string(), *column)));
         for row in rows {
             let kinds = self.columns.iter().map(|(_, column)| *column);
             table.add_row(row.into_iter().zip(kinds).map(|(text, column)| aligned(text, column)));
@@ -118,6 +135,20 @@ impl Table {
             text += &row(cells.iter().map(Cell::markdown).collect());
         }
         text
+    }
+
+    /// The table as HTML.
+    pub fn html(&self) -> String {
+        let class = |column: Column| if column == Column::Numbers { " class=\"number\"" } else { "" };
+        let cell = |tag: &str, column: Column, content: String| format!("<{tag}{}>{content}</{tag}>", class(column));
+        let header: String = self.columns.iter().map(|(header, column)| cell("th", *column, html(header))).collect();
+        let mut text = format!("<div class=\"table\"><table>\n<thead><tr>{header}</tr></thead>\n<tbody>\n");
+        for row in &self.rows {
+            let cells = row.iter().zip(&self.columns);
+            let cells: String = cells.map(|(content, (_, column))| cell("td", *column, content.html())).collect();
+            text += &format!("<tr>{cells}</tr>\n");
+        }
+        text + "</tbody>\n</table></div>\n"
     }
 
     fn texts(&self) -> Vec<Vec<String>> {
@@ -191,9 +222,37 @@ pub fn escape(text: &str) -> String {
     escaped
 }
 
+/// `text` as it may stand between HTML's tags and in its attributes.
+pub fn html(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '&' => escaped.push_str("&amp;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            _ => escaped.push(character),
+        }
+    }
+    escaped
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn html_is_escaped() {
+        let mut table =
+            Table::with_headers([("a\u{1b}<b>".to_owned(), Column::Names), ("n".to_owned(), Column::Numbers)]);
+        table.push([Cell::name("<script>\"&'"), "1 < 2".into()]);
+        let text = table.html();
+        assert!(text.contains("<th>a\\u{1b}&lt;b&gt;</th><th class=\"number\">n</th>"), "{text}");
+        assert!(
+            text.contains("<td><code>&lt;script&gt;&quot;&amp;&#39;</code></td><td class=\"number\">1 &lt; 2</td>")
+        );
+    }
 
     fn table() -> Table {
         let mut table = Table::new([("Tensor", Column::Names), ("Max", Column::Numbers)]);

@@ -1,0 +1,196 @@
+//! `kurtoscope hypotheses`: claims about outliers, held against runs or against the recorded investigation; `analyze` of
+//! several models ends with the same report.
+
+use std::{
+    error::Error,
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use clap::Args;
+
+use super::{Outcome, output};
+use crate::{
+    evidence::{self, Evidence, Facts, Figures, Gathered, Recorded, UserFacts},
+    experiment,
+    hypothesis::Judgement,
+    record::Run,
+    report::{
+        self,
+        hypotheses::{Against, Material, block::Block, content, json, markdown, terminal, write_all},
+    },
+};
+
+/// What to hold the hypotheses against.
+#[derive(Debug, Args)]
+pub(super) struct HypothesesArguments {
+    /// Runs to take evidence from: run.json, the folder that holds it, or a folder of such folders
+    #[arg(required_unless_present = "recorded", conflicts_with = "recorded", value_name = "RUN")]
+    runs: Vec<PathBuf>,
+
+    /// Judge the figures of the investigation that the project began with, and show its verdicts beside ours
+    #[arg(long)]
+    recorded: bool,
+
+    /// Write hypotheses.json, report.md with its plots, and report.html into this folder
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+
+    /// What to print
+    #[arg(long, value_enum, default_value_t = output::Format::Table)]
+    format: output::Format,
+
+    #[command(flatten)]
+    sources: Sources,
+}
+
+/// What the user adds to what the runs say.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct Sources {
+    /// Facts of your own about models, as TOML: a table [models."NAME"] with facts such as training.precision = "fp16"
+    #[arg(long, value_name = "FILE")]
+    facts: Option<PathBuf>,
+
+    /// A hypothesis of your own, as TOML; repeat for several
+    #[arg(long = "hypothesis", value_name = "FILE")]
+    hypotheses: Vec<PathBuf>,
+}
+
+/// Why a folder cannot take the report.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{} holds the run of one model, and its report.md would be replaced; choose another folder for --out", out.display()
+)]
+struct HoldsRun {
+    out: PathBuf,
+}
+
+/// Creates the folder for the report, unless it is a run's: both have a report.md.
+pub(super) fn prepare(out: &Path) -> Outcome {
+    if out.join(report::RUN_FILE).exists() {
+        return Err(HoldsRun { out: out.to_owned() }.into());
+    }
+    Ok(report::prepare(out)?)
+}
+
+type Failure = Box<dyn Error + Send + Sync>;
+
+impl Sources {
+    /// Reads the files, so that what is wrong with them is found out before anything is measured.
+    pub(super) fn read(&self) -> Result<Read, Failure> {
+        let user = self.facts.as_deref().map(UserFacts::read).transpose()?;
+        Ok(Read { facts: Facts::new(user), hypotheses: self.hypotheses.clone() })
+    }
+}
+
+/// The user's files, read.
+#[derive(Debug)]
+pub(super) struct Read {
+    facts: Facts,
+    hypotheses: Vec<PathBuf>,
+}
+
+/// The one place where hypotheses are judged: the built-in ones and the user's own, on this evidence.
+fn judge(_evidence: &Evidence, hypotheses: &[PathBuf]) -> Result<Vec<Judgement>, Failure> {
+    match hypotheses.first() {
+        Some(file) => {
+            Err(format!("{}: this build judges no hypotheses; leave --hypothesis out", file.display()).into())
+        }
+        None => Ok(Vec::new()),
+    }
+}
+
+pub(super) fn run(arguments: &HypothesesArguments) -> Outcome {
+    let sources = arguments.sources.read()?;
+    if let Some(out) = &arguments.out {
+        prepare(out)?;
+    }
+    if arguments.recorded {
+        return recorded(arguments, &sources);
+    }
+    let runs = evidence::read(&arguments.runs)?;
+    let gathered = evidence::gather(&runs, &sources.facts);
+    let judgements = judge(&gathered.evidence, &sources.hypotheses)?;
+    finish(&gathered, &judgements, None, arguments.out.as_deref(), arguments.format)
+}
+
+fn recorded(arguments: &HypothesesArguments, sources: &Read) -> Outcome {
+    let document = Recorded::built_in();
+    let gathered = document.evidence(Figures::Results, &sources.facts);
+    let earlier = document.evidence(Figures::Hypotheses, &sources.facts);
+    let judgements = judge(&gathered.evidence, &sources.hypotheses)?;
+    let earlier = judge(&earlier.evidence, &sources.hypotheses)?;
+    let against = Against { document: &document, earlier: &earlier };
+    finish(&gathered, &judgements, Some(against), arguments.out.as_deref(), arguments.format)
+}
+
+/// The report that `analyze` of several models ends with. Programs that read the runs' JSON from standard output find
+/// the report in the files.
+pub(super) fn conclude(runs: &[Run], sources: &Read, out: Option<&Path>, format: output::Format) -> Outcome {
+    let gathered = evidence::gather(runs, &sources.facts);
+    let judgements = judge(&gathered.evidence, &sources.hypotheses)?;
+    let is_printed = format != output::Format::Json;
+    with_material(&gathered, &judgements, None, |material| {
+        if let Some(out) = out {
+            write_all(out, material)?;
+        }
+        if is_printed { print(material, format, out) } else { Ok(()) }
+    })
+}
+
+fn finish(
+    gathered: &Gathered,
+    judgements: &[Judgement],
+    against: Option<Against<'_>>,
+    out: Option<&Path>,
+    format: output::Format,
+) -> Outcome {
+    with_material(gathered, judgements, against, |material| {
+        if let Some(out) = out {
+            write_all(out, material)?;
+        }
+        print(material, format, out)
+    })
+}
+
+fn with_material(
+    gathered: &Gathered,
+    judgements: &[Judgement],
+    recorded: Option<Against<'_>>,
+    use_it: impl FnOnce(&Material<'_>) -> Outcome,
+) -> Outcome {
+    let experiments = experiment::all(&gathered.evidence);
+    use_it(&Material {
+        evidence: &gathered.evidence,
+        remarks: &gathered.remarks,
+        judgements,
+        experiments: &experiments,
+        recorded,
+    })
+}
+
+fn print(material: &Material<'_>, format: output::Format, out: Option<&Path>) -> Outcome {
+    let text = match format {
+        output::Format::Table => {
+            let blocks = content::blocks(material);
+            let whole = match out {
+                Some(out) => format!("The whole report is in {}.", out.join(report::hypotheses::PAGE_FILE).display()),
+                None => "The whole report: --format markdown, or --out DIR for files with plots.".to_owned(),
+            };
+            format!("{}\n{whole}\n", terminal::render(&blocks, content::DETAILS, &output::style()))
+        }
+        output::Format::Markdown => {
+            let mut blocks = content::blocks(material);
+            if out.is_none() {
+                // There are no files that the text could show.
+                blocks.retain(|block| !matches!(block, Block::Plot { .. }));
+            }
+            markdown::render(&blocks)
+        }
+        output::Format::Json => json::render(material)?,
+    };
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    stdout.flush()?;
+    Ok(())
+}

@@ -1,0 +1,108 @@
+//! What can be wrong with the files that evidence is gathered from.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::report::json::ReadError;
+
+/// Why evidence could not be gathered.
+#[derive(Debug, Error)]
+pub enum EvidenceError {
+    /// A run could not be read.
+    #[error("{source}{}", advice(source))]
+    Run {
+        /// Why, with the file's name.
+        #[from]
+        source: ReadError,
+    },
+    /// A folder holds no run.
+    #[error(
+        "{}: neither run.json nor a folder with one in it; `kurtoscope analyze MODEL --out DIR` writes run.json", path.display()
+    )]
+    NoRun {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A folder could not be listed.
+    #[error("cannot list {}: {source}", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A facts file could not be used.
+    #[error(transparent)]
+    Facts(#[from] FactsError),
+}
+
+/// What to do about a run that cannot be read.
+fn advice(error: &ReadError) -> &'static str {
+    match error {
+        ReadError::File { .. } => "; name run.json, or the folder that --out wrote it to",
+        ReadError::Content { .. } => "; measure the model again with `kurtoscope analyze MODEL --out DIR`",
+        ReadError::Schema { .. } => {
+            "; measure the model again with this version, or leave the file out: schemas are not mixed"
+        }
+    }
+}
+
+/// Why a facts file could not be used.
+#[derive(Debug, Error)]
+pub enum FactsError {
+    /// The file could not be read.
+    #[error("cannot read the facts in {}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file is not TOML, or holds other keys than a facts file.
+    #[error("{}: not a facts file: {message}", path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What the parser expected, with line and column.
+        message: String,
+    },
+    /// A fact has a name that nothing reads.
+    #[error("{}: \"{model}\" has the unknown fact \"{key}\"; {advice}", path.display())]
+    UnknownKey {
+        /// The file.
+        path: PathBuf,
+        /// The model that it is said of.
+        model: String,
+        /// The name.
+        key: String,
+        /// What the user may have meant.
+        advice: String,
+    },
+    /// A fact has a value of another kind.
+    #[error("{}: \"{model}\": {key} takes {expected}, not {found}", path.display())]
+    Kind {
+        /// The file.
+        path: PathBuf,
+        /// The model that it is said of.
+        model: String,
+        /// The fact's name.
+        key: &'static str,
+        /// The kind that it takes.
+        expected: &'static str,
+        /// The value.
+        found: String,
+    },
+    /// A value is no number, text or flag.
+    #[error("{}: \"{model}\": {key} is {found}; facts are finite numbers, texts, or true and false", path.display())]
+    Value {
+        /// The file.
+        path: PathBuf,
+        /// The model that it is said of.
+        model: String,
+        /// The fact's name.
+        key: String,
+        /// What was found.
+        found: &'static str,
+    },
+}

@@ -1,0 +1,154 @@
+//! The names that facts may have, with what each means and which kind of value it takes: one list for the built-in
+//! table, for `config.json` and for the user's own file.
+
+use super::FactValue;
+
+/// The beginning of names that users may make up for facts of their own.
+pub const OWN: &str = "user.";
+
+/// What kind of value a fact has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A number.
+    Number,
+    /// A word.
+    Text,
+    /// Yes or no.
+    Flag,
+}
+
+impl Kind {
+    /// Whether a value is of this kind.
+    pub fn fits(self, value: &FactValue) -> bool {
+        matches!(
+            (self, value),
+            (Self::Number, FactValue::Number(_)) | (Self::Text, FactValue::Text(_)) | (Self::Flag, FactValue::Flag(_))
+        )
+    }
+
+    /// How errors call it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Number => "a number",
+            Self::Text => "a text",
+            Self::Flag => "true or false",
+        }
+    }
+}
+
+/// A fact's name, kind and meaning.
+#[derive(Debug, Clone, Copy)]
+pub struct Known {
+    /// `training.precision`, …
+    pub name: &'static str,
+    /// What values it takes.
+    pub kind: Kind,
+    /// What it says, for the reports' list of facts.
+    pub meaning: &'static str,
+    /// The keys of `config.json` that say it, in the order in which they are tried; none for facts that it cannot say.
+    pub keys: &'static [&'static str],
+}
+
+/// Every fact that has a meaning here.
+pub const KNOWN: &[Known] = &[
+    known(
+        "config.attention_dropout",
+        Kind::Number,
+        "dropout on attention weights, as config.json states it",
+        &["attention_dropout", "attn_pdrop", "attention_probs_dropout_prob"],
+    ),
+    known(
+        "config.hidden_dropout",
+        Kind::Number,
+        "dropout on hidden states, as config.json states it",
+        &["hidden_dropout", "resid_pdrop", "hidden_dropout_prob", "dropout"],
+    ),
+    known(
+        "config.softmax_in_fp32",
+        Kind::Flag,
+        "softmax of attention in 32 bits, as config.json states it",
+        &["attention_softmax_in_fp32"],
+    ),
+    known("config.stored_type", Kind::Text, "type of the stored weights", &["torch_dtype", "dtype"]),
+    known("config.hidden_size", Kind::Number, "width of the hidden state", &["hidden_size", "n_embd", "d_model"]),
+    known("config.layers", Kind::Number, "number of layers", &["num_hidden_layers", "n_layer", "num_layers"]),
+    known(
+        "config.heads",
+        Kind::Number,
+        "attention heads in a layer",
+        &["num_attention_heads", "n_head", "n_heads", "attention_heads"],
+    ),
+    known("config.vocabulary", Kind::Number, "entries of the vocabulary", &["vocab_size"]),
+    known(
+        "config.initializer_range",
+        Kind::Number,
+        "standard deviation of the initial weights, as config.json states it",
+        &["initializer_range", "init_std"],
+    ),
+    known("training.attention_dropout", Kind::Number, "dropout on attention weights during training", &[]),
+    known("training.hidden_dropout", Kind::Number, "dropout on hidden states during training", &[]),
+    known("training.precision", Kind::Text, "arithmetic of the training run: fp16, bf16, fp32", &[]),
+    known("training.batch_size", Kind::Number, "tokens in a training step, once ramped up", &[]),
+    known("training.optimizer", Kind::Text, "optimiser of the training run", &[]),
+    known("training.weight_decay", Kind::Number, "weight decay of the training run", &[]),
+    known("training.gradient_clipping", Kind::Number, "norm at which gradients were clipped", &[]),
+    known("training.initialization", Kind::Text, "how the weights were initialised", &[]),
+    known("model.language", Kind::Text, "english or multilingual", &[]),
+    known("model.languages", Kind::Number, "how many natural languages the training data has", &[]),
+    known("model.positions", Kind::Text, "how positions enter: learned, alibi, rotary, sinusoidal", &[]),
+    known("model.norm_placement", Kind::Text, "layer norm before (pre) or after (post) each block", &[]),
+];
+
+const fn known(name: &'static str, kind: Kind, meaning: &'static str, keys: &'static [&'static str]) -> Known {
+    Known { name, kind, meaning, keys }
+}
+
+/// The fact of this name.
+pub fn find(name: &str) -> Option<&'static Known> {
+    KNOWN.iter().find(|known| known.name == name)
+}
+
+/// The known name that is nearest to a misspelt one, where one is near enough to be meant.
+pub fn nearest(name: &str) -> Option<&'static str> {
+    let (distance, nearest) = KNOWN.iter().map(|known| (distance(name, known.name), known.name)).min()?;
+    (distance <= 3 || distance * 4 <= name.chars().count()).then_some(nearest)
+}
+
+/// Levenshtein's distance of two short texts.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (place, from) in a.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], place + 1);
+        for (column, to) in b.iter().enumerate() {
+            let substituted = diagonal + usize::from(from != *to);
+            diagonal = row[column + 1];
+            row[column + 1] = substituted.min(diagonal + 1).min(row[column] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn misspelt_names_find_their_neighbour() {
+        assert_eq!(nearest("training.precison"), Some("training.precision"));
+        assert_eq!(nearest("training.attention_droput"), Some("training.attention_dropout"));
+        assert_eq!(nearest("tokenizer"), None);
+        assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!(distance("", "abc"), 3);
+    }
+
+    #[test]
+    fn names_are_told_apart_and_in_a_namespace() {
+        for (place, known) in KNOWN.iter().enumerate() {
+            let (space, rest) = known.name.split_once('.').expect("a namespace");
+            assert!(["config", "training", "model"].contains(&space) && !rest.contains('.'), "{}", known.name);
+            assert!(KNOWN[..place].iter().all(|other| other.name != known.name), "{} twice", known.name);
+            assert_eq!(known.keys.is_empty(), space != "config", "{}", known.name);
+        }
+    }
+}

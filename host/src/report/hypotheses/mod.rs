@@ -1,0 +1,80 @@
+//! The report over several models: what was asked, what was found, how sure, and what it means for quantization.
+//!
+//! [`content`] and [`chapters`] say it, as [`block`]s; [`markdown`], [`html`] and [`terminal`] write the blocks down,
+//! [`plot`] draws. [`json`] is the record for programs.
+
+pub mod axis;
+pub mod block;
+pub mod chapters;
+pub mod content;
+pub mod html;
+pub mod json;
+pub mod markdown;
+pub mod plot;
+pub mod terminal;
+
+#[cfg(test)]
+mod tests;
+
+use std::fs;
+use std::path::Path;
+
+use super::{WriteError, atomic};
+use crate::evidence::{Evidence, Recorded};
+use crate::experiment::Experiment;
+use crate::hypothesis::Judgement;
+
+/// The record's file.
+pub const HYPOTHESES_FILE: &str = "hypotheses.json";
+/// The page's file.
+pub const PAGE_FILE: &str = "report.html";
+
+/// Everything that the report is made from.
+#[derive(Debug, Clone, Copy)]
+pub struct Material<'a> {
+    /// What is known.
+    pub evidence: &'a Evidence,
+    /// What a reader must be told about it.
+    pub remarks: &'a [String],
+    /// What follows for each hypothesis.
+    pub judgements: &'a [Judgement],
+    /// The experiments' tables.
+    pub experiments: &'a [Experiment],
+    /// Where the evidence is the recorded investigation: the document, to hold ours against.
+    pub recorded: Option<Against<'a>>,
+}
+
+/// The recorded investigation beside ours.
+#[derive(Debug, Clone, Copy)]
+pub struct Against<'a> {
+    /// The document.
+    pub document: &'a Recorded,
+    /// Our judgements on its earlier figures; [`Material::judgements`] are those on its later ones.
+    pub earlier: &'a [Judgement],
+}
+
+/// Writes `hypotheses.json`, `report.md` with its plots, and `report.html` into `directory`, which is created where it is
+/// missing. Every file appears whole or not at all, the record last.
+///
+/// # Errors
+/// Where a file cannot be written.
+pub fn write_all(directory: &Path, material: &Material<'_>) -> Result<(), WriteError> {
+    let blocks = content::blocks(material);
+    let mut files: Vec<(String, String)> = markdown::plots(&blocks);
+    files.push((super::REPORT_FILE.to_owned(), markdown::render(&blocks)));
+    files.push((PAGE_FILE.to_owned(), html::render(&blocks)));
+    files.push((HYPOTHESES_FILE.to_owned(), json::render(material)?));
+    fs::create_dir_all(directory).map_err(|source| WriteError::Directory { path: directory.to_owned(), source })?;
+    let mut staged = Vec::new();
+    for (name, text) in files {
+        let path = directory.join(name);
+        let failed = |source| WriteError::File { path: path.clone(), source };
+        staged.push(atomic::Staged::write(path.clone(), text.as_bytes()).map_err(failed)?);
+    }
+    for file in staged {
+        let path = file.target().to_owned();
+        file.commit().map_err(|source| WriteError::File { path, source })?;
+    }
+    atomic::sync_directory(directory);
+    Ok(())
+}
