@@ -32,7 +32,7 @@ pub(super) struct AnalyzeArguments {
 
     /// Where to measure; repeat to share the work between devices
     ///
-    /// local: this machine's processor. gpu[:NAME]: a graphics adapter of this machine; needs `kurtoscope-device` with
+    /// local: this machine's processor. `gpu[:NAME]`: a graphics adapter of this machine; needs `kurtoscope-device` with
     /// its feature `gpu`. pty: a virtual board, in a process of its own behind a pseudo-terminal.
     /// serial:PATH[?baud=N]: a board on a serial port. exec:COMMAND: a program that speaks the protocol on its standard
     /// input and output, such as `exec:ssh pi@board kurtoscope-device --stdio`.

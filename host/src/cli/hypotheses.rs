@@ -11,9 +11,9 @@ use clap::Args;
 
 use super::{Outcome, output};
 use crate::{
-    evidence::{self, Evidence, Facts, Figures, Gathered, Recorded, UserFacts},
+    evidence::{self, Facts, Figures, Gathered, Recorded, UserFacts},
     experiment,
-    hypothesis::Judgement,
+    hypothesis::{self, Definition, Judgement, judge_all},
     record::Run,
     report::{
         self,
@@ -79,25 +79,32 @@ impl Sources {
     /// Reads the files, so that what is wrong with them is found out before anything is measured.
     pub(super) fn read(&self) -> Result<Read, Failure> {
         let user = self.facts.as_deref().map(UserFacts::read).transpose()?;
-        Ok(Read { facts: Facts::new(user), hypotheses: self.hypotheses.clone() })
+        let mut hypotheses = hypothesis::built_in()?;
+        for file in &self.hypotheses {
+            let own = Definition::read(file)?;
+            if let Some(same) = hypotheses.iter().find(|known| known.id == own.id) {
+                return Err(SameName { file: file.clone(), id: same.id.clone(), title: same.title.clone() }.into());
+            }
+            hypotheses.push(own);
+        }
+        Ok(Read { facts: Facts::new(user), hypotheses })
     }
+}
+
+/// Two hypotheses of one name could not be told apart in a report.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: the hypothesis {id} is there already ({title}); give yours another id", file.display())]
+struct SameName {
+    file: PathBuf,
+    id: String,
+    title: String,
 }
 
 /// The user's files, read.
 #[derive(Debug)]
 pub(super) struct Read {
     facts: Facts,
-    hypotheses: Vec<PathBuf>,
-}
-
-/// The one place where hypotheses are judged: the built-in ones and the user's own, on this evidence.
-fn judge(_evidence: &Evidence, hypotheses: &[PathBuf]) -> Result<Vec<Judgement>, Failure> {
-    match hypotheses.first() {
-        Some(file) => {
-            Err(format!("{}: this build judges no hypotheses; leave --hypothesis out", file.display()).into())
-        }
-        None => Ok(Vec::new()),
-    }
+    hypotheses: Vec<Definition>,
 }
 
 pub(super) fn run(arguments: &HypothesesArguments) -> Outcome {
@@ -110,7 +117,7 @@ pub(super) fn run(arguments: &HypothesesArguments) -> Outcome {
     }
     let runs = evidence::read(&arguments.runs)?;
     let gathered = evidence::gather(&runs, &sources.facts);
-    let judgements = judge(&gathered.evidence, &sources.hypotheses)?;
+    let judgements = judge_all(&sources.hypotheses, &gathered.evidence);
     finish(&gathered, &judgements, None, arguments.out.as_deref(), arguments.format)
 }
 
@@ -118,8 +125,8 @@ fn recorded(arguments: &HypothesesArguments, sources: &Read) -> Outcome {
     let document = Recorded::built_in();
     let gathered = document.evidence(Figures::Results, &sources.facts);
     let earlier = document.evidence(Figures::Hypotheses, &sources.facts);
-    let judgements = judge(&gathered.evidence, &sources.hypotheses)?;
-    let earlier = judge(&earlier.evidence, &sources.hypotheses)?;
+    let judgements = judge_all(&sources.hypotheses, &gathered.evidence);
+    let earlier = judge_all(&sources.hypotheses, &earlier.evidence);
     let against = Against { document: &document, earlier: &earlier };
     finish(&gathered, &judgements, Some(against), arguments.out.as_deref(), arguments.format)
 }
@@ -128,7 +135,7 @@ fn recorded(arguments: &HypothesesArguments, sources: &Read) -> Outcome {
 /// the report in the files.
 pub(super) fn conclude(runs: &[Run], sources: &Read, out: Option<&Path>, format: output::Format) -> Outcome {
     let gathered = evidence::gather(runs, &sources.facts);
-    let judgements = judge(&gathered.evidence, &sources.hypotheses)?;
+    let judgements = judge_all(&sources.hypotheses, &gathered.evidence);
     let is_printed = format != output::Format::Json;
     with_material(&gathered, &judgements, None, |material| {
         if let Some(out) = out {

@@ -1,6 +1,18 @@
 //! Hypotheses about outliers, and how they are judged.
 
+mod builtin;
+mod column;
+mod definition;
+mod judge;
+mod rows;
+#[cfg(test)]
+mod tests;
+
 use serde::Serialize;
+
+pub use builtin::built_in;
+pub use definition::{Definition, DefinitionError, Matcher, Prediction, Range, Rows};
+pub use judge::{judge, judge_all};
 
 /// What the evidence says about a claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -8,7 +20,7 @@ use serde::Serialize;
 pub enum Verdict {
     /// The prediction held, beyond what chance explains.
     Supported,
-    /// The opposite of the prediction held, or its effect is excluded.
+    /// The opposite of the prediction held, beyond what chance explains.
     Rejected,
     /// Parts of the evidence contradict each other.
     Mixed,

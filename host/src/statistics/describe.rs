@@ -1,5 +1,4 @@
-//! Small statistics over measurements that are already made. The moments of the weights themselves are
-//! `kurtoscope_shared::moments`.
+//! Single numbers that describe a list: its median, a place on a scale.
 
 /// The median of the numbers in `values`, the mean of the middle two where their count is even. NaNs are left out.
 /// `None` without numbers.

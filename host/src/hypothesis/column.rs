@@ -1,0 +1,78 @@
+//! The columns of evidence that hypotheses may read.
+
+use super::definition::Matcher;
+use crate::evidence::{Evidence, FactValue, TensorEvidence};
+
+const COLUMNS: [&str; 15] = [
+    "model",
+    "family",
+    "size",
+    "tensor",
+    "component",
+    "layer",
+    "depth",
+    "rows",
+    "columns",
+    "elements",
+    "smallest_dimension",
+    "kurtosis",
+    "kurtosis_without_1",
+    "kurtosis_without_4",
+    "kurtosis_without_16",
+];
+
+/// Whether evidence can have a column of this name.
+pub fn exists(column: &str) -> bool {
+    COLUMNS.contains(&column) || ["config.", "training.", "model."].iter().any(|group| column.starts_with(group))
+}
+
+/// The value of a tensor's column; `None` where it is not known or no finite number.
+pub fn read(evidence: &Evidence, tensor: &TensorEvidence, column: &str) -> Option<FactValue> {
+    let model = evidence.models.get(tensor.model)?;
+    let text = |text: &str| Some(FactValue::Text(text.to_owned()));
+    let whole = |number: Option<u64>| number.map(|number| number as f64);
+    let number = match column {
+        "model" => return text(&model.name),
+        "family" => return text(model.family.name()),
+        "tensor" => return text(&tensor.tensor),
+        "component" => return text(tensor.component.name()),
+        "size" => whole(model.parameters),
+        "layer" => tensor.layer.map(f64::from),
+        "depth" => tensor.depth,
+        "rows" => whole(tensor.shape.first().copied()),
+        "columns" => whole(tensor.shape.get(1).copied()),
+        "elements" => whole(tensor.elements),
+        "smallest_dimension" => whole(tensor.shape.iter().min().copied()),
+        "kurtosis" => tensor.kurtosis,
+        "kurtosis_without_1" => tensor.kurtosis_without_1,
+        "kurtosis_without_4" => tensor.kurtosis_without_4,
+        "kurtosis_without_16" => tensor.kurtosis_without_16,
+        fact => match model.facts.get(fact)?.value.clone() {
+            FactValue::Number(number) => Some(number),
+            other => return Some(other),
+        },
+    };
+    number.filter(|number| number.is_finite()).map(FactValue::Number)
+}
+
+/// A value as a number; flags are 0 and 1.
+pub fn number(value: &FactValue) -> Option<f64> {
+    match value {
+        FactValue::Number(number) => Some(*number),
+        FactValue::Flag(flag) => Some(f64::from(u8::from(*flag))),
+        FactValue::Text(_) => None,
+    }
+}
+
+/// Whether a value is one of these.
+pub fn matches(value: &FactValue, matchers: &[Matcher]) -> bool {
+    matchers.iter().any(|matcher| match (matcher, value) {
+        (Matcher::Flag(wanted), FactValue::Flag(flag)) => wanted == flag,
+        (Matcher::Number(wanted), FactValue::Number(number)) => wanted == number,
+        (Matcher::Text(wanted), FactValue::Text(text)) => wanted.eq_ignore_ascii_case(text),
+        (Matcher::Range(range), FactValue::Number(number)) => {
+            range.from.is_none_or(|from| *number >= from) && range.to.is_none_or(|to| *number <= to)
+        }
+        _ => false,
+    })
+}

@@ -1,0 +1,22 @@
+//! Small statistics over measurements that are already made. The moments of the weights themselves are
+//! `kurtoscope_shared::moments`.
+//!
+//! Nothing here panics on odd input: what is undefined is `None`.
+
+mod correlation;
+mod describe;
+mod groups;
+mod holm;
+mod permutation;
+mod random;
+mod rank;
+mod student;
+
+pub use correlation::{Correlation, pearson, spearman};
+pub use describe::{log_position, median};
+pub use groups::mann_whitney;
+pub use holm::holm;
+pub use permutation::{PermutationTest, Stratum, permutation_test};
+pub use random::Random;
+pub use rank::ranks;
+pub use student::{MeanTest, mean_test, two_sided_p};
