@@ -47,6 +47,16 @@ impl Tested {
         }
     }
 
+    /// The p value that a verdict rests on: tensors of one model resemble each other more than a permutation within it
+    /// can tell, so families have to agree as clearly.
+    fn p(&self, rows: Rows) -> Option<f64> {
+        let within = self.test.as_ref()?.p;
+        match rows {
+            Rows::Tensors | Rows::Layers => Some(within.max(self.agreement(rows).unwrap_or(1.0))),
+            Rows::ModelsWithinFamilies | Rows::Families => Some(within),
+        }
+    }
+
     fn families(&self) -> usize {
         let mut families: Vec<_> = self.rows.iter().map(|row| row.family).collect();
         families.sort_unstable();
@@ -75,10 +85,11 @@ pub fn judge_all(definitions: &[Definition], evidence: &Evidence) -> Vec<Judgeme
         .map(|definition| definition.by.iter().map(|by| tested(definition, evidence, by, &definition.value)).collect())
         .collect();
     // Every column must hold, so the weakest speaks for the hypothesis.
-    let p: Vec<Option<f64>> = tested
+    let p: Vec<Option<f64>> = definitions
         .iter()
-        .map(|columns| {
-            columns.iter().map(|column| column.test.as_ref().map(|test| test.p)).reduce(|a, b| Some(a?.max(b?)))?
+        .zip(&tested)
+        .map(|(definition, columns)| {
+            columns.iter().map(|column| column.p(definition.rows)).reduce(|a, b| Some(a?.max(b?)))?
         })
         .collect();
     let adjusted = holm(&p);
@@ -153,6 +164,12 @@ fn conclude(
         (Verdict::Inconclusive, "An association is seen, but families do not agree on it beyond chance.".to_owned())
     } else if twin_against {
         (Verdict::Mixed, "Without the 16 farthest weights of each tensor the association turns round.".to_owned())
+    } else if !twins.iter().all(|twin| twin.p(definition.rows).is_some_and(|p| p <= LEVEL)) {
+        (
+            Verdict::Mixed,
+            "An association is seen, but not beyond chance once each tensor's 16 farthest weights are left out."
+                .to_owned(),
+        )
     } else if up {
         (Verdict::Supported, "The prediction is seen beyond chance, and families agree.".to_owned())
     } else {

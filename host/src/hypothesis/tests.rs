@@ -91,23 +91,6 @@ fn models_that_contradict_each_other_are_mixed() {
     assert_eq!(verdict("H4", &evidence).verdict, Verdict::Mixed);
 }
 
-/// H4 judged alone on 1 000 worlds without its effect, and its power, printed.
-#[test]
-fn without_an_effect_few_worlds_are_decided() {
-    let definitions = built_in().unwrap();
-    let component = definitions.iter().find(|definition| definition.id == "H4").unwrap();
-    let verdicts = |worlds, lift| -> Vec<Verdict> {
-        (0..worlds).map(|seed| judge(component, &world(seed, lift)).verdict).collect()
-    };
-    let decided = verdicts(1000, 0.0).iter().filter(|v| matches!(v, Verdict::Supported | Verdict::Rejected)).count();
-    println!("H4, no effect: {decided} of 1000 worlds decided");
-    for lift in [0.25, 0.5, 1.0] {
-        let supported = verdicts(200, lift).iter().filter(|verdict| **verdict == Verdict::Supported).count();
-        println!("H4, lift {lift}: {supported} of 200 worlds supported");
-    }
-    assert!(decided <= 50, "{decided} of 1000 worlds without an effect were decided");
-}
-
 #[test]
 fn errors_name_file_line_and_key() {
     let text = include_str!("builtin/h5_size.toml");

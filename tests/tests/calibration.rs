@@ -1,0 +1,185 @@
+//! How often verdicts are wrong, and how large an effect has to be to be seen: worlds of made-up models whose truth is
+//! known go through the same judging as measured ones.
+//!
+//! `cargo test --release -p kurtoscope-tests --test calibration -- --nocapture` prints the figures.
+//! `KURTOSCOPE_WORLDS` sets the number of worlds without an effect.
+
+use std::collections::BTreeMap;
+
+use kurtoscope::{
+    evidence::{Evidence, Fact, FactValue, ModelEvidence, Provenance, TensorEvidence},
+    hypothesis::{Definition, Judgement, Verdict, built_in, judge, judge_all},
+    model::{Component, Family},
+};
+use kurtoscope_tests::faults::Random;
+
+const LAYERS: u32 = 6;
+const SIZES: usize = 3;
+/// Worlds that each point of a power curve is drawn from.
+const POWER_WORLDS: u64 = 100;
+const FAMILIES: [Family; 8] = [
+    Family::Opt,
+    Family::Bloom,
+    Family::Gpt2,
+    Family::GptNeox,
+    Family::Xglm,
+    Family::Llama,
+    Family::Bert,
+    Family::Unknown,
+];
+const COMPONENTS: [Component; 6] = [
+    Component::AttentionQuery,
+    Component::AttentionKey,
+    Component::AttentionValue,
+    Component::AttentionOutput,
+    Component::MlpUp,
+    Component::MlpDown,
+];
+
+/// Box and Muller's transform.
+fn normal(random: &mut Random, deviation: f64) -> f64 {
+    let radius = (-2.0 * (1.0 - random.fraction()).ln()).sqrt();
+    deviation * radius * (std::f64::consts::TAU * random.fraction()).cos()
+}
+
+/// Half of the families, drawn. Families that are not recognised count as one.
+fn half(random: &mut Random) -> Vec<bool> {
+    let mut chosen: Vec<bool> = (0..FAMILIES.len()).map(|family| family % 2 == 0).collect();
+    for last in (1..chosen.len()).rev() {
+        chosen.swap(last, random.below(last as u64 + 1) as usize);
+    }
+    chosen
+}
+
+/// Eight families of three sizes. The logarithm of a matrix's kurtosis is made of what families, models, components of a
+/// family and of a model share, of a drift from layer to layer, and of noise of its own; `effect` units are added where
+/// the hypothesis `id` predicts more.
+fn world(seed: u64, id: &str, effect: f64) -> Evidence {
+    let mut random = Random::new(seed.wrapping_mul(0x9e37_79b9).wrapping_add(17));
+    let (precise, english, no_dropout) = (half(&mut random), half(&mut random), half(&mut random));
+    let mut evidence = Evidence::default();
+    for (place, family) in FAMILIES.into_iter().enumerate() {
+        let of_family = normal(&mut random, 1.0);
+        let of_components: Vec<f64> = COMPONENTS.iter().map(|_| normal(&mut random, 0.4)).collect();
+        for size in 0..SIZES {
+            let width = 512u64 << size;
+            let dropout = FactValue::Number(if no_dropout[place] { 0.0 } else { 0.1 });
+            let facts = [
+                ("config.softmax_in_fp32", FactValue::Flag(precise[place])),
+                ("model.language", FactValue::Text(if english[place] { "english" } else { "multilingual" }.into())),
+                ("config.attention_dropout", dropout.clone()),
+                ("training.attention_dropout", dropout),
+            ];
+            let provenance = || Provenance::User { file: "world".into() };
+            let model = evidence.models.len();
+            evidence.models.push(ModelEvidence {
+                name: format!("{family} {size}"),
+                family,
+                parameters: Some(1_000_000 << (2 * size)),
+                layers: Some(LAYERS),
+                synthetic: false,
+                facts: facts
+                    .into_iter()
+                    .map(|(name, value)| (name.to_owned(), Fact { value, provenance: provenance() }))
+                    .collect::<BTreeMap<_, _>>(),
+            });
+            let of_model = of_family + normal(&mut random, 0.5);
+            let of_parts: Vec<f64> = of_components.iter().map(|shared| shared + normal(&mut random, 0.3)).collect();
+            let mut drift = 0.0;
+            for layer in 0..LAYERS {
+                drift = 0.8 * drift + normal(&mut random, 0.4);
+                let depth = f64::from(layer) / f64::from(LAYERS - 1);
+                for (component, of_part) in COMPONENTS.into_iter().zip(&of_parts) {
+                    let wide = matches!(component, Component::MlpUp | Component::MlpDown);
+                    let predicted = match id {
+                        "H1" => !wide,
+                        "H2" => !precise[place],
+                        "H4" => component == Component::AttentionOutput,
+                        "H6" => english[place],
+                        "H7" => no_dropout[place],
+                        _ => false,
+                    };
+                    let amount = match id {
+                        "H3" => 1.0 - depth,
+                        "H5" => (SIZES - 1 - size) as f64 / (SIZES - 1) as f64,
+                        _ => f64::from(u8::from(predicted)),
+                    };
+                    let height = of_model + of_part + drift + effect * amount + normal(&mut random, 0.6);
+                    let rest = Some(3.0 + (0.5 * height + normal(&mut random, 0.3)).exp());
+                    let elements = width * width * if wide { 4 } else { 1 };
+                    evidence.tensors.push(TensorEvidence {
+                        model,
+                        tensor: format!("layers.{layer}.{component}"),
+                        component,
+                        layer: Some(layer),
+                        depth: Some(depth),
+                        shape: vec![width, elements / width],
+                        elements: Some(elements),
+                        kurtosis: Some(3.0 + height.exp()),
+                        kurtosis_without_1: rest,
+                        kurtosis_without_4: rest,
+                        kurtosis_without_16: rest,
+                    });
+                }
+            }
+        }
+    }
+    evidence
+}
+
+fn share(worlds: u64, of: impl Fn(u64) -> bool + Sync) -> u64 {
+    let half = worlds / 2;
+    let count = |from: u64, to: u64| (from..to).filter(|seed| of(*seed)).count() as u64;
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| count(0, half));
+        count(half, worlds) + first.join().expect("counted")
+    })
+}
+
+fn decided(judgement: &Judgement) -> bool {
+    matches!(judgement.verdict, Verdict::Supported | Verdict::Rejected)
+}
+
+fn definitions() -> Vec<Definition> {
+    built_in().expect("the built-in hypotheses are sound")
+}
+
+#[test]
+fn worlds_without_an_effect_are_rarely_decided() {
+    let worlds = std::env::var("KURTOSCOPE_WORLDS").ok().and_then(|text| text.parse().ok()).unwrap_or(1000);
+    for definition in definitions() {
+        let wrong = share(worlds, |seed| decided(&judge(&definition, &world(seed, "", 0.0))));
+        println!("{} judged alone, no effect: {wrong} of {worlds} worlds decided", definition.id);
+        assert!(wrong * 20 <= worlds, "{}: {wrong} of {worlds} worlds without an effect were decided", definition.id);
+    }
+}
+
+#[test]
+fn power_grows_with_the_effect() {
+    println!("supported, of {POWER_WORLDS} worlds; an effect of 1 multiplies kurtosis - 3 by 2.7");
+    for definition in definitions() {
+        let supported = [0.5, 1.0, 2.0, 4.0].map(|effect| {
+            share(POWER_WORLDS, |seed| {
+                judge(&definition, &world(seed, &definition.id, effect)).verdict == Verdict::Supported
+            })
+        });
+        println!(
+            "{} judged alone: 0.5: {}, 1: {}, 2: {}, 4: {}",
+            definition.id, supported[0], supported[1], supported[2], supported[3]
+        );
+        assert!(supported[3] > supported[0].max(POWER_WORLDS / 2), "{}: {supported:?}", definition.id);
+    }
+}
+
+#[test]
+fn judged_together_an_effect_decides_its_own_hypothesis_first() {
+    let all = definitions();
+    for id in ["H3", "H4"] {
+        let supported = share(POWER_WORLDS, |seed| {
+            let judged = judge_all(&all, &world(seed, id, 2.0));
+            judged.iter().any(|judgement| judgement.id == id && judgement.verdict == Verdict::Supported)
+        });
+        println!("{id} judged with all others, effect 2: {supported} of {POWER_WORLDS} supported");
+        assert!(supported > POWER_WORLDS / 2, "{id}: {supported}");
+    }
+}
