@@ -17,6 +17,10 @@ const LAYERS: u32 = 6;
 const SIZES: usize = 3;
 /// Worlds that each point of a power curve is drawn from.
 const POWER_WORLDS: u64 = 100;
+/// Effects of a power curve. The investigation's early and late OPT-125M, 562 against 41, are 2.7 apart.
+const EFFECTS: [f64; 4] = [0.5, 1.0, 2.7, 4.0];
+/// In place of a hypothesis: what H7 predicts, in worlds where every English model is one without dropout.
+const CONFOUNDED: &str = "H7, coinciding with H6";
 const FAMILIES: [Family; 8] = [
     Family::Opt,
     Family::Bloom,
@@ -56,7 +60,10 @@ fn half(random: &mut Random) -> Vec<bool> {
 /// the hypothesis `id` predicts more.
 fn world(seed: u64, id: &str, effect: f64) -> Evidence {
     let mut random = Random::new(seed.wrapping_mul(0x9e37_79b9).wrapping_add(17));
-    let (precise, english, no_dropout) = (half(&mut random), half(&mut random), half(&mut random));
+    let (precise, mut english, no_dropout) = (half(&mut random), half(&mut random), half(&mut random));
+    if id == CONFOUNDED {
+        english.clone_from(&no_dropout);
+    }
     let mut evidence = Evidence::default();
     for (place, family) in FAMILIES.into_iter().enumerate() {
         let of_family = normal(&mut random, 1.0);
@@ -96,7 +103,7 @@ fn world(seed: u64, id: &str, effect: f64) -> Evidence {
                         "H2" => !precise[place],
                         "H4" => component == Component::AttentionOutput,
                         "H6" => english[place],
-                        "H7" => no_dropout[place],
+                        "H7" | CONFOUNDED => no_dropout[place],
                         _ => false,
                     };
                     let amount = match id {
@@ -158,13 +165,13 @@ fn worlds_without_an_effect_are_rarely_decided() {
 fn power_grows_with_the_effect() {
     println!("supported, of {POWER_WORLDS} worlds; an effect of 1 multiplies kurtosis - 3 by 2.7");
     for definition in definitions() {
-        let supported = [0.5, 1.0, 2.0, 4.0].map(|effect| {
+        let supported = EFFECTS.map(|effect| {
             share(POWER_WORLDS, |seed| {
                 judge(&definition, &world(seed, &definition.id, effect)).verdict == Verdict::Supported
             })
         });
         println!(
-            "{} judged alone: 0.5: {}, 1: {}, 2: {}, 4: {}",
+            "{} judged alone: 0.5: {}, 1: {}, 2.7: {}, 4: {}",
             definition.id, supported[0], supported[1], supported[2], supported[3]
         );
         assert!(supported[3] > supported[0].max(POWER_WORLDS / 2), "{}: {supported:?}", definition.id);
@@ -182,4 +189,18 @@ fn judged_together_an_effect_decides_its_own_hypothesis_first() {
         println!("{id} judged with all others, effect 2: {supported} of {POWER_WORLDS} supported");
         assert!(supported > POWER_WORLDS / 2, "{id}: {supported}");
     }
+}
+
+/// No test tells two traits apart that always come together; verdicts print confounds because of this.
+#[test]
+fn a_trait_that_coincides_with_the_cause_looks_like_one() {
+    let all = definitions();
+    let language = all.iter().find(|definition| definition.id == "H6").expect("built in");
+    let supported = share(POWER_WORLDS, |seed| {
+        let judged = judge(language, &world(seed, CONFOUNDED, 4.0));
+        assert!(!judged.confounds.is_empty());
+        judged.verdict == Verdict::Supported
+    });
+    println!("H6 judged alone where dropout acts and coincides with language: {supported} of {POWER_WORLDS} supported");
+    assert!(supported > POWER_WORLDS / 2, "{supported}");
 }

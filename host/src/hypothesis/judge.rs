@@ -272,14 +272,17 @@ fn numbers(definition: &Definition, column: &Tested, adjusted: Option<f64>) -> V
     numbers
 }
 
-fn shown(column: &Tested) -> impl Iterator<Item = serde_json::Map<String, serde_json::Value>> {
-    column.rows.iter().map(|row| {
+fn shown(column: &Tested) -> impl Iterator<Item = serde_json::Map<String, serde_json::Value>> + '_ {
+    // Kurtoses are compared by their logarithms; readers want the number itself.
+    let is_logarithm = column.value.starts_with("kurtosis");
+    column.rows.iter().map(move |row| {
+        let value = if is_logarithm { row.value.exp() } else { row.value };
         let cells = [
             ("observation", json!(row.name)),
             ("family", json!(row.family)),
             ("by", json!(column.by)),
             ("with_prediction", json!(row.label)),
-            ("value", json!(row.value)),
+            (column.value.as_str(), json!(value)),
         ];
         cells.into_iter().map(|(name, cell)| (name.to_owned(), cell)).collect()
     })
