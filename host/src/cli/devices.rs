@@ -48,7 +48,14 @@ fn adapters() -> Vec<(String, String)> {
             .map(|adapter| {
                 let software = if adapter.kind == "software" { "; used only when named" } else { "" };
                 let driver = if adapter.driver.is_empty() { String::new() } else { format!(", {}", adapter.driver) };
-                let what = format!("graphics adapter: {}, {}{driver}{software}", adapter.backend, adapter.kind);
+                let limits = format!(
+                    "chunks up to {} MiB, {} units and {} KiB a workgroup",
+                    adapter.max_chunk_bytes >> 20,
+                    adapter.max_workgroup_units,
+                    adapter.max_shared_bytes >> 10
+                );
+                let what =
+                    format!("graphics adapter: {}, {}{driver}; {limits}{software}", adapter.backend, adapter.kind);
                 (format!("gpu:{}", adapter.name), what)
             })
             .collect(),

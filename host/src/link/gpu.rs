@@ -28,6 +28,15 @@ pub struct ListedAdapter {
     /// The driver and its version.
     #[serde(default)]
     pub driver: String,
+    /// Largest chunk that a kernel can read, bytes; 0 where the device command does not say.
+    #[serde(default)]
+    pub max_chunk_bytes: u64,
+    /// Units of a workgroup; 0 where the device command does not say.
+    #[serde(default)]
+    pub max_workgroup_units: u32,
+    /// Shared memory of a workgroup, bytes; 0 where the device command does not say.
+    #[serde(default)]
+    pub max_shared_bytes: u32,
 }
 
 /// Why the graphics adapters cannot be listed.
