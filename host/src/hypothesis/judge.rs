@@ -6,7 +6,7 @@
 
 use serde_json::json;
 
-use super::definition::{Definition, Rows};
+use super::definition::{Definition, Prediction, Rows};
 use super::rows::{Row, rows};
 use super::{Judgement, Statistic, Verdict};
 use crate::evidence::Evidence;
@@ -189,7 +189,7 @@ fn conclude(
     for column in columns.iter().chain(&twins) {
         statistics.extend(numbers(definition, column, adjusted.filter(|_| column.value == definition.value)));
     }
-    let rows = columns.iter().flat_map(shown).collect();
+    let rows = columns.iter().flat_map(|column| shown(definition, column)).collect();
     missing.dedup();
     Judgement {
         id: definition.id.clone(),
@@ -272,16 +272,24 @@ fn numbers(definition: &Definition, column: &Tested, adjusted: Option<f64>) -> V
     numbers
 }
 
-fn shown(column: &Tested) -> impl Iterator<Item = serde_json::Map<String, serde_json::Value>> + '_ {
+/// What a verdict rests on, as readers know it.
+fn shown<'a>(
+    definition: &Definition,
+    column: &'a Tested,
+) -> impl Iterator<Item = serde_json::Map<String, serde_json::Value>> + 'a {
     // Kurtoses are compared by their logarithms; readers want the number itself.
     let is_logarithm = column.value.starts_with("kurtosis");
+    let (label, sign) = match definition.predict {
+        Prediction::Rises => (column.by.clone(), 1.0),
+        Prediction::Falls => (column.by.clone(), -1.0),
+        Prediction::Higher { .. } | Prediction::Order(_) => (format!("predicted place by {}", column.by), 1.0),
+    };
     column.rows.iter().map(move |row| {
         let value = if is_logarithm { row.value.exp() } else { row.value };
         let cells = [
             ("observation", json!(row.name)),
             ("family", json!(row.family)),
-            ("by", json!(column.by)),
-            ("with_prediction", json!(row.label)),
+            (label.as_str(), json!(sign * row.label)),
             (column.value.as_str(), json!(value)),
         ];
         cells.into_iter().map(|(name, cell)| (name.to_owned(), cell)).collect()
