@@ -5,7 +5,6 @@
 
 mod correlation;
 mod describe;
-mod groups;
 mod holm;
 mod permutation;
 mod random;
@@ -14,7 +13,6 @@ mod student;
 
 pub use correlation::{Correlation, pearson, spearman};
 pub use describe::{log_position, median};
-pub use groups::mann_whitney;
 pub use holm::holm;
 pub use permutation::{PermutationTest, Stratum, permutation_test};
 pub use random::Random;
