@@ -6,13 +6,15 @@
 
 use std::{hint::black_box, time::Instant};
 
-use kurtoscope_firmware::engine::cpu;
+use kurtoscope_firmware::engine::{Piece, cpu};
 use kurtoscope_shared::{Element, protocol::Statistics};
 use multiversion::multiversion;
 
 const ROUNDS: usize = 15;
 /// What a device measures at once.
 const CHUNK_BYTES: usize = 1 << 20;
+/// Elements in a row.
+const ROW: u32 = 1024;
 
 /// The yardstick: reads every f32 once and adds it, as fast as the memory allows.
 #[multiversion(targets("x86_64+avx512f", "x86_64+avx2"))]
@@ -35,15 +37,22 @@ fn main() {
     };
     let f16 = halves(|value| half::f16::from_f32(value).to_bits());
     let bf16 = halves(|value| half::bf16::from_f32(value).to_bits());
-    let moments_and_tail = Statistics { tail: true, top: 0 };
-    let cases: [(&str, Element, &[u8], Statistics); 7] = [
+    let moments_and_tail = Statistics { tail: true, ..Statistics::MOMENTS };
+    let sampled = Statistics { quantization: 8, ..Statistics::TAILS };
+    let everything = Statistics { lines: true, ..sampled };
+    let cases: [(&str, Element, &[u8], Statistics); 12] = [
         ("f32 moments", Element::F32, &bytes, Statistics::MOMENTS),
         ("f32 moments, tail", Element::F32, &bytes, moments_and_tail),
-        ("f32 moments, tail, top 16", Element::F32, &bytes, Statistics::FULL),
+        ("f32 moments, tail, top 16", Element::F32, &bytes, Statistics::TAILS),
+        ("f32 … and quantization (1 of 8)", Element::F32, &bytes, sampled),
+        ("f32 … and rows and columns", Element::F32, &bytes, everything),
+        ("f32 everything, every element", Element::F32, &bytes, Statistics::FULL),
         ("f16 moments", Element::F16, &f16, Statistics::MOMENTS),
-        ("f16 moments, tail, top 16", Element::F16, &f16, Statistics::FULL),
+        ("f16 moments, tail, top 16", Element::F16, &f16, Statistics::TAILS),
+        ("f16 … quantization, rows, columns", Element::F16, &f16, everything),
         ("bf16 moments", Element::Bf16, &bf16, Statistics::MOMENTS),
-        ("bf16 moments, tail, top 16", Element::Bf16, &bf16, Statistics::FULL),
+        ("bf16 moments, tail, top 16", Element::Bf16, &bf16, Statistics::TAILS),
+        ("bf16 … quantization, rows, columns", Element::Bf16, &bf16, everything),
     ];
     let mut sums = Vec::new();
     let mut times = vec![Vec::new(); cases.len()];
@@ -54,7 +63,8 @@ fn main() {
         for ((_, element, data, statistics), times) in cases.iter().zip(&mut times) {
             times.push(seconds(|| {
                 for chunk in data.chunks(CHUNK_BYTES) {
-                    black_box(cpu::measure(chunk, *element, *statistics));
+                    let piece = Piece { element: *element, offset: 0, row: ROW, statistics: *statistics };
+                    black_box(cpu::measure(chunk, piece));
                 }
             }));
         }
@@ -62,11 +72,11 @@ fn main() {
     let rate = |bytes: usize, seconds: f64| bytes as f64 / seconds / 1e9;
     let yardstick = rate(bytes.len(), median(&mut sums));
     println!("{mebibytes} MiB of normal values, one thread, chunks of 1 MiB, median of {ROUNDS} rounds");
-    println!("{:<28} {:>8} {:>12} {:>18}", "", "GB/s", "G elements/s", "ratio to plain sum");
-    println!("{:<28} {yardstick:>8.2} {:>12.2} {:>18.2}", "plain f32 sum (yardstick)", yardstick / 4.0, 1.0);
+    println!("{:<36} {:>8} {:>12} {:>18}", "", "GB/s", "G elements/s", "ratio to plain sum");
+    println!("{:<36} {yardstick:>8.2} {:>12.2} {:>18.2}", "plain f32 sum (yardstick)", yardstick / 4.0, 1.0);
     for ((name, element, data, _), times) in cases.iter().zip(&mut times) {
         let rate = rate(data.len(), median(times));
-        println!("{name:<28} {rate:>8.2} {:>12.2} {:>18.2}", rate / element.size() as f64, rate / yardstick);
+        println!("{name:<36} {rate:>8.2} {:>12.2} {:>18.2}", rate / element.size() as f64, rate / yardstick);
     }
 }
 

@@ -94,7 +94,7 @@ fn main() {
     let through = median(|| {
         let mut running = std::collections::VecDeque::new();
         for _ in 0..CHUNKS {
-            match engine.submit(Element::F32, payload.clone(), Statistics::FULL).expect("taken") {
+            match engine.submit(Piece::of(Element::F32, Statistics::FULL), payload.clone()).expect("taken") {
                 Submission::Running(number) => running.push_back(number),
                 Submission::Finished(_) => panic!("the adapter measures these"),
             }
@@ -110,7 +110,7 @@ fn main() {
     let alone = median(|| {
         for start in (0..BYTES).step_by(1 << 20) {
             processor
-                .measure(Element::F32, payload.slice(start..start + (1 << 20)), Statistics::FULL)
+                .measure(Piece::of(Element::F32, Statistics::FULL), payload.slice(start..start + (1 << 20)))
                 .expect("measured");
         }
     });

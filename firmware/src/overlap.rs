@@ -126,7 +126,7 @@ mod tests {
     use super::*;
     use crate::{
         Board,
-        engine::{BurnEngine, Submission},
+        engine::{BurnEngine, Piece, Submission},
         serve,
     };
     use bytes::Bytes;
@@ -147,7 +147,7 @@ mod tests {
     /// Computes when asked for the answer, as something beside the processor would, and notes how much it had at once.
     struct Lazy {
         engine: BurnEngine,
-        waiting: VecDeque<(u32, Element, Bytes, Statistics)>,
+        waiting: VecDeque<(u32, Piece, Bytes)>,
         next: u32,
         most: Arc<AtomicUsize>,
     }
@@ -165,22 +165,22 @@ mod tests {
         fn tolerance(&self) -> f64 {
             self.engine.tolerance()
         }
-        fn measure(&mut self, element: Element, payload: Bytes, what: Statistics) -> Result<Measurement, FaultKind> {
-            self.engine.measure(element, payload, what)
+        fn measure(&mut self, piece: Piece, payload: Bytes) -> Result<Measurement, FaultKind> {
+            self.engine.measure(piece, payload)
         }
         fn in_flight(&self) -> usize {
             2
         }
-        fn submit(&mut self, element: Element, payload: Bytes, what: Statistics) -> Result<Submission, FaultKind> {
+        fn submit(&mut self, piece: Piece, payload: Bytes) -> Result<Submission, FaultKind> {
             self.next += 1;
-            self.waiting.push_back((self.next, element, payload, what));
+            self.waiting.push_back((self.next, piece, payload));
             self.most.fetch_max(self.waiting.len(), Ordering::Relaxed);
             Ok(Submission::Running(self.next))
         }
         fn collect(&mut self, number: u32) -> Result<Measurement, FaultKind> {
-            let (first, element, payload, what) = self.waiting.pop_front().ok_or(FaultKind::Engine)?;
+            let (first, piece, payload) = self.waiting.pop_front().ok_or(FaultKind::Engine)?;
             assert_eq!(first, number);
-            self.engine.measure(element, payload, what)
+            self.engine.measure(piece, payload)
         }
     }
 
@@ -217,6 +217,7 @@ mod tests {
                 count,
                 element: Element::F32,
                 packing,
+                row: 0,
                 statistics: Statistics::FULL,
             };
             frame::encode(&ToDevice::Chunk(chunk), &payload, &mut bytes).expect("encodes");

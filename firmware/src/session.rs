@@ -14,7 +14,7 @@ use kurtoscope_shared::{
 };
 
 use crate::{
-    engine::{Engine, Submission},
+    engine::{Engine, Piece, Submission},
     indicator::{Indicator, NoPin, Status},
     self_test,
 };
@@ -269,7 +269,8 @@ impl<E: Engine, M: OutputPin, F: OutputPin> Session<E, M, F> {
         output: &mut Vec<u8>,
     ) -> Option<Vec<u8>> {
         self.indicator.show(Status::Measuring);
-        match self.engine.submit(chunk.element, payload, chunk.statistics) {
+        let Chunk { element, offset, row, statistics, .. } = chunk;
+        match self.engine.submit(Piece { element, offset, row, statistics }, payload) {
             Ok(submission) => self.running.push_back(Running { chunk, submission, buffer, from_frame }),
             Err(kind) => {
                 self.finish_all(output);

@@ -215,8 +215,27 @@ pub struct Tensor {
     pub kurtosis_without_top: WithoutTop,
     /// Quantiles of |x| over the finite elements; keys `0.5`, `0.9`, `0.99`, `0.999`, `0.9999`.
     pub quantiles: BTreeMap<String, f64>,
-    /// Error of quantizing the tensor, by scheme: `int8_per_tensor`, `int4_per_tensor`.
+    /// Where the fourth powers lie; null where that was not measured, or says nothing.
+    #[serde(default)]
+    pub concentration: Option<Concentration>,
+    /// Error of quantizing the tensor, by scheme. Predicted for one scale a tensor: `int8_per_tensor`, `int4_per_tensor`,
+    /// and `int8_per_tensor_clipped`, `int4_per_tensor_clipped` with the best clipping. Measured for blocks:
+    /// the keys of [`Scheme`](kurtoscope_shared::quantization::Scheme). A scheme that was not measured has no entry.
     pub quantization: BTreeMap<String, QuantizationError>,
+}
+
+/// How much of a tensor's fourth powers, `Σx⁴`, few rows or columns carry. A row is what one output channel or one run of
+/// trailing dimensions takes; see [`row_length`](crate::model::row_length).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Concentration {
+    /// The share of the heaviest hundredth of the rows (at least one row), 0 to 1; 0.01 where all weigh the same.
+    pub rows: f64,
+    /// The share of the heaviest hundredth of the columns.
+    pub columns: f64,
+    /// Number of rows.
+    pub row_count: u64,
+    /// Number of columns: elements in a row.
+    pub column_count: u64,
 }
 
 /// One of the elements farthest from the mean.
@@ -251,8 +270,20 @@ pub struct QuantizationError {
     pub sqnr_db: Option<f64>,
     /// `Σ(x - q(x))² / Σx²`; null where there is no signal.
     pub relative_mse: Option<f64>,
-    /// Computed from the magnitude histogram instead of from every element.
+    /// Computed from the magnitude histogram instead of from the elements.
     pub predicted: bool,
+    /// The share of the elements that were quantized, each with its block's own scale; not in the file where it is all of
+    /// them, or where the error is predicted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share: Option<f64>,
+    /// The magnitude beyond which elements are clipped; not in the file for schemes that clip nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip: Option<f64>,
+}
+
+impl QuantizationError {
+    /// No signal, or nothing measured.
+    pub const UNDEFINED: Self = Self { sqnr_db: None, relative_mse: None, predicted: false, share: None, clip: None };
 }
 
 /// A tensor that was listed but not measured.

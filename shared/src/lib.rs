@@ -6,12 +6,14 @@
 //! | module | holds |
 //! |---|---|
 //! | [`element`] | the types of stored numbers and their exact values |
+//! | [`lines`] | sums of fourth powers by row and by column |
 //! | [`moments`] | count, mean and central moments that merge |
 //! | [`tail`] | a histogram of magnitudes that merges |
 //! | [`top`] | the elements at both ends, with positions |
 //! | [`protocol`] | the messages, and the rules of the conversation |
 //! | [`frame`] | how messages are cut out of a byte stream |
 //! | [`packing`] | fewer bytes for the same elements, on slow links |
+//! | [`quantization`] | schemes of quantization in blocks, and the errors that they make |
 #![no_std]
 
 extern crate alloc;
@@ -21,13 +23,17 @@ extern crate std;
 pub mod crc;
 pub mod element;
 pub mod frame;
+pub mod lines;
 pub mod moments;
 pub mod packing;
 pub mod protocol;
+pub mod quantization;
 pub mod tail;
 pub mod top;
 
 pub use element::Element;
+pub use lines::Lines;
 pub use moments::Moments;
+pub use quantization::Noise;
 pub use tail::Tail;
 pub use top::{Extreme, Top};

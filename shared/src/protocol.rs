@@ -37,7 +37,7 @@ use alloc::string::String;
 use postcard_schema::Schema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Element, Moments, Tail, Top};
+use crate::{Element, Lines, Moments, Noise, Tail, Top};
 
 /// The version of the conversation's rules.
 pub const PROTOCOL_VERSION: u16 = 1;
@@ -142,6 +142,8 @@ pub struct Limits {
     pub window_bytes: u32,
     /// The element types that the engine measures.
     pub elements: ElementSet,
+    /// What the engine measures besides the moments; a host asks for no more.
+    pub statistics: Statistics,
 }
 
 /// A set of element types: bit `n` stands for the `n`th of [`Element::ALL`].
@@ -205,7 +207,7 @@ pub struct Chunk {
     pub sequence: u32,
     /// The host's number for the tensor; for the device's log only.
     pub tensor: u32,
-    /// Position of the first element in its tensor; for the device's log only.
+    /// Position of the first element in its tensor.
     pub offset: u64,
     /// Number of elements; they have exactly `count * element.size()` bytes, at most [`Limits::max_payload`].
     pub count: u32,
@@ -213,6 +215,9 @@ pub struct Chunk {
     pub element: Element,
     /// The form of the payload; a packed one is shorter than the elements.
     pub packing: Packing,
+    /// Elements in a row of the tensor; 0 where it has no rows. A chunk holds whole rows, or a part of one row that begins
+    /// at a multiple of [`LARGEST_BLOCK`](crate::quantization::LARGEST_BLOCK) in it.
+    pub row: u32,
     /// What to measure besides the moments.
     pub statistics: Statistics,
 }
@@ -224,6 +229,10 @@ pub struct Statistics {
     pub tail: bool,
     /// How many elements to keep at each end; at most [`MAX_TOP`].
     pub top: u8,
+    /// The errors of quantizing: of every element (1), or of one element of 2, 4, 8, 16 or 32; 0 for none.
+    pub quantization: u8,
+    /// The sums of fourth powers by row and by column.
+    pub lines: bool,
 }
 
 /// The most elements that a report keeps at each end.
@@ -231,9 +240,26 @@ pub const MAX_TOP: u8 = 64;
 
 impl Statistics {
     /// The moments alone.
-    pub const MOMENTS: Self = Self { tail: false, top: 0 };
-    /// Everything a report shows: the tail and the top 16.
-    pub const FULL: Self = Self { tail: true, top: 16 };
+    pub const MOMENTS: Self = Self { tail: false, top: 0, quantization: 0, lines: false };
+    /// The moments, the tail and the top 16.
+    pub const TAILS: Self = Self { tail: true, top: 16, ..Self::MOMENTS };
+    /// Everything a report shows, errors of quantizing of every element.
+    pub const FULL: Self = Self { quantization: 1, lines: true, ..Self::TAILS };
+
+    /// What is in both; of two densities of quantizing the one that takes fewer elements.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let quantization = match (self.quantization, other.quantization) {
+            (0, _) | (_, 0) => 0,
+            (own, other) => own.max(other),
+        };
+        Self {
+            tail: self.tail && other.tail,
+            top: self.top.min(other.top),
+            quantization,
+            lines: self.lines && other.lines,
+        }
+    }
 }
 
 /// What was measured in one chunk.
@@ -245,6 +271,10 @@ pub struct Measurement {
     pub tail: Tail,
     /// Both ends, positions counted from the chunk's first element; empty unless asked for.
     pub top: Top,
+    /// The errors of quantizing; empty unless asked for.
+    pub noise: Noise,
+    /// Sums of fourth powers by row and by column; empty unless asked for.
+    pub lines: Lines,
 }
 
 impl Measurement {
@@ -256,6 +286,8 @@ impl Measurement {
             && self.tail.is_valid()
             && (self.tail.is_empty() || self.tail.total().checked_add(moments.zeros) == Some(moments.count))
             && self.top.is_valid(count)
+            && self.noise.is_valid()
+            && self.lines.is_valid(count)
     }
 }
 
@@ -322,6 +354,8 @@ pub enum FaultKind {
         /// [`Limits::max_payload`].
         max: u32,
     },
+    /// A density of quantizing other than 0, 1, 2, 4, 8, 16 and 32, or a row that no chunk of this kind can be a part of.
+    Request,
     /// More elements asked for at each end than [`MAX_TOP`].
     TopTooLarge {
         /// As asked for.
@@ -358,6 +392,7 @@ impl core::fmt::Display for FaultKind {
             Self::Packing => write!(f, "a chunk's packed payload does not unpack to its elements"),
             Self::TooLarge { found, max } => write!(f, "a payload of {found} bytes exceeds the limit of {max}"),
             Self::TopTooLarge { found, max } => write!(f, "{found} elements asked for at each end, {max} is the most"),
+            Self::Request => write!(f, "a chunk asks for something that cannot be measured of it"),
             Self::UnsupportedElement { element } => write!(f, "the engine does not measure {element}"),
             Self::Engine => write!(f, "the engine failed on a chunk"),
             Self::OutOfMemory => write!(f, "the graphics adapter ran out of memory"),

@@ -2,12 +2,11 @@
 
 use burn::tensor::{AllocationProperty, Bytes as BurnBytes, DType, Device, Int, Tensor, TensorData};
 use bytes::Bytes;
-use kurtoscope_shared::{
-    Element,
-    protocol::{Adapter, ElementSet, EngineKind, FaultKind, Limits, Measurement, Statistics},
+use kurtoscope_shared::protocol::{
+    Adapter, ElementSet, EngineKind, FaultKind, Limits, MAX_TOP, Measurement, Statistics,
 };
 
-use super::{Engine, Measured, Task, check, extension};
+use super::{Engine, Measured, Piece, Task, check, extension};
 
 /// Measures on a burn device.
 #[derive(Debug, Clone)]
@@ -27,7 +26,12 @@ impl BurnEngine {
 
     /// An engine on the processor for payloads of up to `max_payload` bytes.
     pub fn cpu_with_payload(max_payload: u32) -> Self {
-        let limits = Limits { max_payload, window_bytes: max_payload.saturating_mul(4), elements: ElementSet::ALL };
+        let limits = Limits {
+            max_payload,
+            window_bytes: max_payload.saturating_mul(4),
+            elements: ElementSet::ALL,
+            statistics: Statistics { top: MAX_TOP, ..Statistics::FULL },
+        };
         Self { device: Device::flex(), limits }
     }
 }
@@ -49,14 +53,14 @@ impl Engine for BurnEngine {
         1e-10
     }
 
-    fn measure(&mut self, element: Element, payload: Bytes, statistics: Statistics) -> Result<Measurement, FaultKind> {
-        check(element, &payload, self.limits)?;
+    fn measure(&mut self, piece: Piece, payload: Bytes) -> Result<Measurement, FaultKind> {
+        check(piece, &payload, self.limits)?;
         let len = payload.len();
         // Lent, not copied: the tensor keeps the payload alive and drops it with itself.
         let bytes = BurnBytes::from_shared(payload, AllocationProperty::Other);
         let tensor =
             Tensor::<1, Int>::from_data(TensorData::from_bytes(bytes, [len], DType::U8), (&self.device, DType::U8));
-        match extension::dispatch(tensor.into_dispatch(), Task::on_processor(element, statistics)) {
+        match extension::dispatch(tensor.into_dispatch(), Task::on_processor(piece)) {
             Measured::Finished(measurement) => Ok(*measurement),
             Measured::Partial(..) => Err(FaultKind::Engine),
         }

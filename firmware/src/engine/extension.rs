@@ -3,22 +3,17 @@
 use alloc::boxed::Box;
 
 use burn::backend::{Backend, Dispatch, ExtensionType, Flex, backend_extension, tensor::IntTensor};
-use kurtoscope_shared::{
-    Element,
-    protocol::{Measurement, Statistics},
-};
+use kurtoscope_shared::protocol::Measurement;
 
-use super::cpu;
 #[cfg(feature = "gpu")]
 use super::gpu::{Failure, Launch, Partials};
+use super::{Piece, cpu};
 
 /// What to measure, and how an accelerator is to go about it.
 #[derive(Debug, Clone, Copy)]
 pub struct Task {
-    /// Type of the elements.
-    pub element: Element,
-    /// What to measure besides the moments.
-    pub statistics: Statistics,
+    /// The elements, and what to measure of them.
+    pub piece: Piece,
     /// How the kernel is launched; the processor needs nothing of it.
     #[cfg(feature = "gpu")]
     pub launch: Option<Launch>,
@@ -26,10 +21,9 @@ pub struct Task {
 
 impl Task {
     /// A task for the processor.
-    pub fn on_processor(element: Element, statistics: Statistics) -> Self {
+    pub fn on_processor(piece: Piece) -> Self {
         Self {
-            element,
-            statistics,
+            piece,
             #[cfg(feature = "gpu")]
             launch: None,
         }
@@ -62,7 +56,7 @@ pub trait MeasureBackend: Backend {
 
 impl MeasureBackend for Flex {
     fn measure(content: IntTensor<Self>, task: Task) -> Measured<Self> {
-        Measured::Finished(Box::new(cpu::measure(content.bytes(), task.element, task.statistics)))
+        Measured::Finished(Box::new(cpu::measure(content.bytes(), task.piece)))
     }
 
     #[cfg(feature = "gpu")]

@@ -13,10 +13,51 @@ use bytes::Bytes;
 use kurtoscope_shared::{
     Element,
     protocol::{Adapter, EngineKind, FaultKind, Limits, Measurement, Statistics},
+    quantization::LARGEST_BLOCK,
 };
 
 pub use burn_engine::BurnEngine;
 pub use extension::{MeasureBackend, Measured, Task};
+
+/// What a payload is, and what to measure of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Piece {
+    /// Type of the elements.
+    pub element: Element,
+    /// Position of the first one in its tensor.
+    pub offset: u64,
+    /// Elements in a row of the tensor; 0 where it has no rows. A piece holds whole rows, or a part of one row.
+    pub row: u32,
+    /// What to measure besides the moments.
+    pub statistics: Statistics,
+}
+
+impl Piece {
+    /// The beginning of a tensor without rows.
+    pub const fn of(element: Element, statistics: Statistics) -> Self {
+        Self { element, offset: 0, row: 0, statistics }
+    }
+
+    /// Whether a payload of `count` elements lies in the tensor's rows as what is asked for needs it: whole rows, or a part
+    /// of one that begins at a multiple of the largest block.
+    fn is_sound(&self, count: u64) -> bool {
+        let row = u64::from(self.row);
+        let block = LARGEST_BLOCK as u64;
+        let fits = match row {
+            0 => self.offset.is_multiple_of(block),
+            row => {
+                let begin = self.offset % row;
+                let is_part = begin.is_multiple_of(block) && begin + count <= row;
+                is_part || begin == 0 && count.is_multiple_of(row)
+            }
+        };
+        match self.statistics.quantization {
+            0 if !self.statistics.lines => true,
+            0 | 1 | 2 | 4 | 8 | 16 | 32 => fits,
+            _ => false,
+        }
+    }
+}
 
 /// A chunk that an engine has taken.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,17 +88,17 @@ pub trait Engine {
     /// engine stands by; its self-test is held against this.
     fn tolerance(&self) -> f64;
 
-    /// Measures `payload`, which holds a whole number of `element`s, little-endian.
+    /// Measures `payload`, which holds a whole number of elements, little-endian.
     ///
     /// Blocks until the measurement is finished. An empty payload gives an empty measurement. The payload is dropped
     /// before this returns, so a buffer that was lent can be used again.
     ///
     /// # Errors
-    /// [`FaultKind::PayloadLength`], [`FaultKind::TooLarge`] and [`FaultKind::UnsupportedElement`] when the chunk is not
-    /// one that [`limits`](Self::limits) allows; [`FaultKind::OutOfMemory`], [`FaultKind::DeviceLost`],
+    /// [`FaultKind::PayloadLength`], [`FaultKind::TooLarge`], [`FaultKind::UnsupportedElement`] and [`FaultKind::Request`]
+    /// when the chunk is not one that [`limits`](Self::limits) allows; [`FaultKind::OutOfMemory`], [`FaultKind::DeviceLost`],
     /// [`FaultKind::Kernel`] and [`FaultKind::Engine`] when this chunk failed and another may work; [`FaultKind::Unfit`]
     /// when no chunk will work any more.
-    fn measure(&mut self, element: Element, payload: Bytes, statistics: Statistics) -> Result<Measurement, FaultKind>;
+    fn measure(&mut self, piece: Piece, payload: Bytes) -> Result<Measurement, FaultKind>;
 
     /// How many chunks may be submitted before the first of them is collected; at least 1.
     fn in_flight(&self) -> usize {
@@ -68,8 +109,8 @@ pub trait Engine {
     ///
     /// # Errors
     /// As [`measure`](Self::measure).
-    fn submit(&mut self, element: Element, payload: Bytes, statistics: Statistics) -> Result<Submission, FaultKind> {
-        self.measure(element, payload, statistics).map(|measurement| Submission::Finished(measurement.into()))
+    fn submit(&mut self, piece: Piece, payload: Bytes) -> Result<Submission, FaultKind> {
+        self.measure(piece, payload).map(|measurement| Submission::Finished(measurement.into()))
     }
 
     /// Waits for a chunk that is [`Submission::Running`].
@@ -85,8 +126,10 @@ pub trait Engine {
 /// Checks a chunk against an engine's limits, in the order in which a reader would ask.
 ///
 /// # Errors
-/// The first of [`FaultKind::UnsupportedElement`], [`FaultKind::TooLarge`] and [`FaultKind::PayloadLength`] that applies.
-pub fn check(element: Element, payload: &[u8], limits: Limits) -> Result<(), FaultKind> {
+/// The first of [`FaultKind::UnsupportedElement`], [`FaultKind::TooLarge`], [`FaultKind::PayloadLength`] and
+/// [`FaultKind::Request`] that applies.
+pub fn check(piece: Piece, payload: &[u8], limits: Limits) -> Result<(), FaultKind> {
+    let element = piece.element;
     let found = u32::try_from(payload.len()).unwrap_or(u32::MAX);
     if !limits.elements.contains(element) {
         return Err(FaultKind::UnsupportedElement { element });
@@ -97,6 +140,11 @@ pub fn check(element: Element, payload: &[u8], limits: Limits) -> Result<(), Fau
     if !payload.len().is_multiple_of(element.size()) {
         let expected = payload.len().next_multiple_of(element.size()) as u64;
         return Err(FaultKind::PayloadLength { expected, found });
+    }
+    if piece.statistics.and(limits.statistics) != piece.statistics
+        || !piece.is_sound((payload.len() / element.size()) as u64)
+    {
+        return Err(FaultKind::Request);
     }
     Ok(())
 }

@@ -32,7 +32,7 @@ pub fn moments(values: Tensor<1>) -> Option<Moments> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{BurnEngine, Engine};
+    use crate::engine::{BurnEngine, Engine, Piece};
     use burn::tensor::{DType, Device, TensorData};
     use kurtoscope_shared::{Element, protocol::Statistics};
     use std::vec::Vec;
@@ -44,7 +44,7 @@ mod tests {
 
     fn by_the_engine(values: &[f64]) -> Moments {
         let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        BurnEngine::cpu().measure(Element::F64, bytes.into(), Statistics::MOMENTS).expect("measured").moments
+        BurnEngine::cpu().measure(Piece::of(Element::F64, Statistics::MOMENTS), bytes.into()).expect("measured").moments
     }
 
     #[test]

@@ -19,7 +19,7 @@ fn hello(session: u32) -> ToDevice {
 
 fn chunk(session: u32, sequence: u32, count: u32) -> ToDevice {
     let (element, packing, statistics) = (Element::F32, Packing::Plain, Statistics::FULL);
-    ToDevice::Chunk(Chunk { session, sequence, tensor: 0, offset: 0, count, element, packing, statistics })
+    ToDevice::Chunk(Chunk { session, sequence, tensor: 0, offset: 0, count, element, packing, row: 0, statistics })
 }
 
 /// Sends one frame's content to the session and reads its one answer.

@@ -64,7 +64,7 @@ fn measure(engine: &mut GpuEngine, element: Element, bytes: &Bytes) -> Measureme
     let mut whole = Measurement { moments: Moments::EMPTY, ..Measurement::default() };
     for start in (0..bytes.len()).step_by(chunk) {
         let part = bytes.slice(start..bytes.len().min(start + chunk));
-        let measured = engine.measure(element, part, Statistics::FULL).expect("measured");
+        let measured = engine.measure(Piece::of(element, Statistics::FULL), part).expect("measured");
         whole.moments = whole.moments.merge(measured.moments);
         whole.tail.merge(&measured.tail);
         whole.top.merge(&measured.top, (start / element.size()) as u64, usize::from(Statistics::FULL.top));
@@ -148,7 +148,7 @@ fn nothing_finite_is_counted_alone() {
     let found = measure(&mut engine, Element::F32, &bytes.into());
     assert_eq!((found.moments.count, found.moments.non_finite), (0, 3));
     assert!(found.tail.is_empty() && found.top.highest.is_empty());
-    let empty = engine.measure(Element::F32, Bytes::new(), Statistics::FULL).expect("measured");
+    let empty = engine.measure(Piece::of(Element::F32, Statistics::FULL), Bytes::new()).expect("measured");
     assert_eq!(empty.moments.count, 0);
 }
 
@@ -173,7 +173,7 @@ fn every_code_of_the_short_types() {
 fn types_beyond_the_kernel_are_measured_all_the_same() {
     let Some(mut engine) = engine(1 << 24) else { return };
     let bytes: Bytes = [1.0f64, 2.0, 3.0, 4.0, 10.0].iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<_>>().into();
-    let found = engine.measure(Element::F64, bytes, Statistics::FULL).expect("measured").moments;
+    let found = engine.measure(Piece::of(Element::F64, Statistics::FULL), bytes).expect("measured").moments;
     assert!((found.mean - 4.0).abs() < 1e-15 && (found.m4 - 1394.0).abs() < 1e-9);
 }
 

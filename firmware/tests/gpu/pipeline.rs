@@ -17,11 +17,11 @@ fn chunks_in_flight_do_not_disturb_each_other() {
         .to_vec();
     let alone: Vec<_> = chunks
         .iter()
-        .map(|chunk| engine.measure(Element::F32, chunk.clone(), Statistics::FULL).expect("measured"))
+        .map(|chunk| engine.measure(Piece::of(Element::F32, Statistics::FULL), chunk.clone()).expect("measured"))
         .collect();
     let submitted: Vec<_> = chunks
         .iter()
-        .map(|chunk| engine.submit(Element::F32, chunk.clone(), Statistics::FULL).expect("taken"))
+        .map(|chunk| engine.submit(Piece::of(Element::F32, Statistics::FULL), chunk.clone()).expect("taken"))
         .collect();
     for (submission, expected) in submitted.into_iter().zip(alone) {
         let Submission::Running(number) = submission else { panic!("the adapter measures these") };

@@ -2,17 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use kurtoscope_shared::{Extreme, Moments, protocol::Measurement};
+use kurtoscope_shared::{Extreme, Moments, protocol::Measurement, quantization::Scheme};
 
 use super::{
-    collect::TOP,
-    plan::{Plan, Source},
+    collect::{Merged, TOP},
+    concentration::{self, Sums},
+    plan::{Entry, Plan, Source, Target},
 };
 use crate::{
     checkpoint::Checkpoint,
-    model::{Component, Family, Identity, unravel},
+    model::{Component, Family, Identity, row_length, unravel},
     quantization,
-    record::{self, Outlier, Role, Tensor, WithoutTop},
+    record::{self, Concentration, Outlier, Role, Tensor, WithoutTop},
 };
 
 /// The quantiles of |x| that a record holds.
@@ -22,8 +23,9 @@ const QUANTILES: [(&str, f64); 5] = [("0.5", 0.5), ("0.9", 0.9), ("0.99", 0.99),
 const RESOLVED: f64 = 1e-3;
 
 /// The records of all tensors: each stored one in the checkpoint's order, followed by its parts.
-pub(super) fn tensors(checkpoint: &Checkpoint, plan: &Plan, merged: &[Measurement], tolerance: f64) -> Vec<Tensor> {
-    let whole: Vec<Measurement> = plan.entries.iter().map(|entry| whole(&entry.source, plan, merged)).collect();
+pub(super) fn tensors(checkpoint: &Checkpoint, plan: &Plan, merged: &[Merged], tolerance: f64) -> Vec<Tensor> {
+    let shape = |entry: &Entry| checkpoint.tensors[entry.tensor].shape.as_slice();
+    let whole: Vec<Whole> = plan.entries.iter().map(|entry| whole(&entry.source, shape(entry), plan, merged)).collect();
     let mut records = Vec::with_capacity(plan.entries.len());
     for (index, entry) in plan.entries.iter().enumerate() {
         let stored = &checkpoint.tensors[entry.tensor];
@@ -56,7 +58,9 @@ pub(super) fn tensors(checkpoint: &Checkpoint, plan: &Plan, merged: &[Measuremen
                     role: Role::View,
                     of: Some(stored.name.clone()),
                 };
-                tensor(header, &merged[*target], tolerance)
+                let found = &merged[*target];
+                let density = plan.targets[*target].statistics.quantization;
+                tensor(header, &Whole::of(found, density), tolerance)
             }));
         }
     }
@@ -78,16 +82,36 @@ pub(super) fn model(checkpoint: &Checkpoint, family: Family, tensors: &[Tensor])
     }
 }
 
+/// What is known of a tensor.
+#[derive(Default)]
+struct Whole {
+    measurement: Measurement,
+    concentration: Option<Concentration>,
+    /// Of how many elements one was quantized.
+    density: u8,
+}
+
+impl Whole {
+    fn of(found: &Merged, density: u8) -> Self {
+        Self { measurement: found.measurement.clone(), concentration: found.concentration, density }
+    }
+}
+
 /// A stored tensor's measurement; a fused one's is the merge of its parts, with positions in the whole.
-fn whole(source: &Source, plan: &Plan, merged: &[Measurement]) -> Measurement {
+fn whole(source: &Source, shape: &[u64], plan: &Plan, merged: &[Merged]) -> Whole {
     match source {
-        Source::Whole(target) => merged[*target].clone(),
-        Source::Tied(_) => Measurement::default(),
+        Source::Whole(target) => Whole::of(&merged[*target], plan.targets[*target].statistics.quantization),
+        Source::Tied(_) => Whole::default(),
         Source::Parts(parts) => {
             let mut whole = Measurement::default();
+            let mut sums = None;
+            let mut density = 0;
+            // Rows of the whole are rows of its parts, or else made up of one row of each.
+            let part_row = parts.first().and_then(|(part, _)| row_length(&part.shape));
+            let shares_rows = part_row.is_some() && part_row == row_length(shape);
             for (_, target) in parts {
-                let Measurement { moments, tail, top } = &merged[*target];
-                let runs = &plan.targets[*target].runs;
+                let Target { runs, row, statistics, .. } = &plan.targets[*target];
+                let Measurement { moments, tail, top, noise, .. } = &merged[*target].measurement;
                 let mut top = top.clone();
                 for extreme in top.highest.iter_mut().chain(&mut top.lowest) {
                     extreme.position = runs.position(extreme.position);
@@ -95,8 +119,25 @@ fn whole(source: &Source, plan: &Plan, merged: &[Measurement]) -> Measurement {
                 whole.moments = whole.moments.merge(*moments);
                 whole.tail.merge(tail);
                 whole.top.merge(&top, 0, TOP);
+                let is_cut = |scheme: Scheme| {
+                    let row = *row as usize;
+                    !shares_rows && scheme.block().is_none_or(|block| row == 0 || !row.is_multiple_of(block))
+                };
+                let mut noise = noise.clone();
+                for (scheme, sum) in Scheme::ALL.into_iter().zip(&mut noise.sums) {
+                    *sum = sum.filter(|_| !is_cut(scheme));
+                }
+                whole.noise.merge(&noise);
+                density = density.max(statistics.quantization);
+                let part = &merged[*target].sums;
+                sums = Some(match sums {
+                    None => part.clone(),
+                    Some(sums) if shares_rows => Sums::below(sums, part),
+                    Some(sums) => Sums::beside(sums, part),
+                });
             }
-            whole
+            let concentration = sums.and_then(|sums| concentration::of(&sums, &whole.moments));
+            Whole { measurement: whole, concentration, density }
         }
     }
 }
@@ -111,8 +152,9 @@ struct Header {
     of: Option<String>,
 }
 
-fn tensor(header: Header, found: &Measurement, tolerance: f64) -> Tensor {
-    let Measurement { moments, tail, top } = found;
+fn tensor(header: Header, whole: &Whole, tolerance: f64) -> Tensor {
+    let found = &whole.measurement;
+    let Measurement { moments, tail, top, noise, .. } = found;
     let any = moments.count > 0;
     let finite = |value: f64| (any && value.is_finite()).then_some(value);
     let sigma = moments.standard_deviation().filter(|sigma| *sigma > 0.0 && sigma.is_finite());
@@ -140,7 +182,8 @@ fn tensor(header: Header, found: &Measurement, tolerance: f64) -> Tensor {
             sixteen: kurtosis_without(moments, &farthest, 16, tolerance),
         },
         quantiles: if any { quantiles(found) } else { BTreeMap::new() },
-        quantization: quantization::predict(tail, moments),
+        concentration: whole.concentration,
+        quantization: quantization::all(tail, noise, moments, whole.density),
         name: header.name,
         shape: header.shape,
         dtype: header.dtype,
@@ -176,7 +219,8 @@ mod tests {
     fn measured(values: &[f64]) -> Measurement {
         let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         let statistics = kurtoscope_shared::protocol::Statistics::FULL;
-        kurtoscope_firmware::engine::cpu::measure(&bytes, kurtoscope_shared::Element::F64, statistics)
+        let piece = kurtoscope_firmware::engine::Piece::of(kurtoscope_shared::Element::F64, statistics);
+        kurtoscope_firmware::engine::cpu::measure(&bytes, piece)
     }
 
     #[test]

@@ -3,83 +3,137 @@
 use std::collections::BTreeMap;
 
 use kurtoscope_shared::{
-    Moments,
+    Lines, Moments, Noise,
     protocol::{Measurement, Statistics},
 };
 
-use super::plan::{Plan, PlannedChunk};
+use super::{
+    concentration::{self, Sums},
+    plan::{Plan, PlannedChunk},
+};
+use crate::record::Concentration;
 
 /// Elements kept at each end of a tensor.
 pub const TOP: usize = Statistics::FULL.top as usize;
 
+/// What all chunks of a target say together.
+#[derive(Debug, Clone, Default)]
+pub struct Merged {
+    /// The merged measurement, its `lines` empty.
+    pub measurement: Measurement,
+    /// Where the fourth powers lie.
+    pub concentration: Option<Concentration>,
+    /// The sums behind that, of parts of fused tensors alone: those of the whole come from them.
+    pub sums: Sums,
+}
+
+/// What waits of a chunk for those before it.
+#[derive(Debug)]
+struct Waiting {
+    count: u64,
+    moments: Moments,
+    noise: Noise,
+    lines: Lines,
+}
+
+/// A target in the making.
+#[derive(Debug, Default)]
+struct Target {
+    merged: Merged,
+    waiting: BTreeMap<u64, Waiting>,
+    /// Elements that are merged.
+    next: u64,
+    elements: u64,
+    is_part: bool,
+}
+
 /// Collects reports in any order.
 ///
-/// Floating-point sums depend on their order, so the moments of a target are merged in order of offset, and wait until
-/// everything before them is there; that is 72 bytes a waiting chunk. Histograms and extremes are merged at once.
+/// Floating-point sums depend on their order, so the sums of a target are merged in order of offset, and wait until
+/// everything before them is there: some hundred bytes a waiting chunk, and a number for each of its rows and columns.
+/// Histograms and extremes are merged at once.
 #[derive(Debug)]
 pub struct Collector {
-    merged: Vec<Measurement>,
-    waiting: Vec<BTreeMap<u64, (Moments, u64)>>,
-    next: Vec<u64>,
+    targets: Vec<Target>,
 }
 
 impl Collector {
     /// A collector for all of a plan's targets.
     pub fn new(plan: &Plan) -> Self {
-        let targets = plan.targets.len();
-        Self {
-            merged: vec![Measurement::default(); targets],
-            waiting: vec![BTreeMap::new(); targets],
-            next: vec![0; targets],
-        }
+        let target = |target: &super::plan::Target| Target {
+            elements: target.runs.elements(),
+            is_part: target.is_part,
+            ..Target::default()
+        };
+        Self { targets: plan.targets.iter().map(target).collect() }
     }
 
     /// Takes the measurement of one chunk. Each chunk is taken once.
     pub fn take(&mut self, chunk: &PlannedChunk, measurement: &Measurement) {
-        let target = chunk.target;
-        let merged = &mut self.merged[target];
+        let target = &mut self.targets[chunk.target];
+        let merged = &mut target.merged.measurement;
         merged.tail.merge(&measurement.tail);
         merged.top.merge(&measurement.top, chunk.offset, TOP);
-        let (waiting, next) = (&mut self.waiting[target], &mut self.next[target]);
-        waiting.insert(chunk.offset, (measurement.moments, u64::from(chunk.count)));
-        while let Some((moments, count)) = waiting.remove(next) {
-            merged.moments = merged.moments.merge(moments);
-            *next += count;
+        let Measurement { moments, noise, lines, .. } = measurement;
+        let count = u64::from(chunk.count);
+        let waiting = Waiting { count, moments: *moments, noise: noise.clone(), lines: lines.clone() };
+        target.waiting.insert(chunk.offset, waiting);
+        while let Some(waiting) = target.waiting.remove(&target.next) {
+            let is_first = target.next == 0;
+            merged.moments = merged.moments.merge(waiting.moments);
+            if is_first {
+                merged.noise = waiting.noise;
+            } else {
+                merged.noise.merge(&waiting.noise);
+            }
+            target.merged.sums.append(&waiting.lines, is_first);
+            target.next += waiting.count;
+        }
+        if target.next >= target.elements {
+            target.merged.concentration = concentration::of(&target.merged.sums, &merged.moments);
+            if !target.is_part {
+                target.merged.sums = Sums::default();
+            }
         }
     }
 
-    /// The merged measurements, one a target, with positions counted in the target's elements.
-    pub fn finish(self) -> Vec<Measurement> {
-        self.merged
+    /// What was merged, one a target, with positions counted in the target's elements.
+    pub fn finish(self) -> Vec<Merged> {
+        self.targets.into_iter().map(|target| target.merged).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kurtoscope_firmware::engine::cpu;
+    use kurtoscope_firmware::engine::{Piece, cpu};
     use kurtoscope_shared::Element;
     use proptest::prelude::*;
 
-    fn plan_of(chunks: &[PlannedChunk]) -> Plan {
-        let runs = crate::model::Runs::whole(0);
-        let target = super::super::plan::Target { tensor: 0, runs, element: Element::F32 };
+    fn plan_of(chunks: &[PlannedChunk], elements: u64) -> Plan {
+        let runs = crate::model::Runs::whole(elements);
+        let statistics = Statistics::FULL;
+        let target =
+            super::super::plan::Target { tensor: 0, runs, element: Element::F32, row: 4, statistics, is_part: false };
         Plan { entries: vec![], targets: vec![target], chunks: chunks.to_vec(), bytes: 0 }
     }
 
     proptest! {
         #[test]
-        fn the_order_of_arrival_does_not_change_a_bit(values in prop::collection::vec(-1e3f32..1e3, 1..200), size in 1usize..50, seed in any::<u64>()) {
+        fn the_order_of_arrival_does_not_change_a_bit(rows in prop::collection::vec(prop::array::uniform4(-1e3f32..1e3), 1..50), size in 1usize..12, seed in any::<u64>()) {
+            let values = rows.concat();
             let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
             let mut reports: Vec<(PlannedChunk, Measurement)> = bytes
-                .chunks(4 * size)
+                .chunks(4 * 4 * size)
                 .enumerate()
                 .map(|(number, bytes)| {
-                    let chunk = PlannedChunk { target: 0, offset: (number * size) as u64, count: (bytes.len() / 4) as u32 };
-                    (chunk, cpu::measure(bytes, Element::F32, Statistics::FULL))
+                    let chunk = PlannedChunk { target: 0, offset: (number * 4 * size) as u64, count: (bytes.len() / 4) as u32 };
+                    let statistics = Statistics::FULL;
+                    let piece = Piece { element: Element::F32, offset: chunk.offset, row: 4, statistics };
+                    (chunk, cpu::measure(bytes, piece))
                 })
                 .collect();
-            let plan = plan_of(&reports.iter().map(|(chunk, _)| *chunk).collect::<Vec<_>>());
+            let plan = plan_of(&reports.iter().map(|(chunk, _)| *chunk).collect::<Vec<_>>(), values.len() as u64);
             let collect = |reports: &[(PlannedChunk, Measurement)]| {
                 let mut collector = Collector::new(&plan);
                 for (chunk, measurement) in reports {
@@ -89,8 +143,10 @@ mod tests {
             };
             let in_order = collect(&reports);
             reports.sort_by_key(|(chunk, _)| (chunk.offset + 1).wrapping_mul(seed | 1));
-            prop_assert_eq!(collect(&reports), in_order.clone());
-            prop_assert_eq!(in_order.moments.count, values.len() as u64);
+            let shuffled = collect(&reports);
+            prop_assert_eq!(&shuffled.measurement, &in_order.measurement);
+            prop_assert_eq!(shuffled.concentration, in_order.concentration);
+            prop_assert_eq!(in_order.measurement.moments.count, values.len() as u64);
         }
     }
 }

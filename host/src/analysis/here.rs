@@ -3,15 +3,15 @@
 use std::{thread, time::Duration};
 
 use kurtoscope_firmware::{
-    engine::{BurnEngine, Engine},
+    engine::{BurnEngine, Engine, Piece},
     self_test,
 };
-use kurtoscope_shared::protocol::{PROTOCOL_VERSION, PackingSet, SCHEMA_HASH, Statistics, Welcome};
+use kurtoscope_shared::protocol::{PROTOCOL_VERSION, PackingSet, SCHEMA_HASH, Welcome};
 
 use super::{
     conversation::Trouble,
     device::{Device, Loss},
-    plan::Plan,
+    plan::{Plan, Target},
     queue::Queue,
 };
 use crate::checkpoint::Checkpoint;
@@ -72,7 +72,9 @@ fn measure(checkpoint: &Checkpoint, plan: &Plan, queue: &Queue) -> Result<(), Tr
             }
         };
         let bytes = payload.len();
-        match engine.measure(plan.targets[planned.target].element, payload, Statistics::FULL) {
+        let Target { element, row, statistics, .. } = plan.targets[planned.target];
+        let piece = Piece { element, offset: planned.offset, row, statistics };
+        match engine.measure(piece, payload) {
             Ok(measurement) if Plan::accepts(planned, &measurement) => queue.hand_in(chunk, measurement),
             Ok(_) => {
                 queue.give_back([chunk]);

@@ -3,6 +3,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`plan`] | what is measured, cut into chunks |
+//! | `cutting` | how one tensor is cut, and what is measured of it |
 //! | [`device`] | a device, greeted and ready |
 //! | `work` | a device behind a link at work, lost and found again |
 //! | `here` | the engine in this process at work |
@@ -12,6 +13,7 @@
 //! | `wire` | the two ends of a link, each on its own thread |
 //! | `queue` | the chunks that are still to be measured |
 //! | `collect` | merging reports in a fixed order |
+//! | `concentration` | where the fourth powers lie |
 //! | [`journal`] | what was measured so far, on disk |
 //! | `resume` | how a run begins: from nothing, or with what a journal holds |
 //! | [`pace`] | how large chunks should be |
@@ -20,7 +22,9 @@
 
 mod assemble;
 mod collect;
+mod concentration;
 pub mod conversation;
+mod cutting;
 pub mod device;
 mod greeting;
 mod here;
@@ -49,6 +53,8 @@ pub use greeting::Refusal;
 pub use journal::{Journal, JournalError, Resume};
 pub use packing::PackingMode;
 
+use kurtoscope_shared::protocol::Statistics;
+
 use crate::{
     checkpoint::{Checkpoint, CheckpointError},
     model::Family,
@@ -63,14 +69,22 @@ use resume::Start;
 const PULSE: Duration = Duration::from_millis(100);
 
 /// What a run may be told besides what to measure and where.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct RunOptions<'a> {
+    /// What is measured besides the moments, as far as every device measures it.
+    pub statistics: Statistics,
     /// Bytes of a chunk; chosen from the devices and their links where it is `None`.
     pub chunk_bytes: Option<usize>,
     /// Where measurements are kept for the next run, should this one not come to its end.
     pub journal: Option<&'a mut Journal>,
     /// Set by someone else when the run is to stop.
     pub stop: Option<&'a AtomicBool>,
+}
+
+impl Default for RunOptions<'_> {
+    fn default() -> Self {
+        Self { statistics: Statistics::FULL, chunk_bytes: None, journal: None, stop: None }
+    }
 }
 
 /// Told how a run goes on. Called on the thread that called [`analyze`].

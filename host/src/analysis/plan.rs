@@ -4,12 +4,16 @@
 use std::{collections::HashMap, ops::Range};
 
 use bytes::Bytes;
-use kurtoscope_shared::{Element, protocol::Measurement};
+use kurtoscope_shared::{
+    Element,
+    protocol::{Measurement, Statistics},
+};
 use xxhash_rust::xxh3::Xxh3Default;
 
+use super::cutting::{Cut, Cutting};
 use crate::{
     checkpoint::{Checkpoint, CheckpointError, StoredTensor},
-    model::{Candidate, Component, Family, Identity, Part, Runs, identify, parts, tied_pairs},
+    model::{Candidate, Component, Family, Identity, Part, Runs, identify, parts, row_length, tied_pairs},
 };
 
 /// One chunk: a range of a target's elements.
@@ -32,6 +36,12 @@ pub struct Target {
     pub runs: Runs,
     /// Type of the elements.
     pub element: Element,
+    /// Elements in a row, as chunks say it; 0 where there are no rows.
+    pub row: u32,
+    /// What is measured besides the moments.
+    pub statistics: Statistics,
+    /// Whether it is one part of a fused tensor.
+    pub is_part: bool,
 }
 
 /// How a stored tensor will appear in the record.
@@ -70,8 +80,9 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Plans a checkpoint in chunks of up to `chunk_bytes` bytes.
-    pub fn new(checkpoint: &Checkpoint, family: Family, chunk_bytes: usize) -> Self {
+    /// Plans a checkpoint in chunks of up to `chunk_bytes` bytes; no more is measured than is `wanted`.
+    pub fn new(checkpoint: &Checkpoint, family: Family, chunk_bytes: usize, wanted: Statistics) -> Self {
+        let limits = Cutting { chunk_bytes, wanted };
         let mut plan = Self { entries: Vec::new(), targets: Vec::new(), chunks: Vec::new(), bytes: 0 };
         let identities: Vec<Identity> =
             checkpoint.tensors.iter().map(|tensor| identify(family, &tensor.name, &tensor.shape)).collect();
@@ -79,7 +90,7 @@ impl Plan {
         for (index, identity) in identities.into_iter().enumerate() {
             let source = match tied.get(&index) {
                 Some(embedding) => Source::Tied(*embedding),
-                None => plan.measure(checkpoint, family, index, identity.component, chunk_bytes),
+                None => plan.measure(checkpoint, family, index, identity.component, limits),
             };
             plan.entries.push(Entry { tensor: index, identity, source });
         }
@@ -92,34 +103,48 @@ impl Plan {
         family: Family,
         index: usize,
         component: Component,
-        chunk_bytes: usize,
+        limits: Cutting,
     ) -> Source {
         let tensor = &checkpoint.tensors[index];
         let parts = parts(family, component, &tensor.name, &tensor.shape, checkpoint.config.as_ref());
         if parts.is_empty() {
-            return Source::Whole(self.target(index, tensor, Runs::whole(tensor.elements()), chunk_bytes));
+            let runs = Runs::whole(tensor.elements());
+            return Source::Whole(self.target(index, tensor, runs, row_length(&tensor.shape), false, limits));
         }
         let targets = parts.into_iter().map(|part| {
-            let target = self.target(index, tensor, part.runs, chunk_bytes);
+            let target = self.target(index, tensor, part.runs, row_length(&part.shape), true, limits);
             (part, target)
         });
         Source::Parts(targets.collect())
     }
 
-    fn target(&mut self, index: usize, tensor: &StoredTensor, runs: Runs, chunk_bytes: usize) -> usize {
+    fn target(
+        &mut self,
+        index: usize,
+        tensor: &StoredTensor,
+        runs: Runs,
+        row: Option<u64>,
+        is_part: bool,
+        limits: Cutting,
+    ) -> usize {
         let target = self.targets.len();
-        let size = tensor.element.size();
-        // The plan's chunks hold at least one element, whatever the device announced.
-        let per_chunk = u32::try_from(chunk_bytes / size).unwrap_or(u32::MAX).max(1);
         let elements = runs.elements();
+        let cut = limits.cut(tensor.element, elements, row);
         let mut offset = 0;
         while offset < elements {
-            let count = u32::try_from(elements - offset).unwrap_or(u32::MAX).min(per_chunk);
+            // A part of a row ends with its row.
+            let left_in_row = if cut.row > 0 && u64::from(cut.count) < u64::from(cut.row) {
+                u64::from(cut.row) - offset % u64::from(cut.row)
+            } else {
+                elements - offset
+            };
+            let count = u32::try_from(left_in_row).unwrap_or(u32::MAX).min(cut.count);
             self.chunks.push(PlannedChunk { target, offset, count });
             offset += u64::from(count);
         }
-        self.bytes += elements * size as u64;
-        self.targets.push(Target { tensor: index, runs, element: tensor.element });
+        self.bytes += elements * tensor.element.size() as u64;
+        let Cut { row, statistics, .. } = cut;
+        self.targets.push(Target { tensor: index, runs, element: tensor.element, row, statistics, is_part });
         target
     }
 

@@ -40,6 +40,7 @@ impl Device {
                     count: (bytes / element.size()) as u32,
                     element,
                     packing: Packing::Plain,
+                    row: 0,
                     statistics: Statistics::MOMENTS,
                 };
                 sequence = sequence.wrapping_add(1);

@@ -51,8 +51,9 @@ pub fn start(
     progress: &mut dyn Progress,
 ) -> Result<Start, AnalysisError> {
     let asked = check_asked(options.chunk_bytes, devices)?;
+    let wanted = devices.iter().fold(options.statistics, |wanted, device| wanted.and(device.limits().statistics));
     let Some(journal) = options.journal.as_deref_mut() else {
-        let plan = Plan::new(checkpoint, family, asked.unwrap_or_else(|| choose(devices)));
+        let plan = Plan::new(checkpoint, family, asked.unwrap_or_else(|| choose(devices)), wanted);
         return Ok(Start::from_nothing(plan));
     };
     let mut header = Header {
@@ -68,11 +69,11 @@ pub fn start(
         match object(found, &header, asked, devices) {
             Some(reason) => objection = reason,
             None => {
-                let plan = Plan::new(checkpoint, family, found.chunk_bytes as usize);
+                let plan = Plan::new(checkpoint, family, found.chunk_bytes as usize, wanted);
                 if plan.digest() == found.plan {
                     return Ok(replay(plan, journal, progress));
                 }
-                objection = "its config.json or the names of its tensors have changed".into();
+                objection = "its config.json, the names of its tensors or what is to be measured have changed".into();
             }
         }
     }
@@ -84,7 +85,7 @@ pub fn start(
         progress.notice(&format!("starting over, because {path} is of another run: {objection}"));
     }
     let chunk_bytes = asked.unwrap_or_else(|| choose(devices));
-    let plan = Plan::new(checkpoint, family, chunk_bytes);
+    let plan = Plan::new(checkpoint, family, chunk_bytes, wanted);
     (header.chunk_bytes, header.plan) = (chunk_bytes as u64, plan.digest());
     journal.begin(header);
     Ok(Start::from_nothing(plan))

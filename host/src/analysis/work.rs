@@ -9,7 +9,7 @@ use std::{
 
 use kurtoscope_shared::{
     frame,
-    protocol::{Chunk, Packing, Statistics, ToDevice, Welcome},
+    protocol::{Chunk, Packing, ToDevice, Welcome},
 };
 
 use super::{
@@ -17,7 +17,7 @@ use super::{
     device::{Device, DeviceError, Health, Loss, session_number},
     greeting::{self, Refusal},
     packing::Packer,
-    plan::Plan,
+    plan::{Plan, Target},
     queue::Queue,
     wire::{Heard, Wire},
 };
@@ -275,7 +275,7 @@ impl Work<'_> {
 
     fn send(&mut self, wire: &Wire, session: u32, chunk: ChunkNumber, sequence: u32) {
         let planned = &self.plan.chunks[chunk];
-        let element = self.plan.targets[planned.target].element;
+        let Target { element, row, statistics, .. } = self.plan.targets[planned.target];
         let payload = match self.plan.payload(self.checkpoint, planned) {
             Ok(payload) => payload,
             Err(error) => return self.queue.give_up(error),
@@ -290,7 +290,8 @@ impl Work<'_> {
             count: planned.count,
             element,
             packing: if packed.is_some() { Packing::Planes } else { Packing::Plain },
-            statistics: Statistics::FULL,
+            row,
+            statistics,
         });
         let payload = packed.unwrap_or(&payload);
         self.sent += payload.len() as u64;

@@ -78,8 +78,12 @@ pub(super) fn run(arguments: &AnalyzeArguments) -> Outcome {
     let mut runs = Vec::new();
     for (number, model) in models.iter().enumerate() {
         let mut journal = journals.next();
-        let mut options =
-            RunOptions { chunk_bytes: arguments.measuring.chunk_bytes, journal: journal.as_mut(), stop: Some(stop) };
+        let mut options = RunOptions {
+            statistics: arguments.measuring.statistics.into(),
+            chunk_bytes: arguments.measuring.chunk_bytes,
+            journal: journal.as_mut(),
+            stop: Some(stop),
+        };
         let run =
             analysis::analyze_with(model, &mut devices, &mut options, &mut Shown::new(arguments.measuring.quiet))?;
         if let Some(folder) = folders.as_ref().and_then(|folders| folders.get(number)) {

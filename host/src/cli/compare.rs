@@ -96,7 +96,11 @@ fn measure(
     let mut devices = arguments.measuring.open(&[arguments.reference.clone(), device.clone()])?;
     let (reference, candidate) = devices.split_at_mut(1);
     let analyze = |devices: &mut [analysis::Device]| {
-        let mut options = RunOptions { chunk_bytes: arguments.measuring.chunk_bytes, ..RunOptions::default() };
+        let mut options = RunOptions {
+            statistics: arguments.measuring.statistics.into(),
+            chunk_bytes: arguments.measuring.chunk_bytes,
+            ..RunOptions::default()
+        };
         analysis::analyze_with(&checkpoint, devices, &mut options, &mut Shown::new(quiet))
     };
     let (reference, candidate) = (analyze(reference)?, analyze(candidate)?);

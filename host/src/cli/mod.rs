@@ -17,6 +17,8 @@ use std::{error::Error, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use kurtoscope_shared::protocol;
+
 use crate::{
     analysis::{AnalysisError, Device, DeviceError, DeviceOptions, PackingMode},
     link::DeviceUrl,
@@ -76,6 +78,10 @@ struct MeasuringArguments {
     #[arg(long, value_enum, default_value_t = Packing::Auto)]
     packing: Packing,
 
+    /// What to measure, as far as the device does
+    #[arg(long, value_enum, default_value_t = Statistics::All)]
+    statistics: Statistics,
+
     /// Send tensors in chunks of this many bytes; chosen from the devices and the speed of their links otherwise
     #[arg(long, value_name = "BYTES")]
     chunk_bytes: Option<usize>,
@@ -91,6 +97,27 @@ impl MeasuringArguments {
             packing: self.packing.into(),
         };
         urls.iter().map(|url| Device::open(url, options)).collect()
+    }
+}
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Statistics {
+    /// Count, moments, smallest and largest element
+    Moments,
+    /// These, quantiles and the farthest weights, and errors of quantizing with one scale a tensor
+    Tails,
+    /// These, errors of quantizing in blocks, and the weight of rows and columns
+    All,
+}
+
+impl From<Statistics> for protocol::Statistics {
+    fn from(statistics: Statistics) -> Self {
+        match statistics {
+            Statistics::Moments => Self::MOMENTS,
+            Statistics::Tails => Self::TAILS,
+            Statistics::All => Self::FULL,
+        }
     }
 }
 

@@ -139,6 +139,24 @@ pub fn output_axis(family: Family, component: Component, name: &str) -> Option<u
     }
 }
 
+/// The fewest elements of a row: the smallest block of any quantization scheme.
+const SHORTEST_ROW: u64 = 32;
+
+/// Elements in a row, along which a tensor is quantized in blocks: the last dimension, with those before it as far as a block
+/// of 32 needs them (the kernels of a convolution), but never the first. `None` for tensors of one dimension, and where
+/// even all dimensions but the first hold no block.
+pub fn row_length(shape: &[u64]) -> Option<u64> {
+    let (_, trailing) = shape.split_first()?;
+    let mut row = 1u64;
+    for dimension in trailing.iter().rev() {
+        row = row.checked_mul(*dimension)?;
+        if row >= SHORTEST_ROW {
+            return Some(row);
+        }
+    }
+    None
+}
+
 #[cfg(test)]
 #[path = "layout_tests.rs"]
 mod tests;

@@ -119,3 +119,17 @@ proptest! {
         prop_assert_eq!(all, (0..shape.iter().product()).collect::<Vec<_>>());
     }
 }
+
+#[test]
+fn rows_are_trailing_dimensions_that_hold_a_block() {
+    assert_eq!(row_length(&[768, 3072]), Some(3072));
+    assert_eq!(row_length(&[8, 512, 256]), Some(256));
+    // A convolution: an output channel's kernels together.
+    assert_eq!(row_length(&[64, 16, 3, 3]), Some(144));
+    assert_eq!(row_length(&[64, 3, 16, 16]), Some(256));
+    assert_eq!(row_length(&[64, 31]), None);
+    assert_eq!(row_length(&[4096]), None);
+    assert_eq!(row_length(&[]), None);
+    assert_eq!(row_length(&[2, 0]), None);
+    assert_eq!(row_length(&[2, u64::MAX, 16]), None);
+}

@@ -93,7 +93,7 @@ fn tensors() -> Vec<Tensor> {
     constant.top.iter_mut().for_each(|outlier| outlier.z = None);
     constant.quantization = BTreeMap::from([(
         "int8_per_tensor".into(),
-        QuantizationError { sqnr_db: None, relative_mse: None, predicted: true },
+        QuantizationError { sqnr_db: None, relative_mse: None, predicted: true, share: None, clip: None },
     )]);
     let mut broken = matrix("experts|`odd`.重み.weight", Component::Other, None, 3.6);
     broken.non_finite = 12;
@@ -164,6 +164,7 @@ fn matrix(name: &str, component: Component, layer: Option<u32>, kurtosis: f64) -
             .map(|(key, value)| (key.to_owned(), value))
             .into(),
         // A heavy tail costs signal to noise; rounding to the nearest level never makes more noise than signal.
+        concentration: None,
         quantization: errors(
             (42.0 - 4.0 * kurtosis.max(1.0).ln()).max(0.1),
             (17.0 - 4.0 * kurtosis.max(1.0).ln()).max(0.1),
@@ -183,6 +184,8 @@ fn errors(int8: f64, int4: f64) -> BTreeMap<String, QuantizationError> {
         sqnr_db: Some(decibels),
         relative_mse: Some(10f64.powf(-decibels / 10.0)),
         predicted: true,
+        share: None,
+        clip: None,
     };
     [("int8_per_tensor".to_owned(), error(int8)), ("int4_per_tensor".to_owned(), error(int4))].into()
 }

@@ -10,13 +10,10 @@ use bytes::Bytes;
 use embedded_io_adapters::std::FromStd;
 use kurtoscope_firmware::{
     Board, Session,
-    engine::{BurnEngine, Engine},
+    engine::{BurnEngine, Engine, Piece},
     serve,
 };
-use kurtoscope_shared::{
-    Element,
-    protocol::{Adapter, EngineKind, FaultKind, Limits, Measurement, Statistics},
-};
+use kurtoscope_shared::protocol::{Adapter, EngineKind, FaultKind, Limits, Measurement, Statistics};
 
 /// Chunks that are measured well before the fault shows.
 const GOOD_CHUNKS: u32 = 3;
@@ -94,7 +91,7 @@ impl Engine for Faulty {
         self.engine.tolerance()
     }
 
-    fn measure(&mut self, element: Element, payload: Bytes, statistics: Statistics) -> Result<Measurement, FaultKind> {
+    fn measure(&mut self, piece: Piece, payload: Bytes) -> Result<Measurement, FaultKind> {
         if self.fault == Fault::Crash && payload.starts_with(&POISON.to_le_bytes()) {
             Self::crash();
         }
@@ -103,19 +100,20 @@ impl Engine for Faulty {
             Fault::Half => altered(&payload, |value| half::f16::from_f32(value).to_f32()),
             _ => payload,
         };
-        let mut found = self.engine.measure(element, payload.clone(), statistics)?;
-        if self.fault == Fault::Drop && statistics == Statistics::FULL {
+        let mut found = self.engine.measure(piece, payload.clone())?;
+        // A run asks for more than the self-test.
+        let is_of_run = piece.statistics.top == Statistics::FULL.top;
+        if self.fault == Fault::Drop && is_of_run {
             let thinned = payload.chunks(4).enumerate().filter(|(index, _)| index % 1000 != 999);
             let thinned: Vec<u8> = thinned.flat_map(|(_, bytes)| bytes.iter().copied()).collect();
-            let summed = self.engine.measure(element, thinned.into(), Statistics::MOMENTS)?.moments;
+            let summed = self.engine.measure(Piece::of(piece.element, Statistics::MOMENTS), thinned.into())?.moments;
             (found.moments.mean, found.moments.m2) = (summed.mean, summed.m2);
             (found.moments.m3, found.moments.m4) = (summed.m3, summed.m4);
         }
         if self.fault == Fault::Wrong {
             found.moments.m4 *= 1.001;
         }
-        // A run asks for more than the self-test.
-        if statistics != Statistics::FULL {
+        if !is_of_run {
             return Ok(found);
         }
         self.measured += 1;

@@ -1,5 +1,7 @@
 //! From stored bytes to numbers, a block at a time.
 
+use alloc::vec::Vec;
+
 use kurtoscope_shared::{Element, tail};
 use multiversion::multiversion;
 
@@ -25,6 +27,9 @@ pub(super) trait Sample: Copy + PartialOrd + Into<f64> {
 
     /// The histogram's bin; at or beyond [`tail::BINS`] for samples that are not finite.
     fn bin(self) -> usize;
+
+    /// The samples as binary32, in `scratch` where they are not already: rounded, and zero where they are beyond its range.
+    fn narrow<'a>(block: &'a [Self], scratch: &'a mut Vec<f32>) -> &'a [f32];
 
     /// Moves the finite samples to the front, in order, and returns how many there are.
     fn gather_finite(block: &mut [Self]) -> usize {
@@ -60,6 +65,10 @@ impl Sample for f32 {
         passes::best(block, pivot)
     }
 
+    fn narrow<'a>(block: &'a [Self], _: &'a mut Vec<f32>) -> &'a [f32] {
+        block
+    }
+
     #[inline(always)]
     fn bin(self) -> usize {
         ((self.to_bits() & 0x7fff_ffff) >> tail::BIN_SHIFT) as usize
@@ -84,6 +93,12 @@ impl Sample for f64 {
 
     fn pass(block: &[Self], pivot: f64) -> Pass<Self> {
         passes::portable(block, pivot)
+    }
+
+    fn narrow<'a>(block: &'a [Self], scratch: &'a mut Vec<f32>) -> &'a [f32] {
+        scratch.clear();
+        scratch.extend(block.iter().map(|sample| finite_or_zero(*sample as f32)));
+        scratch
     }
 
     fn bin(self) -> usize {
@@ -130,10 +145,30 @@ pub(super) fn scalar<S: Sample>(element: Element, bytes: &[u8], block: &mut [S])
     }
 }
 
+/// All elements in `bytes` as binary32, zero where they are not finite.
+pub(super) fn finite(element: Element, bytes: &[u8], elements: &mut Vec<f32>) {
+    elements.clear();
+    elements.resize(bytes.len() / element.size(), 0.0);
+    match element {
+        Element::F32 => f32(bytes, elements),
+        Element::F16 => f16(bytes, elements),
+        Element::Bf16 => bf16(bytes, elements),
+        _ => scalar(element, bytes, elements),
+    }
+    for element in elements {
+        *element = finite_or_zero(*element);
+    }
+}
+
+/// The number, or zero where it is not one.
+#[inline(always)]
+pub(super) fn finite_or_zero(value: f32) -> f32 {
+    if value.abs() <= f32::MAX { value } else { 0.0 }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::vec::Vec;
 
     /// Every code of a 16-bit format against the crate `half`, through `Element::decode`.
     fn every_code(element: Element, decode: impl Fn(&[u8], &mut [f32])) {

@@ -1,49 +1,68 @@
 //! Measuring on the processor, in blocks that stay in its first-level cache.
 //!
 //! Each block is decoded to f32 (or to f64 where f32 would round), summed around a pivot in f64, counted into the
-//! histogram and searched for extremes, and its moments are merged into the chunk's. Sums run in a fixed number of lanes
+//! histogram, searched for extremes and quantized, and its moments are merged into the chunk's. Sums run in a fixed number of lanes
 //! with separate multiplications and additions, so that a processor with wider registers gives the same bits.
 
 mod decode;
 mod ends;
 mod histogram;
+mod lines;
 mod passes;
+mod quantize;
+mod rows;
 mod sums;
 
-use kurtoscope_shared::{
-    Element, Moments,
-    protocol::{Measurement, Statistics},
-};
+#[cfg(feature = "gpu")]
+use alloc::vec::Vec;
+
+use kurtoscope_shared::{Element, Moments, protocol::Measurement};
+#[cfg(feature = "gpu")]
+use kurtoscope_shared::{Lines, Noise};
 
 use decode::Sample;
 #[cfg_attr(not(feature = "gpu"), allow(unused_imports))]
 pub(super) use ends::Ends;
 use histogram::Histogram;
+use rows::Rows;
+
+use super::Piece;
 
 /// Elements in a block. As f32 they take a third of a desktop's first-level cache, or 1 KiB of a microcontroller's stack.
 const BLOCK: usize = if cfg!(feature = "std") { 4096 } else { 256 };
 
-/// Measures the elements in `bytes`, little-endian. A last incomplete element is ignored; callers check lengths first.
-pub fn measure(bytes: &[u8], element: Element, statistics: Statistics) -> Measurement {
+/// Measures the elements in `bytes`, little-endian. A last incomplete element is ignored; callers check lengths first, and
+/// how the piece lies in its tensor.
+pub fn measure(bytes: &[u8], piece: Piece) -> Measurement {
+    let element = piece.element;
     match element {
-        Element::F32 => blocks::<f32>(bytes, element, statistics, decode::f32),
-        Element::F16 => blocks::<f32>(bytes, element, statistics, decode::f16),
-        Element::Bf16 => blocks::<f32>(bytes, element, statistics, decode::bf16),
+        Element::F32 => blocks::<f32>(bytes, piece, decode::f32),
+        Element::F16 => blocks::<f32>(bytes, piece, decode::f16),
+        Element::Bf16 => blocks::<f32>(bytes, piece, decode::bf16),
         Element::F8E4m3 | Element::F8E5m2 | Element::I16 | Element::I8 | Element::U16 | Element::U8 | Element::Bool => {
-            blocks::<f32>(bytes, element, statistics, |bytes, block| decode::scalar(element, bytes, block))
+            blocks::<f32>(bytes, piece, |bytes, block| decode::scalar(element, bytes, block))
         }
         Element::F64 | Element::I64 | Element::I32 | Element::U64 | Element::U32 => {
-            blocks::<f64>(bytes, element, statistics, |bytes, block| decode::scalar(element, bytes, block))
+            blocks::<f64>(bytes, piece, |bytes, block| decode::scalar(element, bytes, block))
         }
     }
 }
 
-fn blocks<S: Sample>(
-    bytes: &[u8],
-    element: Element,
-    statistics: Statistics,
-    decode: impl Fn(&[u8], &mut [S]),
-) -> Measurement {
+/// What is measured by row alone, for an engine that measures the rest elsewhere.
+#[cfg(feature = "gpu")]
+pub(super) fn by_row(bytes: &[u8], piece: Piece) -> (Noise, Lines) {
+    let Some(mut rows) = Rows::new(piece, bytes) else { return Default::default() };
+    let mut block = Vec::new();
+    for bytes in bytes.chunks(BLOCK * piece.element.size()) {
+        decode::finite(piece.element, bytes, &mut block);
+        rows.take(&block);
+    }
+    rows.finish()
+}
+
+fn blocks<S: Sample>(bytes: &[u8], piece: Piece, decode: impl Fn(&[u8], &mut [S])) -> Measurement {
+    let Piece { element, statistics, .. } = piece;
+    let mut rows = Rows::new(piece, bytes);
     let mut scratch = [S::ZERO; BLOCK];
     let mut total = Moments::EMPTY;
     let mut histogram = statistics.tail.then(Histogram::new);
@@ -64,6 +83,9 @@ fn blocks<S: Sample>(
                 if let Some(histogram) = &mut histogram {
                     histogram.count(block, moments.zeros);
                 }
+                if let Some(rows) = &mut rows {
+                    rows.take(block);
+                }
                 moments
             }
             None => {
@@ -72,6 +94,9 @@ fn blocks<S: Sample>(
                     ends.offer((*sample).into(), position + index as u64);
                 }
                 decode(bytes, &mut scratch[..length]);
+                if let Some(rows) = &mut rows {
+                    rows.take_finite(&scratch[..length]);
+                }
                 let finite = S::gather_finite(&mut scratch[..length]);
                 let moments = sums::moments_of_finite(&scratch[..finite], (length - finite) as u64);
                 if let Some(histogram) = &mut histogram {
@@ -82,7 +107,9 @@ fn blocks<S: Sample>(
         };
         total = total.merge(moments);
     }
-    Measurement { moments: total, tail: histogram.map(Histogram::finish).unwrap_or_default(), top: ends.finish() }
+    let tail = histogram.map(Histogram::finish).unwrap_or_default();
+    let (noise, lines) = rows.map(Rows::finish).unwrap_or_default();
+    Measurement { moments: total, tail, top: ends.finish(), noise, lines }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The blocks against the plain two-pass reference, element by element.
 
 use super::*;
-use kurtoscope_shared::{Extreme, Tail, Top, tail};
+use kurtoscope_shared::{Extreme, Lines, Noise, Tail, Top, protocol::Statistics, tail};
 use proptest::prelude::*;
 use std::vec::Vec;
 
@@ -18,7 +18,7 @@ fn expected(values: &[f64], statistics: Statistics) -> Measurement {
     let mut top = Top::default();
     top.merge(&Top { highest: all.clone(), lowest: all }, 0, usize::from(statistics.top));
     let tail = if statistics.tail { Tail::from_dense(&dense) } else { Tail::default() };
-    Measurement { moments, tail, top }
+    Measurement { moments, tail, top, noise: Noise::default(), lines: Lines::default() }
 }
 
 fn assert_agree(found: &Measurement, expected: &Measurement) {
@@ -45,7 +45,7 @@ fn assert_agree(found: &Measurement, expected: &Measurement) {
 fn check_f32(values: &[f32]) {
     let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
     let wide: Vec<f64> = values.iter().map(|value| f64::from(*value)).collect();
-    assert_agree(&measure(&bytes, Element::F32, Statistics::FULL), &expected(&wide, Statistics::FULL));
+    assert_agree(&measure(&bytes, Piece::of(Element::F32, Statistics::TAILS)), &expected(&wide, Statistics::TAILS));
 }
 
 /// Deterministic values in -1..1, nearly uniform.
@@ -104,7 +104,10 @@ fn every_element_type_through_its_codes() {
             bytes.chunks_exact(element.size()).map(|bytes| element.decode(bytes).expect("complete")).collect();
         // bfloat16 and binary32 reach 1e38, whose moments a plain two-pass sum cannot hold to 1e-10.
         if !matches!(element, Element::Bf16 | Element::F32) {
-            assert_agree(&measure(&bytes, element, Statistics::FULL), &expected(&values, Statistics::FULL));
+            assert_agree(
+                &measure(&bytes, Piece::of(element, Statistics::TAILS)),
+                &expected(&values, Statistics::TAILS),
+            );
         }
     }
 }
@@ -112,7 +115,7 @@ fn every_element_type_through_its_codes() {
 #[test]
 fn f64_out_of_range_is_undefined_not_wrong() {
     let bytes: Vec<u8> = [1e200, -1e200, 5e199].iter().flat_map(|x: &f64| x.to_le_bytes()).collect();
-    let found = measure(&bytes, Element::F64, Statistics::FULL);
+    let found = measure(&bytes, Piece::of(Element::F64, Statistics::TAILS));
     assert_eq!((found.moments.count, found.moments.non_finite), (3, 0));
     assert_eq!(found.moments.kurtosis(), None);
     assert_eq!((found.moments.min, found.moments.max), (-1e200, 1e200));
@@ -121,7 +124,7 @@ fn f64_out_of_range_is_undefined_not_wrong() {
 #[test]
 fn only_what_was_asked_for() {
     let bytes = [0u8; 64];
-    let found = measure(&bytes, Element::F32, Statistics::MOMENTS);
+    let found = measure(&bytes, Piece::of(Element::F32, Statistics::MOMENTS));
     assert!(found.tail.is_empty() && found.top == Top::default());
     assert_eq!(found.moments.zeros, 16);
 }
@@ -134,7 +137,7 @@ proptest! {
 
     #[test]
     fn any_bytes_as_any_type(bytes in prop::collection::vec(any::<u8>(), 0..300), element in prop::sample::select(&Element::ALL[..])) {
-        let found = measure(&bytes, element, Statistics::FULL);
+        let found = measure(&bytes, Piece::of(element, Statistics::TAILS));
         prop_assert!(found.is_valid((bytes.len() / element.size()) as u64));
     }
 }

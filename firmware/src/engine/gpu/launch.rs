@@ -53,7 +53,7 @@ impl MeasureBackend for CubeBackend {
             };
             return Measured::Partial(wrap(nothing(&client)), wrap(nothing(&client)));
         };
-        let (rows, bins) = (ROWS * layout.units(), if task.statistics.tail { BINS } else { 1 });
+        let (rows, bins) = (ROWS * layout.units(), if task.piece.statistics.tail { BINS } else { 1 });
         let partials = client.empty(rows * size_of::<u32>());
         let tail = client.create(Bytes::from_elems(std::vec![0u32; bins]));
         let argument = |handle: &Handle, length| {
@@ -77,7 +77,7 @@ impl MeasureBackend for CubeBackend {
                 nonce,
                 layout.format,
                 centre.scale != 0,
-                task.statistics.tail,
+                task.piece.statistics.tail,
             );
         }
         let wrap = |handle, length| {

@@ -33,7 +33,7 @@ use burn::tensor::{AllocationProperty, Bytes as BurnBytes, DType, Device, Int, T
 use bytes::Bytes;
 use kurtoscope_shared::{
     Element, Moments, Tail, Top,
-    protocol::{Adapter, ElementSet, EngineKind, FaultKind, Limits, Measurement, Statistics},
+    protocol::{Adapter, EngineKind, FaultKind, Limits, Measurement, Statistics},
 };
 
 pub use adapter::{AdapterDescription, Choice, OpenError, adapters};
@@ -41,7 +41,7 @@ pub use failure::Failure;
 pub use launch::{Launch, Partials};
 
 use super::{
-    BurnEngine, Engine, MeasureBackend, Measured, Submission, check,
+    BurnEngine, Engine, MeasureBackend, Measured, Piece, Submission, check, cpu,
     extension::{self, Task},
 };
 use adapter::Opened;
@@ -90,7 +90,7 @@ impl Resident {
     /// What went wrong on the adapter.
     pub fn pass(&mut self, statistics: Statistics) -> Result<Moments, Failure> {
         self.launch.nonce = nonce(self.launch.nonce, 1);
-        let task = Task { element: self.element, statistics, launch: Some(self.launch) };
+        let task = Task { piece: Piece::of(self.element, statistics), launch: Some(self.launch) };
         let (partials, tail) = submit(self.content.clone(), task)?;
         let read = <Dispatch as MeasureBackend>::read_back(partials.into_dispatch(), tail.into_dispatch())?;
         Ok(Sums::add_up(&read.rows, &self.launch.layout, self.launch.nonce)?.moments(&self.launch.centre))
@@ -102,8 +102,7 @@ impl Resident {
 struct Running {
     ticket: u32,
     payload: Bytes,
-    element: Element,
-    statistics: Statistics,
+    piece: Piece,
     content: Tensor<1, Int>,
     launch: Launch,
     partials: Tensor<1, Int>,
@@ -127,8 +126,8 @@ impl GpuEngine {
         let adapter = adapter::open(&choice)?;
         let max_payload = adapter.description.max_chunk_bytes.min(u64::from(max_payload)) as u32 & !7;
         let window_bytes = max_payload.saturating_mul(IN_FLIGHT as u32 + 1);
-        let limits = Limits { max_payload, window_bytes, elements: ElementSet::ALL };
         let processor = BurnEngine::cpu_with_payload(max_payload);
+        let limits = Limits { window_bytes, ..processor.limits() };
         let running = VecDeque::new();
         Ok(Self { choice, adapter, limits, processor, running, submitted: 0, failures: 0 })
     }
@@ -162,8 +161,8 @@ impl GpuEngine {
         Ok(Resident { element, content, launch: Launch { layout, centre, nonce: 0 } })
     }
 
-    fn start(&mut self, format: Format, element: Element, payload: Bytes, what: Statistics) -> Result<u32, Failure> {
-        let elements = (payload.len() / element.size()) as u32;
+    fn start(&mut self, format: Format, piece: Piece, payload: Bytes) -> Result<u32, Failure> {
+        let elements = (payload.len() / piece.element.size()) as u32;
         let layout = Layout::new(format, elements);
         if layout.cubes > self.adapter.description.max_workgroups {
             let expected = u64::from(layout.cubes);
@@ -171,10 +170,10 @@ impl GpuEngine {
         }
         let ticket = self.submitted;
         self.submitted = ticket.wrapping_add(1);
-        let launch = Launch { layout, centre: Centre::sampled(&payload, element), nonce: nonce(ticket, 0) };
+        let launch = Launch { layout, centre: Centre::sampled(&payload, piece.element), nonce: nonce(ticket, 0) };
         let content = words(&payload, &self.adapter.device);
-        let (partials, tail) = submit(content.clone(), Task { element, statistics: what, launch: Some(launch) })?;
-        self.running.push_back(Running { ticket, payload, element, statistics: what, content, launch, partials, tail });
+        let (partials, tail) = submit(content.clone(), Task { piece, launch: Some(launch) })?;
+        self.running.push_back(Running { ticket, payload, piece, content, launch, partials, tail });
         Ok(ticket)
     }
 
@@ -221,22 +220,19 @@ impl Engine for GpuEngine {
         IN_FLIGHT
     }
 
-    fn measure(&mut self, element: Element, payload: Bytes, statistics: Statistics) -> Result<Measurement, FaultKind> {
-        match self.submit(element, payload, statistics)? {
+    fn measure(&mut self, piece: Piece, payload: Bytes) -> Result<Measurement, FaultKind> {
+        match self.submit(piece, payload)? {
             Submission::Finished(measurement) => Ok(*measurement),
             Submission::Running(ticket) => self.collect(ticket),
         }
     }
 
-    fn submit(&mut self, element: Element, payload: Bytes, statistics: Statistics) -> Result<Submission, FaultKind> {
-        check(element, &payload, self.limits)?;
-        let Some(format) = Format::of(element).filter(|_| !payload.is_empty()) else {
-            return self
-                .processor
-                .measure(element, payload, statistics)
-                .map(|found| Submission::Finished(found.into()));
+    fn submit(&mut self, piece: Piece, payload: Bytes) -> Result<Submission, FaultKind> {
+        check(piece, &payload, self.limits)?;
+        let Some(format) = Format::of(piece.element).filter(|_| !payload.is_empty()) else {
+            return self.processor.measure(piece, payload).map(|found| Submission::Finished(found.into()));
         };
-        let started = catch_unwind(AssertUnwindSafe(|| self.start(format, element, payload, statistics)));
+        let started = catch_unwind(AssertUnwindSafe(|| self.start(format, piece, payload)));
         match started.unwrap_or_else(|thrown| Err(Failure::from_panic(&*thrown))) {
             Ok(ticket) => Ok(Submission::Running(ticket)),
             Err(failure) => Err(self.fail(&failure)),
@@ -260,7 +256,8 @@ impl Engine for GpuEngine {
 
 /// Waits for a chunk, and measures it again where its sums are not sound.
 fn finish(mut running: Running) -> Result<Measurement, Failure> {
-    let Running { element, statistics, .. } = running;
+    let piece = running.piece;
+    let Piece { element, statistics, .. } = piece;
     let mut pass = 1;
     loop {
         let Launch { layout, centre, nonce: sent } = running.launch;
@@ -275,10 +272,11 @@ fn finish(mut running: Running) -> Result<Measurement, Failure> {
                 0 => Top::default(),
                 k => extremes::search(&running.payload, element, &rows, &layout, k),
             };
-            return Ok(Measurement { moments, tail, top });
+            let (noise, lines) = cpu::by_row(&running.payload, piece);
+            return Ok(Measurement { moments, tail, top, noise, lines });
         };
         running.launch = Launch { layout, centre, nonce: nonce(running.ticket, pass) };
-        let task = Task { element, statistics, launch: Some(running.launch) };
+        let task = Task { piece, launch: Some(running.launch) };
         (running.partials, running.tail) = submit(running.content.clone(), task)?;
         pass += 1;
     }

@@ -16,7 +16,12 @@ fn conversation(now: Instant) -> Conversation {
         identity: String::new(),
         engine: EngineKind::Cpu,
         adapter: None,
-        limits: Limits { max_payload: 100, window_bytes: 250, elements: ElementSet::ALL },
+        limits: Limits {
+            max_payload: 100,
+            window_bytes: 250,
+            elements: ElementSet::ALL,
+            statistics: kurtoscope_shared::protocol::Statistics::FULL,
+        },
         packings: PackingSet::ALL,
         self_test: SelfTest { passed: true, answers: 1, max_relative_error: 0.0, tolerance: 1e-10 },
     };

@@ -1,0 +1,159 @@
+use kurtoscope_shared::{Element, Noise, protocol::Statistics, quantization::dequantized};
+use proptest::prelude::*;
+
+use super::*;
+use crate::engine::{Piece, cpu::measure};
+
+/// Every scheme, block by block and element by element, by the definitions in the shared crate.
+fn by_definition(values: &[f32], row: usize) -> Vec<(Scheme, f64)> {
+    let error = |scheme: Scheme| {
+        let blocks = values.chunks(row).flat_map(|row| row.chunks(scheme.block().unwrap_or(row.len())));
+        let squares = blocks.flat_map(|block| {
+            let back = dequantized(scheme, block);
+            block.iter().zip(back).map(|(x, q)| (f64::from(*x) - f64::from(q)).powi(2)).collect::<Vec<_>>()
+        });
+        squares.sum()
+    };
+    Scheme::ALL.into_iter().map(|scheme| (scheme, error(scheme))).collect()
+}
+
+fn noise_of(bytes: &[u8], element: Element, row: usize, density: u8, offset: u64) -> Noise {
+    let statistics = Statistics { quantization: density, ..Statistics::MOMENTS };
+    measure(bytes, Piece { element, offset, row: row as u32, statistics }).noise
+}
+
+fn noise(values: &[f32], row: usize, density: u8) -> Noise {
+    noise_of(&bytes(values), Element::F32, row, density, 0)
+}
+
+fn bytes(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+fn agrees(values: &[f32], row: usize) {
+    let found = noise(values, row, 1);
+    // What binary32 loses of the elements themselves.
+    let rounding = 1e-13 * values.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>();
+    for (scheme, expected) in by_definition(values, row) {
+        let found = found.of(scheme).expect("whole rows");
+        let near = (found - expected).abs() <= 1e-4 * expected + rounding;
+        assert!(near, "{} in rows of {row}: {found:e} against {expected:e}", scheme.key());
+    }
+}
+
+fn bell(count: u32) -> Vec<f32> {
+    let uniform = |index: u32| (index.wrapping_mul(0x9e37_79b9) ^ 0x5bd1).wrapping_mul(0x85eb_ca6b) >> 8;
+    let value = |index| (0..6).map(|part| uniform(6 * index + part) as f32 / (1 << 24) as f32 - 0.5).sum::<f32>();
+    (0..count).map(value).collect()
+}
+
+/// Tails of Student's t with three degrees of freedom, nearly: a normal value over the root of a mean of squares.
+fn heavy(count: u32) -> Vec<f32> {
+    let bell = bell(4 * count);
+    bell.chunks(4).map(|four| four[0] / (four[1..].iter().map(|x| x * x).sum::<f32>() / 3.0).sqrt()).collect()
+}
+
+#[test]
+fn every_scheme_agrees_with_its_definition() {
+    for (count, row) in [(8192, 1024), (8192, 8192), (960, 96), (1000, 100), (10_000, 5_000), (7, 7), (3, 1)] {
+        agrees(&bell(count), row);
+        agrees(&heavy(count), row);
+    }
+}
+
+#[test]
+fn samples_stand_for_all_elements() {
+    let mut lone = bell(1 << 20);
+    lone[77_777] = 50.0;
+    for (name, values) in [("bell", bell(1 << 20)), ("heavy", heavy(1 << 20)), ("one outlier", lone)] {
+        for density in [2, 4, 8, 16, 32] {
+            let (all, sampled) = (noise(&values, 1024, 1), noise(&values, 1024, density));
+            for scheme in Scheme::ALL {
+                let (all, sampled) = (all.of(scheme).expect("sum"), sampled.of(scheme).expect("sum"));
+                let decibels = 10.0 * (sampled / all).log10();
+                // Four standard deviations of 32 768 samples and more.
+                assert!(decibels.abs() < 0.1, "{name}, 1 of {density}, {}: {decibels:+.4} dB", scheme.key());
+            }
+        }
+    }
+}
+
+#[test]
+fn how_a_tensor_is_cut_into_chunks_does_not_matter() {
+    let values = heavy(40 * 640);
+    let whole = noise(&values, 640, 8);
+    let mut cut = Noise::default();
+    for (number, rows) in values.chunks(3 * 640).enumerate() {
+        cut.merge(&noise_of(&bytes(rows), Element::F32, 640, 8, (number * 3 * 640) as u64));
+    }
+    let mut parts = Noise::default();
+    for (number, part) in values.chunks(640).enumerate() {
+        for (begin, part) in [(0, &part[..256]), (256, &part[256..])] {
+            parts.merge(&noise_of(&bytes(part), Element::F32, 640, 8, (number * 640 + begin) as u64));
+        }
+    }
+    for scheme in Scheme::ALL {
+        let whole = whole.of(scheme).expect("whole rows");
+        let near = |found: f64| (found / whole - 1.0).abs() < 1e-6;
+        assert!(near(cut.of(scheme).expect("whole rows")), "{}", scheme.key());
+        // Parts of rows leave it at their samples where a whole row is quantized in full.
+        assert!(parts.of(scheme).is_none_or(|found| (found / whole - 1.0).abs() < 0.1), "{}", scheme.key());
+        assert_eq!(parts.of(scheme).is_none(), scheme.block().is_none());
+    }
+}
+
+#[test]
+fn what_is_not_finite_counts_as_zero() {
+    let mut values = bell(256);
+    (values[3], values[200]) = (f32::NAN, f32::NEG_INFINITY);
+    let found = noise(&values, 256, 1);
+    (values[3], values[200]) = (0.0, 0.0);
+    assert_eq!(found, noise(&values, 256, 1));
+}
+
+#[test]
+fn other_element_types_are_decoded() {
+    let halves: Vec<u16> = bell(640).iter().map(|value| half::bf16::from_f32(*value).to_bits()).collect();
+    let raw: Vec<u8> = halves.iter().flat_map(|bits| bits.to_le_bytes()).collect();
+    let values: Vec<f32> = halves.iter().map(|bits| half::bf16::from_bits(*bits).to_f32()).collect();
+    assert_eq!(noise_of(&raw, Element::Bf16, 64, 1, 0), noise(&values, 64, 1));
+    let doubles: Vec<u8> = values.iter().flat_map(|value| f64::from(*value).to_le_bytes()).collect();
+    assert_eq!(noise_of(&doubles, Element::F64, 64, 1, 0), noise(&values, 64, 1));
+    assert_eq!(noise(&[], 64, 1).of(Scheme::Q8_0), Some(0.0));
+}
+
+#[test]
+fn scales_that_binary32_does_not_hold_well_are_quantized_all_the_same() {
+    for factor in [1e-20f32, 1e-37, 1e20, 1e30] {
+        let values: Vec<f32> = bell(1280).iter().map(|value| value * factor).collect();
+        let found = noise(&values, 640, 1);
+        assert!(found.is_valid());
+        for (scheme, expected) in by_definition(&values, 640) {
+            if let Some(found) = found.of(scheme) {
+                assert!(
+                    (found / expected - 1.0).abs() < 1e-3,
+                    "{} at {factor:e}: {found:e}, {expected:e}",
+                    scheme.key()
+                );
+            }
+        }
+        // A binary16 holds no scale above 65504: Q8_0 and Q4_0 break down, the others do not.
+        assert!(found.of(Scheme::Int8G32).is_some_and(|sum| sum > 0.0));
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_rows_agree(values in prop::collection::vec(-1e3f32..1e3, 1..400), row in 1usize..200) {
+        let whole = values.len() / row * row;
+        if whole > 0 {
+            agrees(&values[..whole], row);
+        }
+    }
+
+    #[test]
+    fn no_bits_make_a_sum_negative_or_infinite(raw in prop::collection::vec(any::<u8>(), 0..2000), row in 1usize..70, density in prop::sample::select(vec![1u8, 2, 4, 8, 16, 32])) {
+        let raw = &raw[..raw.len() / (2 * row) * (2 * row)];
+        prop_assert!(noise_of(raw, Element::F16, row, density, 0).is_valid());
+    }
+}
