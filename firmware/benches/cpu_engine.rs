@@ -38,13 +38,13 @@ fn main() {
     let f16 = halves(|value| half::f16::from_f32(value).to_bits());
     let bf16 = halves(|value| half::bf16::from_f32(value).to_bits());
     let moments_and_tail = Statistics { tail: true, ..Statistics::MOMENTS };
-    let sampled = Statistics { quantization: 8, ..Statistics::TAILS };
+    let sampled = Statistics { quantization: 64, ..Statistics::TAILS };
     let everything = Statistics { lines: true, ..sampled };
     let cases: [(&str, Element, &[u8], Statistics); 12] = [
         ("f32 moments", Element::F32, &bytes, Statistics::MOMENTS),
         ("f32 moments, tail", Element::F32, &bytes, moments_and_tail),
         ("f32 moments, tail, top 16", Element::F32, &bytes, Statistics::TAILS),
-        ("f32 … and quantization (1 of 8)", Element::F32, &bytes, sampled),
+        ("f32 … and quantization (1 of 64)", Element::F32, &bytes, sampled),
         ("f32 … and rows and columns", Element::F32, &bytes, everything),
         ("f32 everything, every element", Element::F32, &bytes, Statistics::FULL),
         ("f16 moments", Element::F16, &f16, Statistics::MOMENTS),

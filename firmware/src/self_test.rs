@@ -2,7 +2,7 @@
 //!
 //! The data are triples `(c + 2v, c - v, c - v)` of integers. Whatever the `v`, a triple's mean is `c`, and the sums of
 //! the second to fourth powers around it are `6v²`, `6v³` and `18v⁴`: so the moments of any number of triples follow
-//! from integer arithmetic alone, which shares nothing with an engine. The `v` are heavy-tailed: each power of two
+//! from integer arithmetic alone, which shares nothing with an engine. What is quantized is held against the schemes' definitions. The `v` are heavy-tailed: each power of two
 //! half as often as the one before, with the largest planted once.
 
 use alloc::vec::Vec;
@@ -11,6 +11,7 @@ use bytes::Bytes;
 use kurtoscope_shared::{
     Element, Moments,
     protocol::{EngineKind, SelfTest, Statistics},
+    quantization::{LARGEST_BLOCK, Scheme, dequantized},
 };
 
 use crate::engine::{Engine, Piece};
@@ -25,6 +26,9 @@ const LARGEST_BYTES_GPU: usize = 1 << 26;
 
 /// What every case asks for, as far as the engine measures it.
 const STATISTICS: Statistics = Statistics { tail: true, top: 1, ..Statistics::MOMENTS };
+
+/// Rows that are quantized.
+const ROWS: usize = 3;
 
 /// The mean of every case: not zero, so that engines which forget to centre are found out.
 const CENTRE: i32 = 3;
@@ -52,8 +56,52 @@ pub fn run<E: Engine>(engine: &mut E) -> SelfTest {
             worst = if error > worst || error.is_nan() { error } else { worst };
         }
     }
+    if limits.statistics.quantization > 0 && limits.elements.contains(Element::F32) {
+        answers += 1;
+        worst = if quantizes(engine) { worst } else { f64::INFINITY };
+    }
     // Written so that a worst error of NaN fails.
     SelfTest { passed: worst <= tolerance && answers > 0, answers, max_relative_error: worst, tolerance }
+}
+
+/// The relative error up to which sums of squared errors, which are summed in binary32, are right.
+const QUANTIZATION_TOLERANCE: f64 = 1e-4;
+
+/// Whether the engine's errors of quantizing are those of their definition, which is carried out here one element at a
+/// time, and its sums of fourth powers those of whole numbers.
+fn quantizes<E: Engine>(engine: &mut E) -> bool {
+    let value = |index: usize| (index * index % 251) as f32 - 125.3;
+    let values: Vec<f32> = (0..ROWS * LARGEST_BLOCK).map(value).collect();
+    let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    let limits = engine.limits();
+    if bytes.len() > limits.max_payload as usize {
+        return true;
+    }
+    let asked = Statistics { quantization: 1, lines: true, ..Statistics::MOMENTS }.and(limits.statistics);
+    let piece = Piece { row: LARGEST_BLOCK as u32, ..Piece::of(Element::F32, asked) };
+    let Ok(found) = engine.measure(piece, Bytes::from(bytes)) else { return false };
+    let schemes = asked.quantization != 1
+        || Scheme::ALL.into_iter().all(|scheme| {
+            let blocks = values.chunks(scheme.block().unwrap_or(LARGEST_BLOCK));
+            let error = |(value, level): (&f32, f32)| f64::from(value - level) * f64::from(value - level);
+            let of_block =
+                |block| dequantized(scheme, block).into_iter().zip(block).map(|(q, x)| error((x, q))).sum::<f64>();
+            let expected: f64 = blocks.map(of_block).sum();
+            let is_near = |found: f64| (found - expected).abs() <= QUANTIZATION_TOLERANCE * expected;
+            found.noise.of(scheme).is_some_and(is_near)
+        });
+    let fourth = |value: f32| f64::from(value * value) * f64::from(value * value);
+    let lines = !asked.lines
+        || values
+            .chunks(LARGEST_BLOCK)
+            .zip(&found.lines.rows)
+            .filter(|(row, sum)| {
+                let expected: f64 = row.iter().copied().map(fourth).sum();
+                (f64::from(**sum) - expected).abs() <= QUANTIZATION_TOLERANCE * expected
+            })
+            .count()
+            == ROWS;
+    schemes && lines
 }
 
 /// The largest relative error of one case; `None` where the engine gave no answer or counted wrongly.
@@ -199,13 +247,17 @@ mod tests {
 
     #[test]
     fn wrong_engines_fail() {
-        let faults: [(&str, Fault); 7] = [
+        let faults: [(&str, Fault); 9] = [
             ("histogram lost", |found| found.tail = kurtoscope_shared::Tail::default()),
             ("largest element lost", |found| found.top.highest.truncate(0)),
             ("fourth moment off by a millionth", |found| found.moments.m4 *= 1.000_001),
             ("mean off", |found| found.moments.mean += 1e-6),
             ("not a number", |found| found.moments.m3 = f64::NAN),
             ("an element dropped", |found| found.moments.count -= 1),
+            ("an error of quantizing off", |found| {
+                found.noise.errors.iter_mut().flatten().for_each(|errors| errors.sampled *= 1.001);
+            }),
+            ("a row's fourth powers lost", |found| found.lines = kurtoscope_shared::Lines::default()),
             ("minimum lost", |found| found.moments.min = 0.0),
         ];
         for (name, fault) in faults {

@@ -167,7 +167,10 @@ impl Steps {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kurtoscope_shared::tail::{BINS, bin_of};
+    use kurtoscope_shared::{
+        quantization::Errors,
+        tail::{BINS, bin_of},
+    };
 
     /// SplitMix64: enough randomness for a test, the same on every machine.
     struct Random(u64);
@@ -340,9 +343,11 @@ mod tests {
     #[test]
     fn measured_errors_are_relative_to_the_sum_of_squares() {
         let moments = Moments::from_values([3.0, -1.0].into_iter());
-        let mut sums = vec![None; Scheme::ALL.len()];
-        (sums[Scheme::Q8_0 as usize], sums[Scheme::Q4_0 as usize]) = (Some(0.1), Some(0.0));
-        let errors = all(&Tail::default(), &Noise { sums }, &moments, 8);
+        let mut errors = vec![None; Scheme::ALL.len()];
+        let in_full = |in_full| Some(Errors { in_full, sampled: 0.0 });
+        (errors[Scheme::Q8_0 as usize], errors[Scheme::Q4_0 as usize]) = (in_full(0.1), in_full(0.0));
+        let noise = Noise { errors, ..Noise::default() };
+        let errors = all(&Tail::default(), &noise, &moments, 8);
         assert_eq!(errors.keys().map(String::as_str).collect::<Vec<_>>(), ["q4_0", "q8_0"]);
         let found = errors["q8_0"];
         assert_eq!((found.relative_mse, found.predicted, found.share), (Some(0.1 / 10.0), false, Some(0.125)));

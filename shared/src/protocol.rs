@@ -229,7 +229,7 @@ pub struct Statistics {
     pub tail: bool,
     /// How many elements to keep at each end; at most [`MAX_TOP`].
     pub top: u8,
-    /// The errors of quantizing: of every element (1), or of one element of 2, 4, 8, 16 or 32; 0 for none.
+    /// The errors of quantizing: of every element (1), or of one element of 2, 4, 8, 16, 32 or 64; 0 for none.
     pub quantization: u8,
     /// The sums of fourth powers by row and by column.
     pub lines: bool,
@@ -354,7 +354,7 @@ pub enum FaultKind {
         /// [`Limits::max_payload`].
         max: u32,
     },
-    /// A density of quantizing other than 0, 1, 2, 4, 8, 16 and 32, or a row that no chunk of this kind can be a part of.
+    /// A density of quantizing other than 0, 1, 2, 4, 8, 16, 32 and 64, or a row that no chunk of this kind can be a part of.
     Request,
     /// More elements asked for at each end than [`MAX_TOP`].
     TopTooLarge {

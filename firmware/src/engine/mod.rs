@@ -53,7 +53,7 @@ impl Piece {
         };
         match self.statistics.quantization {
             0 if !self.statistics.lines => true,
-            0 | 1 | 2 | 4 | 8 | 16 | 32 => fits,
+            0 | 1 | 2 | 4 | 8 | 16 | 32 | 64 => fits,
             _ => false,
         }
     }

@@ -124,9 +124,7 @@ fn whole(source: &Source, shape: &[u64], plan: &Plan, merged: &[Merged]) -> Whol
                     !shares_rows && scheme.block().is_none_or(|block| row == 0 || !row.is_multiple_of(block))
                 };
                 let mut noise = noise.clone();
-                for (scheme, sum) in Scheme::ALL.into_iter().zip(&mut noise.sums) {
-                    *sum = sum.filter(|_| !is_cut(scheme));
-                }
+                noise.retain(|scheme| !is_cut(scheme));
                 whole.noise.merge(&noise);
                 density = density.max(statistics.quantization);
                 let part = &merged[*target].sums;

@@ -66,7 +66,8 @@ fn density(elements: u64) -> u8 {
         4..8 => 4,
         8..16 => 8,
         16..32 => 16,
-        _ => 32,
+        32..64 => 32,
+        _ => 64,
     }
 }
 
@@ -85,7 +86,7 @@ mod tests {
     fn chunks_hold_whole_rows_where_rows_fit() {
         let found = cut(1 << 20, 768 * 3072, Some(768));
         assert_eq!((found.count, found.row), (341 * 768, 768));
-        assert_eq!((found.statistics.quantization, found.statistics.lines), (32, true));
+        assert_eq!((found.statistics.quantization, found.statistics.lines), (64, true));
         // 1000 elements in chunks of at most 256: four parts, of 256 but the last.
         let found = cut(1 << 10, 4000, Some(1000));
         assert_eq!((found.count, found.row, found.statistics.lines), (256, 1000, false));

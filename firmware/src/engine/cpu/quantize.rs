@@ -13,7 +13,7 @@ mod vector;
 
 use alloc::vec::Vec;
 
-use kurtoscope_shared::quantization::{LARGEST_BLOCK as GROUP, Noise, Scheme, nearest};
+use kurtoscope_shared::quantization::{Errors, LARGEST_BLOCK as GROUP, Noise, Scales as Squares, Scheme, nearest};
 
 use scales::Scales;
 use survey::{Extremes, Pick, is_uneven, shifts};
@@ -30,6 +30,9 @@ const GROUPS: usize = if cfg!(feature = "std") { 32 } else { 2 };
 /// one element at a time, in binary64.
 const SAFE: core::ops::Range<f32> = 1e-12..1e15;
 
+/// The share of a group that one sample of each lane takes.
+const SHARE: f64 = LANES as f64 / GROUP as f64;
+
 /// The ratio of largest magnitudes in groups above which a row is quantized in full. Such a row can carry a share of all
 /// errors of the schemes with a scale a row that its samples alone would not tell well.
 const UNEVEN_ROW: f32 = 6.0;
@@ -39,7 +42,7 @@ type Sums = [f64; Scheme::ALL.len()];
 
 /// Quantizes rows that arrive in pieces, in order.
 pub(super) struct Quantizer {
-    /// Of how many elements one is quantized: 1, 2, 4, 8, 16 or 32.
+    /// Of how many elements one is quantized: 1, 2, 4, 8, 16, 32 or 64.
     density: usize,
     /// The number of the row at hand, counted from the tensor's first.
     row: u64,
@@ -55,10 +58,17 @@ pub(super) struct Quantizer {
     /// Where in `surveys` the row at hand begins, and where in the samples.
     row_begin: usize,
     samples_begin: [usize; 2],
+    /// The scales of this row's blocks, and how many groups of it samples are taken of.
+    row_blocks: Squares,
+    row_groups: usize,
     /// Samples of the groups of which every `density`th element is quantized, and of those that are quantized in full.
     sampled: Samples,
     full: Samples,
-    sums: Sums,
+    /// Whether the row at hand is quantized in full.
+    is_in_full: bool,
+    errors: [Errors; Scheme::ALL.len()],
+    blocks: Squares,
+    rows: Squares,
     scales: Scales,
 }
 
@@ -83,9 +93,14 @@ impl Quantizer {
             row_largest: Vec::new(),
             row_begin: 0,
             samples_begin: [0; 2],
+            row_blocks: Squares::default(),
+            row_groups: 0,
             sampled: Samples::default(),
             full: Samples::default(),
-            sums: [0.0; Scheme::ALL.len()],
+            is_in_full: false,
+            errors: [Errors::default(); Scheme::ALL.len()],
+            blocks: Squares::default(),
+            rows: Squares::default(),
             scales: Scales::ZERO,
         }
     }
@@ -120,6 +135,10 @@ impl Quantizer {
         if self.density > 1 && largest > UNEVEN_ROW * least {
             self.take_in_full(again);
         }
+        let square = f64::from(largest) * f64::from(largest);
+        let picks = self.sampled.picks.len() - self.samples_begin[0];
+        self.rows.all += square * self.row_groups as f64;
+        self.rows.sampled += square * picks as f64 * SHARE;
         self.row_largest.resize(self.surveys.len(), [largest; SMALLS]);
         (self.row, self.groups_before) = (self.row + 1, 0);
         self.begin_row();
@@ -137,16 +156,17 @@ impl Quantizer {
             list.values.truncate(begin);
         }
         self.surveys.truncate(self.row_begin);
-        let density = core::mem::replace(&mut self.density, 1);
-        // Every element counts once, so they belong into the list of those that stand for themselves.
-        core::mem::swap(&mut self.sampled, &mut self.full);
+        (self.row_blocks, self.row_groups) = (Squares::default(), 0);
+        self.is_in_full = true;
         self.take(&elements);
         self.end_group();
-        core::mem::swap(&mut self.sampled, &mut self.full);
-        self.density = density;
+        self.is_in_full = false;
     }
 
     fn begin_row(&mut self) {
+        self.blocks.all += self.row_blocks.all;
+        self.blocks.sampled += self.row_blocks.sampled;
+        (self.row_blocks, self.row_groups) = (Squares::default(), 0);
         self.row_begin = self.surveys.len();
         self.samples_begin = [self.sampled.picks.len(), self.full.picks.len()];
     }
@@ -160,9 +180,12 @@ impl Quantizer {
             self.row_largest.resize(self.surveys.len(), [0.0; SMALLS]);
         }
         self.sum_up();
-        let is_stated = |scheme: Scheme, sum: f64| (scheme.block().is_some() || has_whole_rows) && sum.is_finite();
-        let sum = |scheme: Scheme| Some(self.sums[scheme as usize]).filter(|sum| is_stated(scheme, *sum));
-        Noise { sums: Scheme::ALL.into_iter().map(sum).collect() }
+        let is_stated = |scheme: Scheme, errors: &Errors| {
+            (scheme.block().is_some() || has_whole_rows) && errors.in_full.is_finite() && errors.sampled.is_finite()
+        };
+        let errors = Scheme::ALL.into_iter().zip(self.errors);
+        let errors = errors.map(|(scheme, errors)| Some(errors).filter(|errors| is_stated(scheme, errors)));
+        Noise { errors: errors.collect(), blocks: self.blocks, rows: self.rows }
     }
 
     fn end_group(&mut self) {
@@ -180,14 +203,20 @@ impl Quantizer {
         let begin = self.surveys.len();
         survey::survey(groups, &mut self.surveys);
         for (number, survey) in self.surveys[begin..].iter().enumerate() {
-            let (density, list) = if self.density > 1 && is_uneven(survey) {
-                (1, &mut self.full)
-            } else {
-                (self.density, &mut self.sampled)
-            };
+            let is_in_full = self.is_in_full || self.density > 1 && is_uneven(survey);
+            let (density, list) = if is_in_full { (1, &mut self.full) } else { (self.density, &mut self.sampled) };
             let group = (begin + number) as u32;
             let shifts = shifts(self.row, self.groups_before + number as u64, density);
+            let before = list.picks.len();
             list.picks.extend(shifts.map(|shift| Pick { group, shift }));
+            if !is_in_full {
+                // In binary64, where no square of a binary32 is out of range.
+                let [a, b, c, d] = survey.map(f64::from);
+                let square = (a * a + b * b) + (c * c + d * d);
+                self.row_groups += 1;
+                self.row_blocks.all += square;
+                self.row_blocks.sampled += square * (list.picks.len() - before) as f64 * SHARE;
+            }
         }
         for list in [&mut self.sampled, &mut self.full] {
             survey::sample(groups, begin as u32, &list.picks[list.values.len()..], &mut list.values);
@@ -197,7 +226,6 @@ impl Quantizer {
 
     /// Quantizes the samples of all complete rows.
     fn sum_up(&mut self) {
-        let density = self.density as f64;
         let (mut sampled, mut full) = (self.sampled.cursor(), self.full.cursor());
         for (number, (surveys, row_largest)) in
             self.surveys.chunks(GROUPS).zip(self.row_largest.chunks(GROUPS)).enumerate()
@@ -205,15 +233,15 @@ impl Quantizer {
             let begin = number * GROUPS;
             let end = (begin + surveys.len()) as u32;
             let are_safe = scales::find(&mut self.scales, surveys, row_largest);
-            for (cursor, weight) in [(&mut sampled, density), (&mut full, 1.0)] {
+            for (cursor, is_in_full) in [(&mut sampled, false), (&mut full, true)] {
                 let (values, picks) = cursor.up_to(end);
                 let sums = if are_safe {
                     kernel::sums(values, picks, begin as u32, &self.scales)
                 } else {
                     one_by_one(values, picks, begin as u32, surveys, row_largest)
                 };
-                for (total, sum) in self.sums.iter_mut().zip(sums) {
-                    *total += weight * sum;
+                for (errors, sum) in self.errors.iter_mut().zip(sums) {
+                    *(if is_in_full { &mut errors.in_full } else { &mut errors.sampled }) += sum;
                 }
             }
         }

@@ -63,16 +63,17 @@ fn every_scheme_agrees_with_its_definition() {
 
 #[test]
 fn samples_stand_for_all_elements() {
-    let mut lone = bell(1 << 20);
+    let mut lone = bell(1 << 21);
     lone[77_777] = 50.0;
-    for (name, values) in [("bell", bell(1 << 20)), ("heavy", heavy(1 << 20)), ("one outlier", lone)] {
-        for density in [2, 4, 8, 16, 32] {
+    for (name, values) in [("bell", bell(1 << 21)), ("heavy", heavy(1 << 21)), ("one outlier", lone)] {
+        for density in [2, 4, 8, 16, 32, 64] {
             let (all, sampled) = (noise(&values, 1024, 1), noise(&values, 1024, density));
             for scheme in Scheme::ALL {
                 let (all, sampled) = (all.of(scheme).expect("sum"), sampled.of(scheme).expect("sum"));
                 let decibels = 10.0 * (sampled / all).log10();
-                // Four standard deviations of 32 768 samples and more.
-                assert!(decibels.abs() < 0.1, "{name}, 1 of {density}, {}: {decibels:+.4} dB", scheme.key());
+                // Four standard deviations of 32 768 samples and more; of heavy tails, whose errors vary more, as many.
+                let limit = if name == "heavy" { 0.15 } else { 0.1 };
+                assert!(decibels.abs() < limit, "{name}, 1 of {density}, {}: {decibels:+.4} dB", scheme.key());
             }
         }
     }
@@ -152,7 +153,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bits_make_a_sum_negative_or_infinite(raw in prop::collection::vec(any::<u8>(), 0..2000), row in 1usize..70, density in prop::sample::select(vec![1u8, 2, 4, 8, 16, 32])) {
+    fn no_bits_make_a_sum_negative_or_infinite(raw in prop::collection::vec(any::<u8>(), 0..2000), row in 1usize..70, density in prop::sample::select(vec![1u8, 2, 4, 8, 16, 32, 64])) {
         let raw = &raw[..raw.len() / (2 * row) * (2 * row)];
         prop_assert!(noise_of(raw, Element::F16, row, density, 0).is_valid());
     }
