@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use burn::tensor::{Tensor, TensorData, wgpu::wgpu};
 use bytes::Bytes;
 use kurtoscope_firmware::engine::{
-    BurnEngine, Engine, Submission,
+    BurnEngine, Engine, Piece, Submission,
     gpu::{Choice, GpuEngine},
     reference,
 };

@@ -11,7 +11,7 @@ use std::{
 use kurtoscope::analysis::conversation::{Conversation, Patience, Step};
 use kurtoscope_shared::protocol::{
     ElementSet, EngineKind, Fault, FaultKind, Limits, LinkHealth, Measurement, PROTOCOL_VERSION, PackingSet, Report,
-    SCHEMA_HASH, SelfTest, ToHost, Welcome,
+    SCHEMA_HASH, SelfTest, Statistics, ToHost, Welcome,
 };
 use libfuzzer_sys::fuzz_target;
 

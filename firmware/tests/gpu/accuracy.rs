@@ -1,7 +1,7 @@
 //! Against two passes in f64: every distribution, element type and awkward size.
 
 use bytes::Bytes;
-use kurtoscope_firmware::engine::{Engine, gpu::GpuEngine};
+use kurtoscope_firmware::engine::{BurnEngine, Engine, Piece, gpu::GpuEngine};
 use kurtoscope_shared::{
     Element, Moments,
     protocol::{Measurement, Statistics},
@@ -188,5 +188,17 @@ fn two_runs_give_identical_bits() {
             assert_eq!(measure(&mut engine, Element::F32, &bytes), first, "{}", distribution.0);
         }
         assert_eq!(measure(&mut second, Element::F32, &bytes), first, "{}, another device", distribution.0);
+    }
+}
+
+#[test]
+fn rows_are_quantized_as_on_the_processor() {
+    let Some(mut engine) = engine(1 << 24) else { return };
+    for element in [Element::F32, Element::Bf16] {
+        let bytes: Bytes = draw(ALL[5], element, 640 * 1000);
+        let piece = Piece { row: 640, ..Piece::of(element, Statistics { quantization: 8, ..Statistics::FULL }) };
+        let found = engine.measure(piece, bytes.clone()).expect("measured");
+        let expected = BurnEngine::cpu_with_payload(1 << 24).measure(piece, bytes).expect("measured");
+        assert_eq!((found.noise, found.lines), (expected.noise, expected.lines), "{element}");
     }
 }

@@ -1,7 +1,10 @@
 //! What goes wrong on an adapter is told as a fault, and the engine goes on.
 
 use bytes::Bytes;
-use kurtoscope_firmware::{engine::Engine, self_test};
+use kurtoscope_firmware::{
+    engine::{Engine, Piece},
+    self_test,
+};
 use kurtoscope_shared::{
     Element,
     protocol::{FaultKind, Statistics},

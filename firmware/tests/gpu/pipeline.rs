@@ -1,7 +1,7 @@
 //! Chunks that are on the adapter together.
 
 use bytes::Bytes;
-use kurtoscope_firmware::engine::{Engine, Submission};
+use kurtoscope_firmware::engine::{Engine, Piece, Submission};
 use kurtoscope_shared::{Element, protocol::Statistics};
 
 use super::engine;
