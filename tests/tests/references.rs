@@ -158,9 +158,13 @@ fn many_chunks_are_as_accurate() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let model = folder.path().join("noise.safetensors");
     checkpoints::write_noise(&model, 2, 1_000_064).expect("writable");
-    for (device, expected) in [("local".to_owned(), 8), ("pty:".to_owned(), 8), (misbehaving!("good"), 490)] {
+    for (device, expected) in
+        [("local".to_owned(), 8..=8), ("pty:".to_owned(), 8..=1000), (misbehaving!("good"), 490..=490)]
+    {
         let run = measure(&model, &device);
-        assert_eq!(run.devices.iter().map(|share| share.chunks).sum::<u64>(), expected, "chunks on {device}");
+        // On a link their number follows from how fast it is now.
+        let chunks: u64 = run.devices.iter().map(|share| share.chunks).sum();
+        assert!(expected.contains(&chunks), "{chunks} chunks on {device}");
         let stored = Stored::read(&model, &run);
         let mut worst = 0f64;
         for tensor in &run.tensors {
@@ -175,7 +179,7 @@ fn many_chunks_are_as_accurate() {
             assert!(worst <= ACCURACY, "{device}: {worst:e}");
         }
         println!(
-            "{expected} chunks on {device}: worst error {worst:.1e}; without the farthest {:.1e}",
+            "{chunks} chunks on {device}: worst error {worst:.1e}; without the farthest {:.1e}",
             check_top(&model, &run)
         );
     }
