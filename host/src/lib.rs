@@ -13,6 +13,7 @@
 //! | [`record`] | the result: `run.json` as Rust types |
 //! | [`report`] | the result for people: terminal, Markdown, CSV, JSON |
 //! | [`compare`] | two runs of one model side by side: device against desktop |
+//! | [`deployment`] | what the measurements mean for a quantized deployment: verdicts, remedies, plans |
 //! | [`evidence`] | rows about models and tensors, with the facts known about them |
 //! | [`experiment`] | tables and plots over evidence |
 //! | [`hypothesis`] | claims about outliers, judged by evidence |
@@ -38,6 +39,7 @@ pub mod checkpoint;
 pub mod cli;
 pub mod compare;
 pub mod demo;
+pub mod deployment;
 pub mod evidence;
 pub mod experiment;
 pub mod hub;

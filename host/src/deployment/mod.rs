@@ -1,0 +1,34 @@
+//! What the measurements mean for a quantized deployment: which tensors survive a precision, what helps those that do
+//! not, and where bits are spent best.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`precision`] | the forms in which weights can be stored: bits, blocks |
+//! | [`noise`] | the error that a precision makes in a tensor, and what that figure rests on |
+//! | [`target`] | what a user deploys to, with the thresholds of its verdicts |
+//! | [`weights`] | which tensors of a run are quantized, and along which axis |
+//! | [`remedy`] | where a tensor's outliers live and what helps |
+//! | [`plan`] | the verdicts for a target, the expected signal to noise, the size |
+//! | [`budget`] | the best choice among options that cost bits |
+//! | [`allocation`] | a plan for an average number of bits, beside the uniform plan and the kurtosis rule |
+//!
+//! Nothing is measured here, and nothing but weights is looked at: what activations do to a quantized model is not known to
+//! these modules.
+
+pub mod allocation;
+pub mod budget;
+pub mod noise;
+pub mod plan;
+pub mod precision;
+pub mod remedy;
+pub mod target;
+#[cfg(test)]
+pub(crate) mod testing;
+pub mod weights;
+
+pub use allocation::Allocated;
+pub use noise::{Basis, Noise};
+pub use plan::{Entry, Plan, PlanError, Verdict};
+pub use precision::{Precision, Scale};
+pub use remedy::{Remedy, Treatment};
+pub use target::Target;

@@ -1,0 +1,367 @@
+//! The plan for a target: which matrices pass, which are at risk and which are kept in more bits, with the signal to noise
+//! and the size to expect.
+//!
+//! The overall signal to noise is that of the average relative error, each matrix counting once:
+//! `-10 log10(mean of Σ(x - q(x))² / Σx²)`. A model's loss rises about in proportion to a weighted sum of these errors
+//! (V. Malinovskii et al., *Pushing the Limits of Large Language Model Quantization via the Linearity Theorem*, 2024); the
+//! weights depend on data and are taken as equal here. The ratio of all energy to all noise is given as well.
+
+use serde::Serialize;
+use thiserror::Error;
+
+use super::noise::{self, Noise};
+use super::precision::Precision;
+use super::remedy::{Remedy, remedy};
+use super::target::{Target, Thresholds};
+use super::weights::{self, Matrix, elements, energy, sort, stored_bits};
+use crate::model::Component;
+use crate::record::{Run, Tensor};
+
+/// Why there is no plan.
+#[derive(Debug, Clone, PartialEq, Error)]
+pub enum PlanError {
+    /// The run lacks what the target rests on.
+    #[error(
+        "the run of {model} (kurtoscope {version}) lacks what {target} rests on: {}. Measure the model again with this \
+         version, and without --statistics moments: kurtoscope analyze {model} --out DIR", keys.join(", ")
+    )]
+    NotMeasured {
+        /// The model's source.
+        model: String,
+        /// The version that wrote the run.
+        version: String,
+        /// The target.
+        target: String,
+        /// Keys of `quantization` in `run.json` that no matrix has.
+        keys: Vec<String>,
+    },
+    /// There is nothing to quantize.
+    #[error("the run of {model} has no matrix that {target} would quantize; it has {tensors} tensors")]
+    NothingToQuantize {
+        /// The model's source.
+        model: String,
+        /// The target.
+        target: String,
+        /// Tensors in the run.
+        tensors: usize,
+    },
+    /// The budget cannot be met, or is more than 16 bits.
+    #[error(
+        "--bits {bits} is out of range: with the precisions of {target} this model takes from {least:.2} to 16 bits per \
+         quantized weight on average"
+    )]
+    Budget {
+        /// What was asked for.
+        bits: f64,
+        /// The target.
+        target: String,
+        /// The average with the cheapest precision throughout.
+        least: f64,
+    },
+}
+
+/// What becomes of a matrix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// It is kept in more bits than the target's.
+    Keep,
+    /// It is quantized, with more noise than is comfortable.
+    AtRisk,
+    /// It is quantized.
+    Pass,
+    /// The run does not say; it is kept in 16 bits.
+    Unknown,
+}
+
+impl Verdict {
+    /// Every verdict, in the order of reports.
+    pub const ALL: [Self; 4] = [Self::Keep, Self::AtRisk, Self::Pass, Self::Unknown];
+
+    /// In reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Keep => "keep higher",
+            Self::AtRisk => "at risk",
+            Self::Pass => "pass",
+            Self::Unknown => "not measured",
+        }
+    }
+}
+
+/// One matrix in a plan.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Entry {
+    /// The checkpoint's name for it.
+    pub name: String,
+    /// Its place in the network.
+    pub component: Component,
+    /// Its layer; null outside the layers.
+    pub layer: Option<u32>,
+    /// Dimensions, outermost first.
+    pub shape: Vec<u64>,
+    /// Elements.
+    pub elements: u64,
+    /// `Σx²`.
+    pub energy: f64,
+    /// What becomes of it.
+    pub verdict: Verdict,
+    /// What the target stores it as where nothing else is said.
+    pub target: Precision,
+    /// The error of that; null where the run does not tell.
+    pub at_target: Option<Noise>,
+    /// What it is stored as.
+    pub precision: Precision,
+    /// The error of that.
+    pub noise: Noise,
+    /// Bits an element takes, scales included.
+    pub bits_per_weight: f64,
+    /// What helps it at the target's bits; null where it passes.
+    pub remedy: Option<Remedy>,
+}
+
+/// What a choice of precisions comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Outcome {
+    /// Average bits over the elements of the matrices.
+    pub bits_per_weight: f64,
+    /// Signal to noise of the average relative error; null where nothing is rounded.
+    pub sqnr_db: Option<f64>,
+    /// All energy over all noise.
+    pub energy_sqnr_db: Option<f64>,
+    /// The lowest signal to noise of a matrix; null where nothing is rounded.
+    pub worst_db: Option<f64>,
+    /// Bytes of the model: matrices as planned, and the rest.
+    pub bytes: f64,
+}
+
+/// The plan for one target.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Plan {
+    /// The target's name.
+    pub target: &'static str,
+    /// What the target stores matrices as.
+    pub precision: Precision,
+    /// From here on a matrix passes, in dB.
+    pub pass_db: f64,
+    /// From here on it is at risk.
+    pub risk_db: f64,
+    /// Why these thresholds.
+    pub reason: &'static str,
+    /// Every matrix that the target's tools would quantize, in the checkpoint's order.
+    pub entries: Vec<Entry>,
+    /// Everything as planned.
+    pub planned: Outcome,
+    /// Every matrix at the target's precision, whatever its verdict.
+    pub uniform: Outcome,
+    /// Elements of the tensors that are not quantized: vectors, positions, and embeddings where the tools leave them.
+    pub others: u64,
+    /// Bytes of the model as it is stored.
+    pub bytes_before: f64,
+    /// What a reader must know: matrices stored `[in, out]`, weights that are quantized already.
+    pub remarks: Vec<String>,
+}
+
+impl Plan {
+    /// Plans `run` for `target`.
+    ///
+    /// # Errors
+    /// Where the run has nothing to quantize, or no matrix has the figures that the target rests on.
+    pub fn of(run: &Run, target: &'static Target) -> Result<Self, PlanError> {
+        let sorted = sort(run, target.habit);
+        if sorted.matrices.is_empty() {
+            return Err(PlanError::NothingToQuantize {
+                model: run.model.source.clone(),
+                target: target.name.into(),
+                tensors: run.tensors.len(),
+            });
+        }
+        let judged: Vec<_> = sorted.matrices.iter().map(|matrix| judge(matrix, target)).collect();
+        if let Some(keys) = all_missing(&judged) {
+            return Err(not_measured(run, target, keys));
+        }
+        let entries: Vec<Entry> = judged.into_iter().map(|(entry, _)| entry).collect();
+        let thresholds = target.thresholds();
+        let rest = Rest::of(&sorted.others);
+        let uniform: Vec<(Precision, Noise)> =
+            entries.iter().map(|entry| (entry.target, entry.at_target.unwrap_or(Noise::NONE))).collect();
+        Ok(Self {
+            target: target.name,
+            precision: target.precision,
+            pass_db: thresholds.pass,
+            risk_db: thresholds.risk,
+            reason: thresholds.reason,
+            planned: outcome(&sorted.matrices, entries.iter().map(|entry| (entry.precision, entry.noise)), rest),
+            uniform: outcome(&sorted.matrices, uniform.into_iter(), rest),
+            others: sorted.others.iter().map(|tensor| elements(tensor)).sum(),
+            bytes_before: bytes_before(run, &sorted),
+            remarks: remarks(run, &sorted.matrices),
+            entries,
+        })
+    }
+
+    /// How many matrices have this verdict.
+    pub fn count(&self, verdict: Verdict) -> usize {
+        self.entries.iter().filter(|entry| entry.verdict == verdict).count()
+    }
+
+    /// The matrices that do not simply pass, the noisiest at the target's precision first.
+    pub fn troubled(&self) -> Vec<&Entry> {
+        let mut entries: Vec<&Entry> = self.entries.iter().filter(|entry| entry.verdict != Verdict::Pass).collect();
+        let noise = |entry: &Entry| entry.at_target.map_or(f64::INFINITY, |noise| noise.relative_mse);
+        entries.sort_by(|a, b| noise(b).total_cmp(&noise(a)));
+        entries
+    }
+}
+
+pub(super) fn not_measured(run: &Run, target: &Target, mut keys: Vec<String>) -> PlanError {
+    keys.sort();
+    keys.dedup();
+    PlanError::NotMeasured {
+        model: run.model.source.clone(),
+        version: run.tool.version.clone(),
+        target: target.name.into(),
+        keys,
+    }
+}
+
+/// The keys that are missing, where they are missing of every matrix.
+fn all_missing(judged: &[(Entry, Vec<String>)]) -> Option<Vec<String>> {
+    judged
+        .iter()
+        .all(|(entry, _)| entry.verdict == Verdict::Unknown)
+        .then(|| judged.iter().flat_map(|(_, missing)| missing.clone()).collect())
+}
+
+/// A matrix's entry, and the keys that its verdict would have needed.
+fn judge(matrix: &Matrix<'_>, target: &Target) -> (Entry, Vec<String>) {
+    let asked = target.precision.fitted(matrix.inputs);
+    let at_target = noise::of(matrix, asked);
+    let (verdict, precision, found) = match &at_target {
+        Err(_) => (Verdict::Unknown, Precision::Sixteen, Noise::NONE),
+        // A tool that cannot cut rows of this length into blocks leaves the matrix alone.
+        Ok(found) if !asked.is_quantized() => (Verdict::Keep, asked, *found),
+        Ok(found) => match level(target.thresholds(), *found) {
+            Verdict::Keep => {
+                let (precision, noise) = higher(matrix, target, asked);
+                (Verdict::Keep, precision, noise)
+            }
+            verdict => (verdict, asked, *found),
+        },
+    };
+    let tensor = matrix.tensor;
+    let entry = Entry {
+        name: tensor.name.clone(),
+        component: tensor.component,
+        layer: tensor.layer,
+        shape: tensor.shape.clone(),
+        elements: elements(tensor),
+        energy: energy(tensor),
+        verdict,
+        target: asked,
+        at_target: at_target.as_ref().ok().copied(),
+        precision,
+        noise: found,
+        bits_per_weight: precision.bits_per_weight(matrix.inputs),
+        remedy: (verdict != Verdict::Pass).then(|| remedy(matrix, target.precision.nominal_bits())),
+    };
+    (entry, at_target.err().unwrap_or_default())
+}
+
+/// The verdict on so much noise. What a target asks for is asked of the precisions above it as well.
+pub fn level(thresholds: Thresholds, noise: Noise) -> Verdict {
+    match noise.decibels() {
+        Some(decibels) if decibels < thresholds.risk => Verdict::Keep,
+        Some(decibels) if decibels < thresholds.pass => Verdict::AtRisk,
+        _ => Verdict::Pass,
+    }
+}
+
+/// The first of the target's higher precisions in which the matrix passes, otherwise 16 bits.
+fn higher(matrix: &Matrix<'_>, target: &Target, asked: Precision) -> (Precision, Noise) {
+    target
+        .higher
+        .iter()
+        .map(|precision| precision.fitted(matrix.inputs))
+        .filter(|precision| *precision != asked)
+        .find_map(|precision| {
+            let noise = noise::of(matrix, precision).ok()?;
+            (level(target.thresholds(), noise) == Verdict::Pass).then_some((precision, noise))
+        })
+        .unwrap_or((Precision::Sixteen, Noise::NONE))
+}
+
+/// The tensors that are not quantized.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rest {
+    bits: f64,
+}
+
+impl Rest {
+    /// They take 16 bits an element, or what they are stored in where that is less.
+    pub(super) fn of(others: &[&Tensor]) -> Self {
+        let bits = |tensor: &&Tensor| elements(tensor) as f64 * stored_bits(&tensor.dtype).unwrap_or(16.0).min(16.0);
+        Self { bits: others.iter().map(bits).sum() }
+    }
+}
+
+/// What it comes to when matrices are stored so, one precision and error for each.
+pub(super) fn outcome(
+    matrices: &[Matrix<'_>],
+    stored: impl Iterator<Item = (Precision, Noise)>,
+    rest: Rest,
+) -> Outcome {
+    let (mut bits, mut weights, mut relative, mut noise, mut signal) = (0.0, 0.0, 0.0, 0.0, 0.0);
+    let mut worst = 0.0f64;
+    for (matrix, (precision, error)) in matrices.iter().zip(stored) {
+        let (elements, energy) = (elements(matrix.tensor) as f64, energy(matrix.tensor));
+        bits += elements * precision.bits_per_weight(matrix.inputs);
+        weights += elements;
+        relative += error.relative_mse;
+        noise += error.relative_mse * energy;
+        signal += energy;
+        worst = worst.max(error.relative_mse);
+    }
+    let whole = |sum: f64, parts: f64| if parts > 0.0 { sum / parts } else { 0.0 };
+    Outcome {
+        bits_per_weight: whole(bits, weights),
+        sqnr_db: noise::decibels(whole(relative, matrices.len() as f64)),
+        energy_sqnr_db: noise::decibels(whole(noise, signal)),
+        worst_db: noise::decibels(worst),
+        bytes: (bits + rest.bits) / 8.0,
+    }
+}
+
+/// Bytes of the parameters as they are stored; what the run measured where a type's size is not known.
+pub(super) fn bytes_before(run: &Run, sorted: &weights::Sorted<'_>) -> f64 {
+    let tensors = sorted.matrices.iter().map(|matrix| matrix.tensor).chain(sorted.others.iter().copied());
+    let bits: Option<f64> = tensors.map(|tensor| Some(elements(tensor) as f64 * stored_bits(&tensor.dtype)?)).sum();
+    bits.map_or(run.bytes as f64, |bits| bits / 8.0)
+}
+
+/// What a reader must know before any figure.
+pub(super) fn remarks(run: &Run, matrices: &[Matrix<'_>]) -> Vec<String> {
+    let mut remarks = Vec::new();
+    let transposed = matrices.iter().filter(|matrix| matrix.is_transposed).count();
+    if transposed > 0 {
+        remarks.push(format!(
+            "{transposed} matrices are stored [in, out], so their rows are input channels and were measured along these. \
+             Figures per output channel are those of one scale for the tensor, which is the least that they can be; figures \
+             of groups and blocks were measured along the other axis than the tools'. A GGUF file of the model is stored \
+             [out, in]: measure that for exact ones."
+        ));
+    }
+    let quantized =
+        matrices.iter().filter(|matrix| stored_bits(&matrix.tensor.dtype).is_none_or(|bits| bits < 16.0)).count();
+    if quantized > 0 {
+        remarks.push(format!(
+            "{quantized} matrices are stored in fewer than 16 bits already. The plan is about quantizing the values that they \
+             stand for once more; start from the original weights where there are any."
+        ));
+    }
+    remarks
+}
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;
