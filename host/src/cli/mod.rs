@@ -11,6 +11,7 @@ mod hypotheses;
 mod interrupt;
 mod model;
 mod output;
+mod plan;
 mod progress;
 
 use std::{error::Error, process::ExitCode};
@@ -41,6 +42,8 @@ enum Command {
     Analyze(analyze::AnalyzeArguments),
     /// Compare a device with the desktop, or two runs, statistic by statistic
     Compare(compare::CompareArguments),
+    /// What would be quantized how: which tensors pass, which are at risk, what helps, where bits are spent best
+    Plan(plan::PlanArguments),
     /// Hold hypotheses about outliers against runs, or against the recorded investigation
     Hypotheses(hypotheses::HypothesesArguments),
     /// Measure a small synthetic checkpoint on a virtual board, to see what a report looks like
@@ -158,6 +161,7 @@ pub fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Analyze(arguments) => analyze::run(&arguments),
         Command::Compare(arguments) => compare::run(&arguments),
+        Command::Plan(arguments) => plan::run(&arguments),
         Command::Hypotheses(arguments) => hypotheses::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Devices => devices::run(),

@@ -142,7 +142,7 @@ impl Allocated {
             kurtosis_rule,
             bytes_before: bytes_before(run, &sorted),
             others: sorted.others.iter().map(|tensor| elements(tensor)).sum(),
-            remarks: remarks(run, &sorted.matrices),
+            remarks: remarks(&sorted.matrices),
             entries,
             ladder,
         })

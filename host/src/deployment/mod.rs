@@ -11,12 +11,14 @@
 //! | [`plan`] | the verdicts for a target, the expected signal to noise, the size |
 //! | [`budget`] | the best choice among options that cost bits |
 //! | [`allocation`] | a plan for an average number of bits, beside the uniform plan and the kurtosis rule |
+//! | [`export`] | plans in the words of other tools |
 //!
 //! Nothing is measured here, and nothing but weights is looked at: what activations do to a quantized model is not known to
 //! these modules.
 
 pub mod allocation;
 pub mod budget;
+pub mod export;
 pub mod noise;
 pub mod plan;
 pub mod precision;

@@ -195,7 +195,7 @@ impl Plan {
             uniform: outcome(&sorted.matrices, uniform.into_iter(), rest),
             others: sorted.others.iter().map(|tensor| elements(tensor)).sum(),
             bytes_before: bytes_before(run, &sorted),
-            remarks: remarks(run, &sorted.matrices),
+            remarks: remarks(&sorted.matrices),
             entries,
         })
     }
@@ -340,7 +340,7 @@ pub(super) fn bytes_before(run: &Run, sorted: &weights::Sorted<'_>) -> f64 {
 }
 
 /// What a reader must know before any figure.
-pub(super) fn remarks(run: &Run, matrices: &[Matrix<'_>]) -> Vec<String> {
+pub(super) fn remarks(matrices: &[Matrix<'_>]) -> Vec<String> {
     let mut remarks = Vec::new();
     let transposed = matrices.iter().filter(|matrix| matrix.is_transposed).count();
     if transposed > 0 {

@@ -106,8 +106,8 @@ impl Quantity {
             Self::Kurtosis => "kurtosis",
             Self::KurtosisWithout16 => "kurtosis w/o 16",
             Self::IsolatedShare => "share of the excess in 16 weights",
-            Self::RowConcentration => "heaviest 1 % of output channels over an even share",
-            Self::ColumnConcentration => "heaviest 1 % of input channels over an even share",
+            Self::RowConcentration => "heaviest 1 % of output channels, times an even share",
+            Self::ColumnConcentration => "heaviest 1 % of input channels, times an even share",
             Self::PerTensor => "dB per tensor",
             Self::Clipped => "dB clipped",
             Self::ClippingGain => "dB gained by clipping",
@@ -314,7 +314,7 @@ impl Rule {
         if conditions.is_empty() {
             return self.because.to_owned();
         }
-        format!("{}: {}", self.because, conditions.join(", "))
+        format!("{}: {}", self.because, conditions.join("; "))
     }
 }
 

@@ -37,7 +37,7 @@ fn isolated_weights_are_clipped() {
     assert_eq!(treatment, Treatment::Clipping);
     assert_eq!(
         rule,
-        "isolated weights set the scale for all: share of the excess in 16 weights ≥ 0.5, dB gained by clipping ≥ 3, dB \
+        "isolated weights set the scale for all: share of the excess in 16 weights ≥ 0.5; dB gained by clipping ≥ 3; dB \
          clipped ≥ 30.2"
     );
     let made = outlier.tensor();

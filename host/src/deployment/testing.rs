@@ -43,12 +43,16 @@ impl Made {
         let relative_mse = Some(10f64.powf(-decibels / 10.0));
         let error =
             QuantizationError { sqnr_db: Some(decibels), relative_mse, predicted, ..QuantizationError::UNDEFINED };
-        self.with(|tensor| drop(tensor.quantization.insert(key.into(), error)))
+        self.with(|tensor| {
+            tensor.quantization.insert(key.into(), error);
+        })
     }
 
     /// A scheme that was measured where there was no signal.
     pub fn undefined(self, key: &str) -> Self {
-        self.with(|tensor| drop(tensor.quantization.insert(key.into(), QuantizationError::UNDEFINED)))
+        self.with(|tensor| {
+            tensor.quantization.insert(key.into(), QuantizationError::UNDEFINED);
+        })
     }
 
     /// Kurtosis, all of it and without the 16 farthest.
@@ -71,9 +75,9 @@ impl Made {
     pub fn all(mut self, loss: f64) -> Self {
         for (key, decibels) in NORMAL {
             self = if key.contains("tensor") {
-                self.predicted(key, decibels - loss)
+                self.predicted(key, (decibels - loss).max(0.1))
             } else {
-                self.measured(key, decibels - loss)
+                self.measured(key, (decibels - loss).max(0.1))
             };
         }
         self

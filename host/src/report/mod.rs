@@ -6,6 +6,7 @@
 mod atomic;
 pub mod comparison;
 pub mod csv;
+pub mod deployment;
 pub mod findings;
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -97,15 +98,16 @@ pub fn render(run: &Run, format: Format, style: &terminal::Style) -> Result<Stri
     }
 }
 
-/// Writes a run's three files into `directory`, which is created where it is missing.
+/// The plan's report.
+pub const PLAN_FILE: &str = "plan.md";
+
+/// Writes files into `directory`, which is created where it is missing: each whole or not at all, and none before all are
+/// complete on disk.
 ///
-/// All three are complete on disk before the first gets its name, and [`RUN_FILE`] gets it last, so its presence means a
-/// complete run. On an error before that point nothing new is left behind and older files are untouched; an interruption after
-/// it can leave a newer report beside an older record.
-pub fn write_all(directory: &Path, run: &Run) -> Result<(), WriteError> {
-    let files =
-        [(REPORT_FILE, markdown::render(run)), (TENSORS_FILE, csv::render(run)?), (RUN_FILE, json::render(run)?)];
-    fs::create_dir_all(directory).map_err(|source| WriteError::Directory { path: directory.to_owned(), source })?;
+/// # Errors
+/// When the directory or a file cannot be written.
+pub fn write_files(directory: &Path, files: &[(&str, String)]) -> Result<(), WriteError> {
+    prepare(directory)?;
     let failed = |path: PathBuf| |source| WriteError::File { path, source };
     let mut staged = Vec::new();
     for (name, content) in files {
@@ -118,6 +120,17 @@ pub fn write_all(directory: &Path, run: &Run) -> Result<(), WriteError> {
     }
     atomic::sync_directory(directory);
     Ok(())
+}
+
+/// Writes a run's three files into `directory`, which is created where it is missing.
+///
+/// All three are complete on disk before the first gets its name, and [`RUN_FILE`] gets it last, so its presence means a
+/// complete run. On an error before that point nothing new is left behind and older files are untouched; an interruption after
+/// it can leave a newer report beside an older record.
+pub fn write_all(directory: &Path, run: &Run) -> Result<(), WriteError> {
+    let files =
+        [(REPORT_FILE, markdown::render(run)), (TENSORS_FILE, csv::render(run)?), (RUN_FILE, json::render(run)?)];
+    write_files(directory, &files)
 }
 
 #[cfg(test)]

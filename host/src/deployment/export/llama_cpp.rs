@@ -1,0 +1,112 @@
+//! The command line of llama.cpp's `llama-quantize`: a type for every matrix, so that the mixtures that the tool has of its
+//! own decide nothing.
+//!
+//! `--tensor-type PATTERN=TYPE` takes a regular expression that is searched in the tensor's GGUF name; the embedding and the
+//! head have options of their own. Layers with the same type share a pattern.
+
+use std::collections::BTreeMap;
+
+use super::gguf_names::{GgufName, gguf_name};
+use super::{Assignment, ExportError, Tool, head};
+use crate::deployment::precision::Precision;
+use crate::report::text::plain;
+
+/// ggml's name of a precision.
+pub const fn type_name(precision: Precision) -> Option<&'static str> {
+    match precision {
+        Precision::Q3K => Some("q3_K"),
+        Precision::Q4_0 => Some("q4_0"),
+        Precision::Iq4Nl => Some("iq4_nl"),
+        Precision::Q4K => Some("q4_K"),
+        Precision::Q5_0 => Some("q5_0"),
+        Precision::Q5_1 => Some("q5_1"),
+        Precision::Q5K => Some("q5_K"),
+        Precision::Q6K => Some("q6_K"),
+        Precision::Q8_0 => Some("q8_0"),
+        Precision::Sixteen => Some("f16"),
+        Precision::Integer { .. } | Precision::Nf4 | Precision::Mxfp4 => None,
+    }
+}
+
+/// The kind of file to name behind the files: what metadata says, and what matrices without a pattern become.
+const fn file_type(precision: Precision) -> &'static str {
+    match precision {
+        Precision::Q3K => "Q3_K_S",
+        Precision::Q4K => "Q4_K_S",
+        Precision::Q5_0 => "Q5_0",
+        Precision::Q5_1 => "Q5_1",
+        Precision::Q5K => "Q5_K_S",
+        Precision::Q6K => "Q6_K",
+        Precision::Q8_0 => "Q8_0",
+        Precision::Iq4Nl => "IQ4_NL",
+        Precision::Sixteen => "F16",
+        _ => "Q4_0",
+    }
+}
+
+/// The command.
+///
+/// # Errors
+/// Where no tensor has a name in GGUF.
+pub(super) fn render(assignment: &Assignment<'_>) -> Result<String, ExportError> {
+    let mut options = Vec::new();
+    let mut layers: BTreeMap<(String, &'static str), Vec<u32>> = BTreeMap::new();
+    let mut unnamed = Vec::new();
+    for stored in &assignment.stored {
+        let Some(kind) = type_name(stored.precision) else { continue };
+        match gguf_name(assignment.run.model.family, stored.name) {
+            Ok(GgufName::Layer(layer, inside)) => layers.entry((inside, kind)).or_default().push(layer),
+            Ok(GgufName::Outside(name)) if name == "token_embd.weight" => {
+                options.push(format!("--token-embedding-type {kind}"));
+            }
+            Ok(GgufName::Outside(_)) => options.push(format!("--output-tensor-type {kind}")),
+            Err(reason) => unnamed.push((stored.name, reason)),
+        }
+    }
+    if options.is_empty() && layers.is_empty() {
+        let reason = unnamed.first().map_or_else(|| "there are none".to_owned(), |(_, reason)| reason.clone());
+        return Err(ExportError::Names { tool: Tool::LlamaCpp.name(), reason });
+    }
+    options.extend(layers.into_iter().map(|((inside, kind), layers)| {
+        let pattern = format!("^blk\\.{}\\.{}$", alternatives(layers), escaped(&inside));
+        format!("--tensor-type {}", quoted(&format!("{pattern}={kind}")))
+    }));
+    let mut text = format!("#!/bin/sh\n{}", head(assignment));
+    text += "# usage: sh plan.llama-cpp.sh model-f16.gguf model-planned.gguf\n";
+    if assignment.run.tensors.iter().any(|tensor| tensor.role == crate::record::Role::Tied) {
+        text += "# The head shares the embedding's weights and is stored with them.\n";
+    }
+    for (name, reason) in &unnamed {
+        text += &format!("# not in here: {}: {reason}\n", plain(name));
+    }
+    text += "llama-quantize \\\n";
+    for option in options {
+        text += &format!("  {option} \\\n");
+    }
+    text += &format!("  \"$1\" \"$2\" {}\n", file_type(assignment.common));
+    Ok(text)
+}
+
+/// `(0|1|5)`, or the layer alone.
+fn alternatives(mut layers: Vec<u32>) -> String {
+    layers.sort_unstable();
+    let layers: Vec<String> = layers.iter().map(u32::to_string).collect();
+    if let [layer] = layers.as_slice() { layer.clone() } else { format!("({})", layers.join("|")) }
+}
+
+/// Text in a regular expression of C++.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::new();
+    for character in text.chars() {
+        if !character.is_alphanumeric() && !matches!(character, '_' | '-') {
+            escaped.push('\\');
+        }
+        escaped.push(character);
+    }
+    escaped
+}
+
+/// Text as one word of the shell.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''"))
+}

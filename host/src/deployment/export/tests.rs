@@ -1,0 +1,78 @@
+use super::*;
+use crate::deployment::testing::{Made, run};
+use crate::model::Family;
+use crate::record::Role;
+
+fn target(name: &str) -> &'static Target {
+    Target::named(name).expect("a target")
+}
+
+/// Three layers with one bad and one hopeless matrix, an embedding, a tied head, and a name that no one should paste as it is.
+fn model() -> Run {
+    let mut tensors = Vec::new();
+    let embedding = Made::new("model.embed_tokens.weight", &[1024, 256]).all(0.0);
+    let embedding = embedding.with(|tensor| tensor.component = Component::Embedding).tensor();
+    let mut head = embedding.clone();
+    (head.name, head.role, head.of) = ("lm_head.weight".into(), Role::Tied, Some(embedding.name.clone()));
+    tensors.push(embedding);
+    for layer in 0..3 {
+        for (name, loss) in [("self_attn.q_proj", 0.0), ("mlp.down_proj", [0.0, 12.0, 30.0][layer])] {
+            let name = format!("model.layers.{layer}.{name}.weight");
+            tensors.push(Made::new(&name, &[256, 256]).all(loss).tensor());
+        }
+    }
+    tensors.push(Made::new("odd\"name'\u{1b}.weight", &[256, 256]).all(0.0).tensor());
+    tensors.push(head);
+    run(tensors)
+}
+
+fn rendered(tool: Tool, run: &Run, name: &str) -> Result<String, ExportError> {
+    let target = target(name);
+    let plan = Plan::of(run, target).expect("a plan");
+    render(tool, &Assignment::of_plan(run, target, &plan))
+}
+
+#[test]
+fn for_llama_cpp() {
+    insta::assert_snapshot!(rendered(Tool::LlamaCpp, &model(), "q4_k").expect("named"));
+}
+
+#[test]
+fn for_onnx_runtime() {
+    insta::assert_snapshot!(rendered(Tool::OnnxRuntime, &model(), "int8-per-channel").expect("written"));
+}
+
+#[test]
+fn for_torchao() {
+    insta::assert_snapshot!(rendered(Tool::Torchao, &model(), "int4-g128").expect("written"));
+}
+
+#[test]
+fn for_executorch() {
+    let text = rendered(Tool::Executorch, &model(), "int4-g32").expect("written");
+    assert!(text.contains("weight_dtype=torch.int4, weight_granularity=PerGroup(32)"), "{text}");
+}
+
+#[test]
+fn a_budget_lists_every_matrix() {
+    let run = model();
+    let plan = Allocated::of(&run, target("q4_0"), 5.0).expect("a plan");
+    let text = render(Tool::LlamaCpp, &Assignment::of_budget(&run, target("q4_0"), &plan)).expect("named");
+    assert!(text.contains("a budget of 5 bits"), "{text}");
+    assert!(text.contains("ffn_down") && text.contains("--token-embedding-type"), "{text}");
+}
+
+#[test]
+fn tools_that_do_not_know_a_target_name_those_that_they_know() {
+    let error = rendered(Tool::LlamaCpp, &model(), "int4-g128").expect_err("no type").to_string();
+    assert_eq!(error, "llama.cpp has nothing like int4-g128; for llama.cpp use --target q8_0, q4_0, q4_k");
+    assert!(rendered(Tool::Torchao, &model(), "int8-per-tensor").is_err());
+}
+
+#[test]
+fn families_without_an_architecture_are_an_error() {
+    let mut run = model();
+    run.model.family = Family::Opt;
+    let error = rendered(Tool::LlamaCpp, &run, "q8_0").expect_err("no names").to_string();
+    assert!(error.contains("no architecture for the family opt"), "{error}");
+}
