@@ -1,10 +1,11 @@
 //! Two runs of one model side by side: does the device compute what the desktop computes?
 //!
 //! [`difference`] measures how far apart two records are, [`diagnosis`] says what kind of device would differ like
-//! that. Nothing is measured here.
+//! that, [`flips`] what would be decided otherwise. Nothing is measured here.
 
 pub mod diagnosis;
 pub mod difference;
+pub mod flips;
 
 use std::collections::HashMap;
 
@@ -12,6 +13,7 @@ use serde::Serialize;
 
 pub use diagnosis::Diagnosis;
 pub use difference::{Difference, Statistic};
+pub use flips::{Flip, Flips};
 
 use crate::record::{Device, Role, Run};
 
@@ -35,6 +37,8 @@ pub struct Comparison {
     pub only_in_candidate: Vec<String>,
     /// What kind of device would differ like this; none where nothing differs beyond accuracy.
     pub diagnosis: Option<Diagnosis>,
+    /// What would be decided otherwise: entries of plans, remedies, heavy tails.
+    pub flips: Flips,
 }
 
 /// One of the two runs.
@@ -153,6 +157,7 @@ pub fn compare(reference: &Run, candidate: &Run) -> Result<Comparison, CompareEr
         only_in_reference,
         only_in_candidate,
         diagnosis,
+        flips: Flips::between(reference, candidate),
     })
 }
 

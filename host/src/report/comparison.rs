@@ -5,7 +5,7 @@ use super::sections;
 use super::table::{Cell, Column, Table, code};
 use super::terminal::{Page, Style, Tone};
 use super::text::plain;
-use crate::compare::{Comparison, Difference, Side, TensorDifference};
+use crate::compare::{Comparison, Difference, Side, TensorDifference, flips::Subject};
 
 /// Differing tensors shown on a terminal.
 const SHOWN: usize = 20;
@@ -31,6 +31,13 @@ pub fn terminal(comparison: &Comparison, tolerance: Option<f64>, style: &Style) 
         page.line("", Tone::Plain);
         page.paragraph(UNITS, "", Tone::Faint);
     }
+    page.heading("Verdicts");
+    page.paragraph(&decided(comparison), "", Tone::Plain);
+    let table = flipped(comparison, SHOWN);
+    if !table.is_empty() {
+        page.line("", Tone::Plain);
+        page.table(&table, &[]);
+    }
     for sentence in missing(comparison, &plain) {
         page.paragraph(&sentence, "• ", Tone::Plain);
     }
@@ -47,6 +54,11 @@ pub fn markdown(comparison: &Comparison, tolerance: Option<f64>) -> String {
     let table = differences(comparison, usize::MAX);
     if !table.is_empty() {
         text += &format!("\n## {}\n\n{}\n{UNITS}\n", heading(comparison, usize::MAX), table.markdown());
+    }
+    text += &format!("\n## Verdicts\n\n{}\n", decided(comparison));
+    let table = flipped(comparison, usize::MAX);
+    if !table.is_empty() {
+        text += &format!("\n{}", table.markdown());
     }
     for sentence in missing(comparison, &code) {
         text += &format!("\n- {sentence}");
@@ -126,6 +138,52 @@ fn units(difference: &Difference) -> String {
     if units.is_infinite() { "∞".into() } else { number::significant(units, 2) }
 }
 
+/// Whether anything would be decided otherwise.
+fn decided(comparison: &Comparison) -> String {
+    let flips = &comparison.flips;
+    let targets = match flips.targets.len() {
+        0 => "no plan, because both runs lack the figures".to_owned(),
+        1 => format!("the plan for {}", flips.targets[0]),
+        targets => format!("plans for {targets} targets"),
+    };
+    let mut text = match flips.flipped.len() {
+        0 => format!("None of {} verdicts flips", flips.compared),
+        1 => format!("1 of {} verdicts flips", flips.compared),
+        flipped => format!("{flipped} of {} verdicts flip", flips.compared),
+    };
+    text += &format!(": {targets}, remedies at 8 and 4 bits, heavy tails.");
+    if !flips.one_sided.is_empty() {
+        text += &format!(" Only one of the runs has the figures for {}.", flips.one_sided.join(", "));
+    }
+    text
+}
+
+fn flipped(comparison: &Comparison, limit: usize) -> Table {
+    let mut table = Table::new([
+        ("tensor", Column::Names),
+        ("verdict", Column::Words),
+        ("reference", Column::Words),
+        ("device", Column::Words),
+        ("from", Column::Numbers),
+        ("to", Column::Numbers),
+    ]);
+    for flip in comparison.flips.flipped.iter().take(limit) {
+        let figure = |value: Option<f64>| match flip.subject {
+            Subject::HeavyTail => number::kurtosis(value),
+            _ => value.map_or_else(|| number::UNDEFINED.into(), |value| format!("{value:.2} dB")),
+        };
+        table.push([
+            Cell::name(&flip.name),
+            flip.subject.to_string().into(),
+            flip.reference.as_str().into(),
+            flip.candidate.as_str().into(),
+            figure(flip.reference_figure).into(),
+            figure(flip.candidate_figure).into(),
+        ]);
+    }
+    table
+}
+
 fn missing(comparison: &Comparison, quote: &dyn Fn(&str) -> String) -> Vec<String> {
     let sentence = |names: &[String], whose: &str| match names {
         [] => None,
@@ -153,6 +211,10 @@ mod tests {
         candidate.devices[0].resent = 3;
         candidate.tensors[1].kurtosis = candidate.tensors[1].kurtosis.map(|kurtosis| kurtosis * 1.001);
         candidate.tensors[0].zeros += 4;
+        // From 37.1 to 28 dB, where 30.2 passes.
+        if let Some(error) = candidate.tensors[0].quantization.get_mut("int8_per_tensor") {
+            (error.sqnr_db, error.relative_mse) = (Some(28.0), Some(10f64.powf(-2.8)));
+        }
         candidate.tensors[2].name = "h.0.<b>|`other`\u{1b}[31m".into();
         compare(&reference, &candidate).expect("comparable")
     }

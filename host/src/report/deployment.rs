@@ -29,6 +29,11 @@ stored [in, out].";
 const SIZES: &str = "Sizes count scales. What is not quantized counts 16 bits an element, or what it is stored in where that is \
 less.";
 
+/// What a run's own report says about its deployment tables.
+pub const BRIEF: &str = "Matrices that pass, are at risk, are better kept in more bits at each target; the signal to noise of \
+the worst, and of all as planned. `kurtoscope plan` says why, and writes the plan for \
+llama.cpp, ONNX Runtime, torchao and ExecuTorch.";
+
 /// A report for one target.
 pub fn plan(run: &Run, plan: &Plan, limit: usize) -> Vec<Block> {
     let mut blocks = head(run, &format!("Plan for {}", plan.target));
@@ -131,28 +136,62 @@ pub fn overview(run: &Run, plans: &[Plan], without: &[(&'static str, PlanError)]
 }
 
 /// A line for each target: verdicts, signal to noise, size.
-pub fn targets(plans: &[Plan]) -> Table {
+fn targets(plans: &[Plan]) -> Table {
     let mut table = Table::new([
         ("Target", Words),
         ("Pass", Numbers),
-        ("At risk", Numbers),
+        ("Risk", Numbers),
         ("Keep", Numbers),
-        ("dB, all so", Numbers),
+        ("All dB", Numbers),
         ("Worst", Numbers),
-        ("dB planned", Numbers),
+        ("Plan dB", Numbers),
         ("Bits", Numbers),
         ("Size", Numbers),
     ]);
     for plan in plans {
+        let [pass, risk, keep] = counts(plan);
         table.push([
             plan.target.into(),
-            plan.count(Verdict::Pass).to_string().into(),
-            plan.count(Verdict::AtRisk).to_string().into(),
-            (plan.count(Verdict::Keep) + plan.count(Verdict::Unknown)).to_string().into(),
+            pass,
+            risk,
+            keep,
             decibels(plan.uniform.sqnr_db).into(),
             decibels(plan.uniform.worst_db).into(),
             decibels(plan.planned.sqnr_db).into(),
             bits(plan.planned.bits_per_weight).into(),
+            size(plan.planned.bytes).into(),
+        ]);
+    }
+    table
+}
+
+/// Matrices that pass, are at risk, are kept in more bits.
+fn counts(plan: &Plan) -> [Cell; 3] {
+    let kept = plan.count(Verdict::Keep) + plan.count(Verdict::Unknown);
+    [plan.count(Verdict::Pass), plan.count(Verdict::AtRisk), kept].map(|count| count.to_string().into())
+}
+
+/// The same in fewer columns.
+fn targets_narrow(plans: &[Plan]) -> Table {
+    let mut table = Table::new([
+        ("Target", Words),
+        ("Pass", Numbers),
+        ("Risk", Numbers),
+        ("Keep", Numbers),
+        ("Worst dB", Numbers),
+        ("Plan dB", Numbers),
+        ("Size", Numbers),
+    ]);
+    for plan in plans {
+        let [pass, risk, keep] = counts(plan);
+        let (worst, planned) = (decibels(plan.uniform.worst_db), decibels(plan.planned.sqnr_db));
+        table.push([
+            plan.target.into(),
+            pass,
+            risk,
+            keep,
+            worst.into(),
+            planned.into(),
             size(plan.planned.bytes).into(),
         ]);
     }
@@ -196,7 +235,7 @@ pub fn brief(run: &Run, limit: usize) -> Option<(Table, Table)> {
         };
         worst.push([Cell::name(name), fails.into(), remedy(8), remedy(4)]);
     }
-    Some((targets(&plans), worst))
+    Some((targets_narrow(&plans), worst))
 }
 
 /// The plans for every target, and why there is none for the others.

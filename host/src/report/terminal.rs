@@ -2,6 +2,7 @@
 
 use anstyle::{AnsiColor, Style as Ansi};
 
+use super::deployment;
 use super::findings::{findings, warnings};
 use super::sections;
 use super::summary::Summary;
@@ -44,6 +45,7 @@ pub fn render(run: &Run, style: &Style) -> String {
         page.heading("Noisiest when quantized: signal to noise in dB, one scale per tensor");
         page.table(&noisiest, &[]);
     }
+    by_target(&mut page, run);
     let components = sections::components(&summary);
     if !components.is_empty() {
         page.heading("By component: Pearson kurtosis (normal = 3)");
@@ -99,6 +101,18 @@ fn ranking(page: &mut Page, summary: &Summary) {
         let (table, details) = sections::ranked_narrow(summary, RANKED);
         page.table(&table, &details);
     }
+}
+
+/// What the targets would make of it, and what helps the matrices that most of them are too coarse for.
+fn by_target(page: &mut Page, run: &Run) {
+    let Some((targets, failing)) = deployment::brief(run, NOISIEST) else { return };
+    page.heading("For deployment: matrices that pass, are at risk, are better kept in more bits");
+    page.table(&targets, &[]);
+    if !failing.is_empty() {
+        page.line("", Tone::Plain);
+        page.table(&failing, &[]);
+    }
+    page.paragraph(deployment::BRIEF, "", Tone::Faint);
 }
 
 fn by_layer(page: &mut Page, summary: &Summary) {
