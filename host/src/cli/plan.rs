@@ -163,7 +163,7 @@ impl Planned {
             }
             (None, Some(target)) => Ok(Self::Target { target, plan: Plan::of(run, target)? }),
             (None, None) => {
-                let (plans, without) = deployment::all(run);
+                let (plans, without) = Plan::all(run);
                 match without.into_iter().partition::<Vec<_>, _>(|_| plans.is_empty()) {
                     (failed, without) if failed.is_empty() => Ok(Self::Targets { plans, without }),
                     (failed, _) => {
@@ -176,9 +176,9 @@ impl Planned {
 
     fn blocks(&self, run: &Run, limit: usize) -> Vec<Block> {
         match self {
-            Self::Targets { plans, without } => deployment::overview(run, plans, without),
-            Self::Target { plan, .. } => deployment::plan(run, plan, limit),
-            Self::Budget { plan, .. } => deployment::budget(run, plan, limit),
+            Self::Targets { plans, without } => deployment::overview::overview(run, plans, without),
+            Self::Target { plan, .. } => deployment::target::plan(run, plan, limit),
+            Self::Budget { plan, .. } => deployment::budget::budget(run, plan, limit),
         }
     }
 

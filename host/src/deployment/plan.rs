@@ -200,6 +200,18 @@ impl Plan {
         })
     }
 
+    /// The plans for every target, and why there is none for the others.
+    pub fn all(run: &Run) -> (Vec<Self>, Vec<(&'static str, PlanError)>) {
+        let (mut plans, mut without) = (Vec::new(), Vec::new());
+        for target in &super::target::ALL {
+            match Self::of(run, target) {
+                Ok(plan) => plans.push(plan),
+                Err(error) => without.push((target.name, error)),
+            }
+        }
+        (plans, without)
+    }
+
     /// How many matrices have this verdict.
     pub fn count(&self, verdict: Verdict) -> usize {
         self.entries.iter().filter(|entry| entry.verdict == verdict).count()

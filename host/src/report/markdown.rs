@@ -1,6 +1,6 @@
 //! `report.md`: the whole run for reading and keeping, down to every tensor.
 
-use super::deployment;
+use super::deployment::overview;
 use super::findings::{findings, warnings};
 use super::number;
 use super::sections;
@@ -47,8 +47,8 @@ pub fn render(run: &Run) -> String {
         "Signal to noise in dB with one scale per tensor; the noisiest matrices first.",
         &sections::quantized(&summary, RANKED),
     );
-    if let Some((targets, failing)) = deployment::brief(run, RANKED) {
-        section(&mut text, "For deployment", deployment::BRIEF, &targets);
+    if let Some((targets, failing)) = overview::brief(run, RANKED) {
+        section(&mut text, "For deployment", overview::BRIEF, &targets);
         if !failing.is_empty() {
             text += &format!("\n{}", failing.markdown());
         }

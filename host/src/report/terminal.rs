@@ -2,7 +2,7 @@
 
 use anstyle::{AnsiColor, Style as Ansi};
 
-use super::deployment;
+use super::deployment::overview;
 use super::findings::{findings, warnings};
 use super::sections;
 use super::summary::Summary;
@@ -105,14 +105,14 @@ fn ranking(page: &mut Page, summary: &Summary) {
 
 /// What the targets would make of it, and what helps the matrices that most of them are too coarse for.
 fn by_target(page: &mut Page, run: &Run) {
-    let Some((targets, failing)) = deployment::brief(run, NOISIEST) else { return };
+    let Some((targets, failing)) = overview::brief(run, NOISIEST) else { return };
     page.heading("For deployment: matrices that pass, are at risk, are better kept in more bits");
     page.table(&targets, &[]);
     if !failing.is_empty() {
         page.line("", Tone::Plain);
         page.table(&failing, &[]);
     }
-    page.paragraph(deployment::BRIEF, "", Tone::Faint);
+    page.paragraph(overview::BRIEF, "", Tone::Faint);
 }
 
 fn by_layer(page: &mut Page, summary: &Summary) {

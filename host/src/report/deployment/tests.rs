@@ -1,8 +1,11 @@
-use super::super::hypotheses::{markdown, terminal};
-use super::super::terminal::Style;
+use super::budget::budget;
+use super::overview::{brief, overview};
+use super::target::plan;
 use super::*;
-use crate::deployment::Target;
 use crate::deployment::testing::{Made, run};
+use crate::deployment::{Allocated, Plan, Target};
+use crate::report::hypotheses::{markdown, terminal};
+use crate::report::terminal::Style;
 
 fn target(name: &str) -> &'static Target {
     Target::named(name).expect("a target")
@@ -58,7 +61,7 @@ fn all_targets_on_a_terminal() {
     for tensor in &mut run.tensors {
         tensor.quantization.remove("nf4_b64");
     }
-    let (plans, without) = all(&run);
+    let (plans, without) = Plan::all(&run);
     insta::assert_snapshot!(shown(&overview(&run, &plans, &without)));
 }
 
