@@ -57,6 +57,7 @@ pub enum Quantity {
     /// Pearson kurtosis.
     Kurtosis,
     /// Pearson kurtosis without the 16 farthest weights.
+    #[serde(rename = "kurtosis_without_16")]
     KurtosisWithout16,
     /// The part of the excess kurtosis that goes with the 16 farthest weights.
     IsolatedShare,
