@@ -40,6 +40,8 @@ fn sound_devices_agree() {
         assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""), "{device}");
         assert!(outcome.stdout.starts_with("The runs "), "{}", outcome.stdout);
         assert!(!outcome.stdout.contains("Most likely"), "{}", outcome.stdout);
+        // Three matrices: twelve plans, two remedies and a tail each.
+        assert!(outcome.stdout.contains("None of 45 verdicts flips: plans for 12 targets"), "{}", outcome.stdout);
     }
 }
 

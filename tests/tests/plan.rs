@@ -89,8 +89,37 @@ fn a_model_is_measured_first() {
 }
 
 #[test]
+fn what_was_not_asked_for_cannot_be_planned_with() {
+    let (_folder, model) = model();
+    let outcome = plan(&model, &["--target", "int4-g128", "--statistics", "moments"]);
+    outcome.assert_failed(&["lacks what int4-g128 rests on: int4_g128", "--statistics all"]);
+}
+
+#[test]
+fn a_budget_is_kept_and_beats_one_precision_for_all() {
+    let document = parsed(&succeeded(plan(measured(), &["--bits", "5", "--format", "json"])));
+    let found = &document["budget"];
+    let figure = |outcome: &Value, name: &str| outcome[name].as_f64().expect("a figure");
+    assert!(figure(&found["outcome"], "bits_per_weight") <= 5.0);
+    let (planned, uniform) = (figure(&found["outcome"], "sqnr_db"), figure(&found["uniform"]["outcome"], "sqnr_db"));
+    assert!(
+        planned > uniform && planned <= found["bound_db"].as_f64().expect("a bound") + 1e-9,
+        "{planned}, {uniform}"
+    );
+    let rule = &found["kurtosis_rule"];
+    assert!(figure(&rule["best_at_its_bits"], "sqnr_db") >= figure(&rule["outcome"], "sqnr_db"));
+}
+
+#[test]
+fn llama_cpp_gets_the_names_of_its_files() {
+    let text = succeeded(plan(measured(), &["--target", "q4_k", "--export", "llama.cpp"]));
+    assert!(text.contains(r"'^blk\.(0|1)\.attn_q\.weight$=q4_K'"), "{text}");
+}
+
+#[test]
 fn all_targets_side_by_side() {
     let text = succeeded(plan(measured(), &[]));
+    assert!(text.contains("q4_k") && !text.contains("No plan for"), "{text}");
     assert!(text.contains("int8-per-tensor") && text.contains("All dB"), "{text}");
     let markdown = succeeded(plan(&measured().join("run.json"), &["--format", "markdown"]));
     assert!(markdown.contains("| int8-per-tensor | 7 |"), "{markdown}");

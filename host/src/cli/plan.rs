@@ -132,7 +132,11 @@ fn read_or_measure(arguments: &PlanArguments) -> Result<Run, Failure> {
     let quiet = arguments.measuring.quiet;
     let checkpoint = ModelArgument::from_typed(subject.as_os_str())?.open(quiet)?;
     let mut devices = arguments.measuring.open(&arguments.devices)?;
-    let mut options = RunOptions { chunk_bytes: arguments.measuring.chunk_bytes, ..RunOptions::default() };
+    let mut options = RunOptions {
+        statistics: arguments.measuring.statistics.into(),
+        chunk_bytes: arguments.measuring.chunk_bytes,
+        ..RunOptions::default()
+    };
     Ok(analysis::analyze_with(&checkpoint, &mut devices, &mut options, &mut Shown::new(quiet))?)
 }
 

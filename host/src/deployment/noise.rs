@@ -25,7 +25,7 @@ use super::weights::Matrix;
 pub enum Basis {
     /// Nothing is rounded.
     Exact,
-    /// Every element was quantized on the device.
+    /// Quantized on the device: all elements, or of a large tensor those that `share` in `run.json` tells.
     Measured,
     /// Predicted from the histogram of magnitudes.
     Histogram,

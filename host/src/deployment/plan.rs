@@ -23,7 +23,7 @@ pub enum PlanError {
     /// The run lacks what the target rests on.
     #[error(
         "the run of {model} (kurtoscope {version}) lacks what {target} rests on: {}. Measure the model again with this \
-         version, on a device that measures it and without --statistics moments: kurtoscope analyze MODEL --out DIR", keys.join(", ")
+         version, on a device that measures it and with --statistics all: kurtoscope analyze MODEL --out DIR", keys.join(", ")
     )]
     NotMeasured {
         /// The model's source.

@@ -58,8 +58,13 @@ pub fn findings(summary: &Summary, quote: Quote) -> Vec<String> {
         }
         None => findings.push("No weight matrix has a kurtosis, so nothing is ranked.".to_owned()),
     }
-    findings.extend(summary.schemes.iter().filter_map(|scheme| quantized(scheme, quote)));
-    if summary.schemes.iter().any(|scheme| scheme.noisy > 0) {
+    // Schemes with more scales are what the tables on deployment are about.
+    let per_tensor = || {
+        let is_named = |scheme: &&SchemeRow| quantization::SCHEMES.iter().any(|(key, _)| *key == scheme.key);
+        summary.schemes.iter().filter(is_named)
+    };
+    findings.extend(per_tensor().filter_map(|scheme| quantized(scheme, quote)));
+    if per_tensor().any(|scheme| scheme.noisy > 0) {
         findings.push(
             "What to do with the matrices far below the median: keep them in more bits, or give them a scale per \
              channel or group, so that a few large weights no longer set the step for all."
