@@ -194,7 +194,7 @@ mod tests {
             listed,
             [
                 "b plan for int8-per-tensor: pass > keep in int8-per-channel",
-                "b remedy at 8 bits: none needed > scale per channel",
+                "b remedy at 8 bits: none needed > channel scale",
                 "a plan for q4_0: pass > at risk",
                 "b heavy tail: no > yes",
             ]

@@ -9,7 +9,7 @@
 use serde::Serialize;
 use thiserror::Error;
 
-use super::noise::{self, Noise};
+use super::noise::{self, Basis, Noise};
 use super::precision::Precision;
 use super::remedy::{Remedy, remedy};
 use super::target::{Target, Thresholds};
@@ -70,7 +70,7 @@ pub enum Verdict {
     AtRisk,
     /// It is quantized.
     Pass,
-    /// The run does not say; it is kept in 16 bits.
+    /// The run does not say; it is kept in more bits, 16 where that is all that is sure.
     Unknown,
 }
 
@@ -195,7 +195,7 @@ impl Plan {
             uniform: outcome(&sorted.matrices, uniform.into_iter(), rest),
             others: sorted.others.iter().map(|tensor| elements(tensor)).sum(),
             bytes_before: bytes_before(run, &sorted),
-            remarks: remarks(&sorted.matrices),
+            remarks: remarks(&sorted.matrices).into_iter().chain(undivided(target, &entries)).collect(),
             entries,
         })
     }
@@ -241,7 +241,7 @@ pub(super) fn not_measured(run: &Run, target: &Target, mut keys: Vec<String>) ->
 fn all_missing(judged: &[(Entry, Vec<String>)]) -> Option<Vec<String>> {
     judged
         .iter()
-        .all(|(entry, _)| entry.verdict == Verdict::Unknown)
+        .all(|(_, missing)| !missing.is_empty())
         .then(|| judged.iter().flat_map(|(_, missing)| missing.clone()).collect())
 }
 
@@ -254,6 +254,11 @@ fn judge(matrix: &Matrix<'_>, target: &Target) -> (Entry, Vec<String>) {
         // A tool that cannot cut rows of this length into blocks leaves the matrix alone.
         Ok(found) if !asked.is_quantized() => (Verdict::Keep, asked, *found),
         Ok(found) => match level(target.thresholds(), *found) {
+            // Not enough is known to pass; it may be much better than its bound.
+            Verdict::Keep | Verdict::AtRisk if found.basis == Basis::AtMost => {
+                let (precision, noise) = higher(matrix, target, asked);
+                (Verdict::Unknown, precision, noise)
+            }
             Verdict::Keep => {
                 let (precision, noise) = higher(matrix, target, asked);
                 (Verdict::Keep, precision, noise)
@@ -363,15 +368,33 @@ pub(super) fn remarks(matrices: &[Matrix<'_>]) -> Vec<String> {
              [out, in]: measure that for exact ones."
         ));
     }
-    let quantized =
-        matrices.iter().filter(|matrix| stored_bits(&matrix.tensor.dtype).is_none_or(|bits| bits < 16.0)).count();
-    if quantized > 0 {
-        remarks.push(format!(
-            "{quantized} matrices are stored in fewer than 16 bits already. The plan is about quantizing the values that they \
-             stand for once more; start from the original weights where there are any."
-        ));
+    if matrices.iter().any(|matrix| stored_bits(&matrix.tensor.dtype).is_none_or(|bits| bits < 16.0)) {
+        remarks.push(
+            "Matrices here are stored in fewer than 16 bits already. The plan is about quantizing the values that they stand \
+             for once more; start from the original weights where there are any."
+                .to_owned(),
+        );
     }
     remarks
+}
+
+/// How many matrices the target's blocks do not fit, and what becomes of them.
+fn undivided(target: &Target, entries: &[Entry]) -> Option<String> {
+    let mut instead: Vec<Precision> =
+        entries.iter().map(|entry| entry.target).filter(|precision| *precision != target.precision).collect();
+    let count = instead.len();
+    instead.sort();
+    instead.dedup();
+    let instead: Vec<String> = instead.iter().map(Precision::to_string).collect();
+    (count > 0).then(|| {
+        format!(
+            "{}: {count} of {} matrices have channels that do not divide into blocks of {}, and are stored in {} instead.",
+            target.name,
+            entries.len(),
+            target.precision.block(),
+            instead.join(" or ")
+        )
+    })
 }
 
 #[cfg(test)]

@@ -83,6 +83,10 @@ fn vectors_embeddings_and_positions_follow_the_tools() {
 fn rows_that_do_not_divide_are_stored_as_the_tools_store_them() {
     let plan = Plan::of(&run(vec![Made::new("up", &[64, 96]).all(0.0).tensor()]), target("q4_k")).expect("a plan");
     assert_eq!((plan.entries[0].target, plan.entries[0].verdict), (Precision::Q5_0, Verdict::Pass));
+    assert_eq!(
+        plan.remarks,
+        ["q4_k: 1 of 1 matrices have channels that do not divide into blocks of 256, and are stored in q5_0 instead."]
+    );
     let plan = Plan::of(&run(vec![Made::new("up", &[64, 96]).all(0.0).tensor()]), target("int4-g64")).expect("a plan");
     assert_eq!((plan.entries[0].precision, plan.entries[0].verdict), (Precision::Sixteen, Verdict::Keep));
 }
@@ -124,6 +128,11 @@ fn matrices_stored_the_other_way_are_pointed_out() {
     let plan = Plan::of(&run, target("int8-per-channel")).expect("a plan");
     assert_eq!(plan.entries[0].at_target.expect("bounded").basis, noise::Basis::AtMost);
     assert!(plan.remarks[0].starts_with("1 matrices are stored [in, out]"), "{:?}", plan.remarks);
+    assert_eq!((plan.entries[0].verdict, plan.count(Verdict::Pass)), (Verdict::Pass, 1));
+    // At 4 bits the bound of 13.7 dB says nothing; 8 bits are sure to pass.
+    let plan = Plan::of(&run, target("int4-per-channel")).expect("a plan");
+    let int8 = Precision::integer(8, crate::deployment::Scale::Channel);
+    assert_eq!((plan.entries[0].verdict, plan.entries[0].precision), (Verdict::Unknown, int8));
 }
 
 #[test]

@@ -42,8 +42,8 @@ impl Treatment {
         match self {
             Self::None => "none needed",
             Self::Clipping => "clipping",
-            Self::ChannelScale => "scale per channel",
-            Self::GroupScale => "scale per group of 32",
+            Self::ChannelScale => "channel scale",
+            Self::GroupScale => "group scale (32)",
             Self::Rotation => "rotation",
             Self::KeepSixteen => "keep in 16 bit",
         }

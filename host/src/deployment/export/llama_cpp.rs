@@ -2,7 +2,7 @@
 //! own decide nothing.
 //!
 //! `--tensor-type PATTERN=TYPE` takes a regular expression that is searched in the tensor's GGUF name; the embedding and the
-//! head have options of their own. Layers with the same type share a pattern.
+//! head have options of their own. Layers that store a matrix in the same type share a pattern.
 
 use std::collections::BTreeMap;
 
@@ -67,10 +67,13 @@ pub(super) fn render(assignment: &Assignment<'_>) -> Result<String, ExportError>
         let reason = unnamed.first().map_or_else(|| "there are none".to_owned(), |(_, reason)| reason.clone());
         return Err(ExportError::Names { tool: Tool::LlamaCpp.name(), reason });
     }
-    options.extend(layers.into_iter().map(|((inside, kind), layers)| {
-        let pattern = format!("^blk\\.{}\\.{}$", alternatives(layers), escaped(&inside));
-        format!("--tensor-type {}", quoted(&format!("{pattern}={kind}")))
-    }));
+    layers.values_mut().for_each(|layers| layers.sort_unstable());
+    for ((inside, kind), numbers) in &layers {
+        let kinds = layers.keys().filter(|(other, _)| other == inside).count();
+        let numbers = if kinds == 1 { "[0-9]+".to_owned() } else { alternatives(numbers) };
+        let pattern = format!("^blk\\.{numbers}\\.{}$", escaped(inside));
+        options.push(format!("--tensor-type {}", quoted(&format!("{pattern}={kind}"))));
+    }
     let mut text = format!("#!/bin/sh\n{}", head(assignment));
     text += "# usage: sh plan.llama-cpp.sh model-f16.gguf model-planned.gguf\n";
     if assignment.run.tensors.iter().any(|tensor| tensor.role == crate::record::Role::Tied) {
@@ -88,8 +91,7 @@ pub(super) fn render(assignment: &Assignment<'_>) -> Result<String, ExportError>
 }
 
 /// `(0|1|5)`, or the layer alone.
-fn alternatives(mut layers: Vec<u32>) -> String {
-    layers.sort_unstable();
+fn alternatives(layers: &[u32]) -> String {
     let layers: Vec<String> = layers.iter().map(u32::to_string).collect();
     if let [layer] = layers.as_slice() { layer.clone() } else { format!("({})", layers.join("|")) }
 }

@@ -43,7 +43,7 @@ fn verdicts(plan: &Plan) -> String {
     let mut text =
         format!("Of {} matrices {pass} pass, {risk} are at risk, {keep} are kept in more bits", plan.entries.len());
     if unknown > 0 {
-        text += &format!(", and {unknown} stay in 16 bits because the run does not tell");
+        text += &format!(", and {unknown} stay in more because the run does not tell");
     }
     let mut kept: Vec<Precision> =
         plan.entries.iter().filter(|entry| entry.verdict == Verdict::Keep).map(|entry| entry.precision).collect();
