@@ -1,7 +1,7 @@
 //! A plan for an average number of bits: precisions spread over the matrices for the least noise, shown beside one precision
 //! for all of them and beside the kurtosis rule.
 //!
-//! What is minimised is the sum of the matrices' relative errors, the measure of [`plan`](super::plan); bits are averaged
+//! What is minimised is the sum of the matrices' relative errors, the measure of [`outcome`](super::outcome); bits are averaged
 //! over the elements of the matrices that the target's tools quantize, scales included. The precisions to choose from are
 //! the target's [ladder](super::target::Target::ladder).
 //!
@@ -14,7 +14,8 @@ use serde::Serialize;
 
 use super::budget::{Choice, allocate};
 use super::noise::{self, Noise};
-use super::plan::{Outcome, PlanError, Rest, bytes_before, not_measured, outcome, remarks};
+use super::outcome::{Outcome, Rest, bytes_before, outcome};
+use super::plan::{PlanError, not_measured, remarks};
 use super::precision::Precision;
 use super::target::Target;
 use super::weights::{Matrix, elements, sort};

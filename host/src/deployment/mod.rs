@@ -8,7 +8,8 @@
 //! | [`target`] | what a user deploys to, with the thresholds of its verdicts |
 //! | [`weights`] | which tensors of a run are quantized, and along which axis |
 //! | [`remedy`] | where a tensor's outliers live and what helps |
-//! | [`plan`] | the verdicts for a target, the expected signal to noise, the size |
+//! | [`outcome`] | what a choice of precisions comes to: signal to noise, bytes |
+//! | [`plan`] | the verdicts for a target |
 //! | [`budget`] | the best choice among options that cost bits |
 //! | [`allocation`] | a plan for an average number of bits, beside the uniform plan and the kurtosis rule |
 //! | [`export`] | plans in the words of other tools |
@@ -20,6 +21,7 @@ pub mod allocation;
 pub mod budget;
 pub mod export;
 pub mod noise;
+pub mod outcome;
 pub mod plan;
 pub mod precision;
 pub mod remedy;
@@ -30,6 +32,7 @@ pub mod weights;
 
 pub use allocation::Allocated;
 pub use noise::{Basis, Noise};
+pub use outcome::Outcome;
 pub use plan::{Entry, Plan, PlanError, Verdict};
 pub use precision::{Precision, Scale};
 pub use remedy::{Remedy, Treatment};

@@ -1,21 +1,19 @@
 //! The plan for a target: which matrices pass, which are at risk and which are kept in more bits, with the signal to noise
 //! and the size to expect.
 //!
-//! The overall signal to noise is that of the average relative error, each matrix counting once:
-//! `-10 log10(mean of Σ(x - q(x))² / Σx²)`. A model's loss rises about in proportion to a weighted sum of these errors
-//! (V. Malinovskii et al., *Pushing the Limits of Large Language Model Quantization via the Linearity Theorem*, 2024); the
-//! weights depend on data and are taken as equal here. The ratio of all energy to all noise is given as well.
+//! What a choice comes to is in [`outcome`](super::outcome).
 
 use serde::Serialize;
 use thiserror::Error;
 
 use super::noise::{self, Basis, Noise};
+use super::outcome::{Outcome, Rest, bytes_before, outcome};
 use super::precision::Precision;
 use super::remedy::{Remedy, remedy};
 use super::target::{Target, Thresholds};
-use super::weights::{self, Matrix, elements, energy, sort, stored_bits};
+use super::weights::{Matrix, elements, energy, sort, stored_bits};
 use crate::model::Component;
-use crate::record::{Run, Tensor};
+use crate::record::Run;
 
 /// Why there is no plan.
 #[derive(Debug, Clone, PartialEq, Error)]
@@ -118,21 +116,6 @@ pub struct Entry {
     pub bits_per_weight: f64,
     /// What helps it at the target's bits; null where it passes.
     pub remedy: Option<Remedy>,
-}
-
-/// What a choice of precisions comes to.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Outcome {
-    /// Average bits over the elements of the matrices.
-    pub bits_per_weight: f64,
-    /// Signal to noise of the average relative error; null where nothing is rounded.
-    pub sqnr_db: Option<f64>,
-    /// All energy over all noise.
-    pub energy_sqnr_db: Option<f64>,
-    /// The lowest signal to noise of a matrix; null where nothing is rounded.
-    pub worst_db: Option<f64>,
-    /// Bytes of the model: matrices as planned, and the rest.
-    pub bytes: f64,
 }
 
 /// The plan for one target.
@@ -306,54 +289,6 @@ fn higher(matrix: &Matrix<'_>, target: &Target, asked: Precision) -> (Precision,
             (level(target.thresholds(), noise) == Verdict::Pass).then_some((precision, noise))
         })
         .unwrap_or((Precision::Sixteen, Noise::NONE))
-}
-
-/// The tensors that are not quantized.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Rest {
-    bits: f64,
-}
-
-impl Rest {
-    /// They take 16 bits an element, or what they are stored in where that is less.
-    pub(super) fn of(others: &[&Tensor]) -> Self {
-        let bits = |tensor: &&Tensor| elements(tensor) as f64 * stored_bits(&tensor.dtype).unwrap_or(16.0).min(16.0);
-        Self { bits: others.iter().map(bits).sum() }
-    }
-}
-
-/// What it comes to when matrices are stored so, one precision and error for each.
-pub(super) fn outcome(
-    matrices: &[Matrix<'_>],
-    stored: impl Iterator<Item = (Precision, Noise)>,
-    rest: Rest,
-) -> Outcome {
-    let (mut bits, mut weights, mut relative, mut noise, mut signal) = (0.0, 0.0, 0.0, 0.0, 0.0);
-    let mut worst = 0.0f64;
-    for (matrix, (precision, error)) in matrices.iter().zip(stored) {
-        let (elements, energy) = (elements(matrix.tensor) as f64, energy(matrix.tensor));
-        bits += elements * precision.bits_per_weight(matrix.inputs);
-        weights += elements;
-        relative += error.relative_mse;
-        noise += error.relative_mse * energy;
-        signal += energy;
-        worst = worst.max(error.relative_mse);
-    }
-    let whole = |sum: f64, parts: f64| if parts > 0.0 { sum / parts } else { 0.0 };
-    Outcome {
-        bits_per_weight: whole(bits, weights),
-        sqnr_db: noise::decibels(whole(relative, matrices.len() as f64)),
-        energy_sqnr_db: noise::decibels(whole(noise, signal)),
-        worst_db: noise::decibels(worst),
-        bytes: (bits + rest.bits) / 8.0,
-    }
-}
-
-/// Bytes of the parameters as they are stored; what the run measured where a type's size is not known.
-pub(super) fn bytes_before(run: &Run, sorted: &weights::Sorted<'_>) -> f64 {
-    let tensors = sorted.matrices.iter().map(|matrix| matrix.tensor).chain(sorted.others.iter().copied());
-    let bits: Option<f64> = tensors.map(|tensor| Some(elements(tensor) as f64 * stored_bits(&tensor.dtype)?)).sum();
-    bits.map_or(run.bytes as f64, |bits| bits / 8.0)
 }
 
 /// What a reader must know before any figure.

@@ -10,7 +10,7 @@ pub mod target;
 use super::hypotheses::block::{Block, Inline, labelled};
 use super::number;
 use super::table::{Cell, Column, Table};
-use crate::deployment::{Basis, Noise, plan::Outcome, target::Thresholds};
+use crate::deployment::{Basis, Noise, Outcome, target::Thresholds};
 use crate::record::Run;
 
 use Column::{Numbers, Words};
