@@ -4,6 +4,7 @@
 //! and different beyond the tolerance; 130 stopped with Ctrl-C.
 
 mod analyze;
+mod boards;
 mod compare;
 mod demo;
 mod devices;
@@ -45,6 +46,8 @@ enum Command {
     Hypotheses(hypotheses::HypothesesArguments),
     /// Measure a small synthetic checkpoint on a virtual board, to see what a report looks like
     Demo(demo::DemoArguments),
+    /// List the boards that are known, explain one, or build its firmware
+    Boards(boards::BoardsArguments),
     /// List the devices that could be used
     Devices,
     /// Be a device: what `kurtoscope-device` does on a board, in this program
@@ -160,6 +163,7 @@ pub fn main() -> ExitCode {
         Command::Compare(arguments) => compare::run(&arguments),
         Command::Hypotheses(arguments) => hypotheses::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Boards(arguments) => boards::run(&arguments),
         Command::Devices => devices::run(),
         Command::Device(arguments) => kurtoscope_firmware::command::run(&arguments).map_err(Into::into),
     };
