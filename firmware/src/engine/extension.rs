@@ -9,21 +9,33 @@ use kurtoscope_shared::protocol::Measurement;
 use super::gpu::{Failure, Launch, Partials};
 use super::{Piece, cpu};
 
+/// In which arithmetic a processor measures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arithmetic {
+    /// f64.
+    Double,
+    /// f32, added up in f64.
+    Single,
+}
+
 /// What to measure, and how an accelerator is to go about it.
 #[derive(Debug, Clone, Copy)]
 pub struct Task {
     /// The elements, and what to measure of them.
     pub piece: Piece,
+    /// The processor's arithmetic; an accelerator has its own.
+    pub arithmetic: Arithmetic,
     /// How the kernel is launched; the processor needs nothing of it.
     #[cfg(feature = "gpu")]
     pub launch: Option<Launch>,
 }
 
 impl Task {
-    /// A task for the processor.
+    /// A task for the processor, in f64.
     pub fn on_processor(piece: Piece) -> Self {
         Self {
             piece,
+            arithmetic: Arithmetic::Double,
             #[cfg(feature = "gpu")]
             launch: None,
         }
@@ -56,7 +68,11 @@ pub trait MeasureBackend: Backend {
 
 impl MeasureBackend for Flex {
     fn measure(content: IntTensor<Self>, task: Task) -> Measured<Self> {
-        Measured::Finished(Box::new(cpu::measure(content.bytes(), task.piece)))
+        let measure = match task.arithmetic {
+            Arithmetic::Double => cpu::measure,
+            Arithmetic::Single => cpu::measure_single,
+        };
+        Measured::Finished(Box::new(measure(content.bytes(), task.piece)))
     }
 
     #[cfg(feature = "gpu")]

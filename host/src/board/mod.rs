@@ -7,6 +7,7 @@ mod build;
 mod catalogue;
 mod description;
 mod error;
+mod size;
 mod toolchain;
 pub mod uf2;
 
@@ -14,4 +15,5 @@ pub use build::{BuildRequest, Built, build};
 pub use catalogue::{Board, Catalogue, Origin, VARIABLE};
 pub use description::{Description, Expectations, Firmware, Flash, Gadget, Kind, Linux, Qemu};
 pub use error::BoardError;
+pub use size::{Size, size};
 pub use toolchain::{Linker, Missing, Toolchain, advice, find_toolchain};

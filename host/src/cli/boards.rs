@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 
 use super::Outcome;
 use crate::{
-    board::{self, Board, BuildRequest, Catalogue, Description, Flash, Origin},
+    board::{self, Board, BuildRequest, Catalogue, Description, Flash, Kind, Origin},
     report::text::plain,
 };
 
@@ -52,6 +52,12 @@ pub(super) fn run(arguments: &BoardsArguments) -> Outcome {
             writeln!(out, "{}", built.program.display())?;
             if let Some(image) = built.image {
                 writeln!(out, "{}", image.display())?;
+            }
+            drop(out);
+            if board.description.kind == Kind::Microcontroller
+                && let Ok(size) = board::size(&built.program)
+            {
+                anstream::eprintln!("{} bytes of program, {} bytes of variables", size.program, size.variables);
             }
             Ok(())
         }

@@ -11,6 +11,7 @@ mod lines;
 mod passes;
 mod quantize;
 mod rows;
+mod single;
 mod sums;
 
 #[cfg(feature = "gpu")]
@@ -21,15 +22,15 @@ use kurtoscope_shared::{Element, Moments, protocol::Measurement};
 use kurtoscope_shared::{Lines, Noise};
 
 use decode::Sample;
-#[cfg_attr(not(feature = "gpu"), allow(unused_imports))]
 pub(super) use ends::Ends;
 use histogram::Histogram;
 use rows::Rows;
+pub use single::{TOLERANCE as SINGLE_TOLERANCE, measure as measure_single};
 
 use super::Piece;
 
-/// Elements in a block. As f32 they take a third of a desktop's first-level cache, or 1 KiB of a microcontroller's stack.
-const BLOCK: usize = if cfg!(feature = "std") { 4096 } else { 256 };
+/// Elements in a block. As f32 they take a third of a desktop's first-level cache, or 256 bytes of a microcontroller's stack.
+const BLOCK: usize = if cfg!(feature = "std") { 4096 } else { 64 };
 
 /// Measures the elements in `bytes`, little-endian. A last incomplete element is ignored; callers check lengths first, and
 /// how the piece lies in its tensor.
@@ -60,6 +61,8 @@ pub(super) fn by_row(bytes: &[u8], piece: Piece) -> (Noise, Lines) {
     rows.finish()
 }
 
+// Inlined, the blocks of all element types would be on the stack at once.
+#[cfg_attr(not(feature = "std"), inline(never))]
 fn blocks<S: Sample>(bytes: &[u8], piece: Piece, decode: impl Fn(&[u8], &mut [S])) -> Measurement {
     let Piece { element, statistics, .. } = piece;
     let mut rows = Rows::new(piece, bytes);
@@ -79,7 +82,7 @@ fn blocks<S: Sample>(bytes: &[u8], piece: Piece, decode: impl Fn(&[u8], &mut [S]
         let position = (number * BLOCK) as u64;
         let moments = match sums::moments(block, (total.count > 0).then_some(total.mean)) {
             Some(moments) => {
-                ends.search(block, position, moments.min, moments.max);
+                ends.search(block, position, S::from_f64(moments.min), S::from_f64(moments.max));
                 if let Some(histogram) = &mut histogram {
                     histogram.count(block, moments.zeros);
                 }
@@ -91,7 +94,7 @@ fn blocks<S: Sample>(bytes: &[u8], piece: Piece, decode: impl Fn(&[u8], &mut [S]
             None => {
                 // Something in the block is not finite, or too large for its powers: look at every element.
                 for (index, sample) in block.iter().enumerate() {
-                    ends.offer((*sample).into(), position + index as u64);
+                    ends.offer(*sample, position + index as u64);
                 }
                 decode(bytes, &mut scratch[..length]);
                 if let Some(rows) = &mut rows {
