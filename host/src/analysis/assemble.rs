@@ -156,6 +156,8 @@ fn tensor(header: Header, whole: &Whole, tolerance: f64) -> Tensor {
     let any = moments.count > 0;
     // A small device may keep no histogram; what follows from one that lacks elements would be wrong.
     let counted = tail.total().checked_add(moments.zeros) == Some(moments.count);
+    let none = Tail::default();
+    let tail = if counted { tail } else { &none };
     let finite = |value: f64| (any && value.is_finite()).then_some(value);
     let sigma = moments.standard_deviation().filter(|sigma| *sigma > 0.0 && sigma.is_finite());
     let farthest = top.farthest(moments.mean, TOP);
@@ -183,7 +185,7 @@ fn tensor(header: Header, whole: &Whole, tolerance: f64) -> Tensor {
         },
         quantiles: if any && counted { quantiles(found) } else { BTreeMap::new() },
         concentration: whole.concentration,
-        quantization: quantization::all(if counted { tail } else { &Tail::default() }, noise, moments, whole.density),
+        quantization: quantization::all(tail, noise, moments, whole.density),
         name: header.name,
         shape: header.shape,
         dtype: header.dtype,
