@@ -9,12 +9,13 @@ use kurtoscope_shared::protocol::{
     Adapter, ElementSet, EngineKind, FaultKind, Limits, MAX_TOP, Measurement, Statistics,
 };
 
-use super::{Arithmetic, Engine, Measured, Piece, Task, check, cpu, extension};
+use super::{Engine, Measured, OnProcessor, Piece, Task, check, cpu, extension};
 
 /// Measures on a burn device.
 #[derive(Debug, Clone)]
 pub struct BurnEngine {
-    arithmetic: Arithmetic,
+    on_processor: OnProcessor,
+    tolerance: f64,
     limits: Limits,
 }
 
@@ -35,16 +36,20 @@ impl BurnEngine {
             elements: ElementSet::ALL,
             statistics: Statistics { top: MAX_TOP, ..Statistics::FULL },
         };
-        Self { arithmetic: Arithmetic::Double, limits }
+        Self { on_processor: cpu::measure, tolerance: 1e-10, limits }
     }
 
     /// An engine for processors that compute in 32 bits and only emulate 64, for payloads of up to `max_payload` bytes: sums
-    /// of 64 elements in f32, added up in f64. It measures moments and extremes; histograms and errors of quantizing would
+    /// of 128 elements in f32, added up in f64. It measures moments and extremes; histograms and errors of quantizing would
     /// take more memory than such processors have.
     pub fn single_precision(max_payload: u32) -> Self {
         let Self { limits, .. } = Self::cpu_with_payload(max_payload);
         let statistics = Statistics { top: MAX_TOP, ..Statistics::MOMENTS };
-        Self { arithmetic: Arithmetic::Single, limits: Limits { statistics, ..limits } }
+        Self {
+            on_processor: cpu::measure_single,
+            tolerance: cpu::SINGLE_TOLERANCE,
+            limits: Limits { statistics, ..limits },
+        }
     }
 }
 
@@ -62,10 +67,7 @@ impl Engine for BurnEngine {
     }
 
     fn tolerance(&self) -> f64 {
-        match self.arithmetic {
-            Arithmetic::Double => 1e-10,
-            Arithmetic::Single => cpu::SINGLE_TOLERANCE,
-        }
+        self.tolerance
     }
 
     fn measure(&mut self, piece: Piece, payload: Bytes) -> Result<Measurement, FaultKind> {
@@ -76,7 +78,7 @@ impl Engine for BurnEngine {
         // As the backend's own operation: `Tensor::from_data` brings conversions between all types into a small program.
         let device = DispatchDevice::Flex(Default::default());
         let content = Dispatch::int_from_data(TensorData::from_bytes(bytes, [len], DType::U8), &device);
-        match extension::dispatch(content, Task { arithmetic: self.arithmetic, ..Task::on_processor(piece) }) {
+        match extension::dispatch(content, Task { on_processor: self.on_processor, ..Task::on_processor(piece) }) {
             Measured::Finished(measurement) => Ok(*measurement),
             Measured::Partial(..) => Err(FaultKind::Engine),
         }

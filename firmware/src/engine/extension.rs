@@ -9,22 +9,17 @@ use kurtoscope_shared::protocol::Measurement;
 use super::gpu::{Failure, Launch, Partials};
 use super::{Piece, cpu};
 
-/// In which arithmetic a processor measures.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Arithmetic {
-    /// f64.
-    Double,
-    /// f32, added up in f64.
-    Single,
-}
+/// How a processor measures the elements in some bytes. A function rather than a name for one, so that a program holds
+/// no other than it uses.
+pub type OnProcessor = fn(&[u8], Piece) -> Measurement;
 
 /// What to measure, and how an accelerator is to go about it.
 #[derive(Debug, Clone, Copy)]
 pub struct Task {
     /// The elements, and what to measure of them.
     pub piece: Piece,
-    /// The processor's arithmetic; an accelerator has its own.
-    pub arithmetic: Arithmetic,
+    /// How a processor measures; an accelerator has its own way.
+    pub on_processor: OnProcessor,
     /// How the kernel is launched; the processor needs nothing of it.
     #[cfg(feature = "gpu")]
     pub launch: Option<Launch>,
@@ -35,7 +30,7 @@ impl Task {
     pub fn on_processor(piece: Piece) -> Self {
         Self {
             piece,
-            arithmetic: Arithmetic::Double,
+            on_processor: cpu::measure,
             #[cfg(feature = "gpu")]
             launch: None,
         }
@@ -68,11 +63,7 @@ pub trait MeasureBackend: Backend {
 
 impl MeasureBackend for Flex {
     fn measure(content: IntTensor<Self>, task: Task) -> Measured<Self> {
-        let measure = match task.arithmetic {
-            Arithmetic::Double => cpu::measure,
-            Arithmetic::Single => cpu::measure_single,
-        };
-        Measured::Finished(Box::new(measure(content.bytes(), task.piece)))
+        Measured::Finished(Box::new((task.on_processor)(content.bytes(), task.piece)))
     }
 
     #[cfg(feature = "gpu")]

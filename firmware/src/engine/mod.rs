@@ -19,7 +19,7 @@ use kurtoscope_shared::{
 };
 
 pub use burn_engine::BurnEngine;
-pub use extension::{Arithmetic, MeasureBackend, Measured, Task};
+pub use extension::{MeasureBackend, Measured, OnProcessor, Task};
 
 /// What a payload is, and what to measure of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

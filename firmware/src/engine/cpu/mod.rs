@@ -37,16 +37,21 @@ const BLOCK: usize = if cfg!(feature = "std") { 4096 } else { 64 };
 pub fn measure(bytes: &[u8], piece: Piece) -> Measurement {
     let element = piece.element;
     match element {
-        Element::F32 => blocks::<f32>(bytes, piece, decode::f32),
-        Element::F16 => blocks::<f32>(bytes, piece, decode::f16),
-        Element::Bf16 => blocks::<f32>(bytes, piece, decode::bf16),
+        Element::F32 => blocks::<f32, true>(bytes, piece, decode::f32),
+        Element::F16 => blocks::<f32, true>(bytes, piece, decode::f16),
+        Element::Bf16 => blocks::<f32, true>(bytes, piece, decode::bf16),
         Element::F8E4m3 | Element::F8E5m2 | Element::I16 | Element::I8 | Element::U16 | Element::U8 | Element::Bool => {
-            blocks::<f32>(bytes, piece, |bytes, block| decode::scalar(element, bytes, block))
+            blocks::<f32, true>(bytes, piece, |bytes, block| decode::scalar(element, bytes, block))
         }
         Element::F64 | Element::I64 | Element::I32 | Element::U64 | Element::U32 => {
-            blocks::<f64>(bytes, piece, |bytes, block| decode::scalar(element, bytes, block))
+            blocks::<f64, true>(bytes, piece, |bytes, block| decode::scalar(element, bytes, block))
         }
     }
+}
+
+/// Moments and ends alone, in f64 whatever the type, and in little memory: for engines that seldom need it.
+fn measure_in_f64(bytes: &[u8], piece: Piece) -> Measurement {
+    blocks::<f64, false>(bytes, piece, |bytes, block| decode::scalar(piece.element, bytes, block))
 }
 
 /// What is measured by row alone, for an engine that measures the rest elsewhere.
@@ -61,14 +66,15 @@ pub(super) fn by_row(bytes: &[u8], piece: Piece) -> (Noise, Lines) {
     rows.finish()
 }
 
+/// Measures block by block. Where `ALL` is not set, what a microcontroller has no memory for is not even in its program.
 // Inlined, the blocks of all element types would be on the stack at once.
 #[cfg_attr(not(feature = "std"), inline(never))]
-fn blocks<S: Sample>(bytes: &[u8], piece: Piece, decode: impl Fn(&[u8], &mut [S])) -> Measurement {
+fn blocks<S: Sample, const ALL: bool>(bytes: &[u8], piece: Piece, decode: impl Fn(&[u8], &mut [S])) -> Measurement {
     let Piece { element, statistics, .. } = piece;
-    let mut rows = Rows::new(piece, bytes);
+    let mut rows = if ALL { Rows::new(piece, bytes) } else { None };
     let mut scratch = [S::ZERO; BLOCK];
     let mut total = Moments::EMPTY;
-    let mut histogram = statistics.tail.then(Histogram::new);
+    let mut histogram = (ALL && statistics.tail).then(Histogram::new);
     let mut ends = Ends::new(usize::from(statistics.top));
     for (number, bytes) in bytes.chunks(BLOCK * element.size()).enumerate() {
         let length = bytes.len() / element.size();

@@ -1,5 +1,5 @@
-//! Measuring on processors that compute in 32 bits and only emulate 64: powers are taken and added up in f32, 64 elements at
-//! a time, and those sums are added up in f64.
+//! Measuring on processors that compute in 32 bits and only emulate 64: powers are taken and added up in f32, 128 elements
+//! at a time, and those sums are added up in f64.
 //!
 //! What would be lost in f32 is avoided: sums are taken around a pivot near the mean and at a scale at which fourth powers
 //! are normal numbers. Chunks for which there are no such, or that hold elements of more than f32's digits or elements that
@@ -12,7 +12,7 @@ use super::Ends;
 use crate::engine::{Piece, centre::Centre, powers::Sums};
 
 /// Elements whose powers are added up in f32.
-const BLOCK: usize = 64;
+const BLOCK: usize = 128;
 /// Parallel sums within a block: what is added up in a row is a quarter of it, and so is the rounding.
 const LANES: usize = 4;
 /// How often a chunk may be summed again around a better pivot.
@@ -40,7 +40,7 @@ pub fn measure(bytes: &[u8], piece: Piece) -> Measurement {
         }
         Element::F64 | Element::I64 | Element::I32 | Element::U64 | Element::U32 => None,
     };
-    found.unwrap_or_else(|| super::measure(bytes, piece))
+    found.unwrap_or_else(|| super::measure_in_f64(bytes, piece))
 }
 
 /// Measures a chunk of elements of `N` bytes, each of which `load` reads; `None` where f32 does not suffice.
