@@ -89,10 +89,10 @@ fn blocks<S: Sample, const ALL: bool>(bytes: &[u8], piece: Piece, decode: impl F
         let moments = match sums::moments(block, (total.count > 0).then_some(total.mean)) {
             Some(moments) => {
                 ends.search(block, position, S::from_f64(moments.min), S::from_f64(moments.max));
-                if let Some(histogram) = &mut histogram {
+                if ALL && let Some(histogram) = &mut histogram {
                     histogram.count(block, moments.zeros);
                 }
-                if let Some(rows) = &mut rows {
+                if ALL && let Some(rows) = &mut rows {
                     rows.take(block);
                 }
                 moments
@@ -103,12 +103,12 @@ fn blocks<S: Sample, const ALL: bool>(bytes: &[u8], piece: Piece, decode: impl F
                     ends.offer(*sample, position + index as u64);
                 }
                 decode(bytes, &mut scratch[..length]);
-                if let Some(rows) = &mut rows {
+                if ALL && let Some(rows) = &mut rows {
                     rows.take_finite(&scratch[..length]);
                 }
                 let finite = S::gather_finite(&mut scratch[..length]);
                 let moments = sums::moments_of_finite(&scratch[..finite], (length - finite) as u64);
-                if let Some(histogram) = &mut histogram {
+                if ALL && let Some(histogram) = &mut histogram {
                     histogram.count(&scratch[..finite], moments.zeros);
                 }
                 moments
@@ -116,9 +116,13 @@ fn blocks<S: Sample, const ALL: bool>(bytes: &[u8], piece: Piece, decode: impl F
         };
         total = total.merge(moments);
     }
+    let found = Measurement { moments: total, top: ends.finish(), ..Measurement::default() };
+    if !ALL {
+        return found;
+    }
     let tail = histogram.map(Histogram::finish).unwrap_or_default();
     let (noise, lines) = rows.map(Rows::finish).unwrap_or_default();
-    Measurement { moments: total, tail, top: ends.finish(), noise, lines }
+    Measurement { tail, noise, lines, ..found }
 }
 
 #[cfg(test)]
