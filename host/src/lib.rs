@@ -18,6 +18,7 @@
 //! | [`experiment`] | tables and plots over evidence |
 //! | [`hypothesis`] | claims about outliers, judged by evidence |
 //! | [`demo`] | a synthetic checkpoint to try things on |
+//! | [`flash`] | firmware onto boards |
 //! | [`cli`] | the command |
 //!
 //! ```no_run
@@ -42,6 +43,7 @@ pub mod compare;
 pub mod demo;
 pub mod evidence;
 pub mod experiment;
+pub mod flash;
 pub mod hub;
 pub mod hypothesis;
 pub mod link;

@@ -152,8 +152,6 @@ pub struct Expectations {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Linux {
-    /// The systemd unit that runs the device side.
-    pub unit: String,
     /// What the device side computes with: `cpu`, `gpu` or `gpu=NAME`.
     pub engine: String,
     /// A light in `/sys/class/leds` that shows what the device does.
@@ -170,6 +168,18 @@ pub struct Gadget {
     pub vendor_id: u16,
     /// Product number.
     pub product_id: u16,
+    /// What the board's boot configuration needs, so that its port can be a device's end.
+    pub boot: Option<BootLine>,
+}
+
+/// A line of a boot configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BootLine {
+    /// The file on the board.
+    pub path: String,
+    /// The line.
+    pub line: String,
 }
 
 /// How QEMU stands in for a board.

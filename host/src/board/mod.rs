@@ -13,7 +13,7 @@ pub mod uf2;
 
 pub use build::{BuildRequest, Built, build};
 pub use catalogue::{Board, Catalogue, Origin, VARIABLE};
-pub use description::{Description, Expectations, Firmware, Flash, Gadget, Kind, Linux, Qemu};
+pub use description::{BootLine, Description, Expectations, Firmware, Flash, Gadget, Kind, Linux, Qemu};
 pub use error::BoardError;
 pub use size::{Size, size};
 pub use toolchain::{Linker, Missing, Toolchain, advice, find_toolchain};

@@ -120,7 +120,7 @@ fn facts(board: &Description) -> Vec<(&'static str, String)> {
     facts.push(("Flashing", flashing(&board.flash)));
     if let Some(linux) = &board.linux {
         let led = linux.led.as_ref().map(|led| format!(", light {led}")).unwrap_or_default();
-        facts.push(("Linux", format!("engine {}, unit {}{led}", linux.engine, linux.unit)));
+        facts.push(("Linux", format!("engine {}{led}", linux.engine)));
         if let Some(gadget) = &linux.gadget {
             facts.push(("USB", format!("{:04x}:{:04x}", gadget.vendor_id, gadget.product_id)));
         }
