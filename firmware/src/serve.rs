@@ -5,7 +5,7 @@ use core::fmt;
 
 use embedded_hal::digital::OutputPin;
 use embedded_io::{Read, Write};
-use kurtoscope_shared::frame::{Decoder, Event};
+use kurtoscope_shared::frame::{Decoder, Event, OVERHEAD_BYTES};
 
 use crate::{engine::Engine, session::Session};
 
@@ -51,7 +51,9 @@ where
     R: Read,
     W: Write,
 {
-    let mut decoder = Decoder::new(session.max_payload());
+    // At once as large as it can become: growing would need the old and the new one side by side.
+    let frame = Vec::with_capacity(session.max_payload() + OVERHEAD_BYTES);
+    let mut decoder = Decoder::with_buffer(session.max_payload(), frame);
     let mut input = vec![0; READ_BYTES];
     let mut output = Vec::new();
     loop {

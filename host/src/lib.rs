@@ -7,6 +7,7 @@
 //! | [`checkpoint`] | weights on disk, memory-mapped |
 //! | [`hub`] | weights on the Hugging Face hub, brought to disk |
 //! | [`model`] | what names and configuration say: family, component, layer, the parts of fused tensors |
+//! | [`board`] | boards as data, and building their firmware |
 //! | [`link`] | byte streams to devices, opened by URL |
 //! | [`analysis`] | chunks out, reports in, merged into a run |
 //! | [`quantization`] | the error of quantizing a tensor, predicted from its histogram |
@@ -18,6 +19,7 @@
 //! | [`experiment`] | tables and plots over evidence |
 //! | [`hypothesis`] | claims about outliers, judged by evidence |
 //! | [`demo`] | a synthetic checkpoint to try things on |
+//! | [`flash`] | firmware onto boards |
 //! | [`cli`] | the command |
 //!
 //! ```no_run
@@ -35,6 +37,7 @@
 //! ```
 
 pub mod analysis;
+pub mod board;
 pub mod checkpoint;
 pub mod cli;
 pub mod compare;
@@ -42,6 +45,7 @@ pub mod demo;
 pub mod deployment;
 pub mod evidence;
 pub mod experiment;
+pub mod flash;
 pub mod hub;
 pub mod hypothesis;
 pub mod link;

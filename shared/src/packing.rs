@@ -202,6 +202,8 @@ fn take<'a>(rest: &mut &'a [u8], needed: usize) -> Result<&'a [u8], PackingError
     Ok(taken)
 }
 
+// Inlined, the table would lie on the stack of whoever might unpack, all the time.
+#[inline(never)]
 fn unpack_coded(
     rest: &mut &[u8],
     plane: usize,

@@ -81,6 +81,22 @@ impl Tested {
         self.args(["--timeout", "0.5", "--give-up", "2"])
     }
 
+    /// Runs the command through another: `program arguments… sh -c 'first command'`, where `first` is shell text that
+    /// prepares something for it, such as mounts. The environment stays the command's.
+    #[must_use]
+    pub fn inside(self, program: &str, arguments: &[&str], first: &str) -> Self {
+        let mut outer = Command::new(program);
+        outer.args(arguments).args(["sh", "-c", &format!("{first}exec \"$@\""), "sh"]);
+        outer.arg(self.command.get_program()).args(self.command.get_args());
+        for (variable, value) in self.command.get_envs() {
+            match value {
+                Some(value) => outer.env(variable, value),
+                None => outer.env_remove(variable),
+            };
+        }
+        Self { command: outer, patience: self.patience }
+    }
+
     /// Whatever else there is to say about the process.
     #[must_use]
     pub fn with(mut self, change: impl FnOnce(&mut Command)) -> Self {
@@ -198,6 +214,11 @@ impl Outcome {
         let is_failure = |line: &&str| line.starts_with("kurtoscope: ") && !line.contains(": the link was lost; it is");
         assert_eq!(self.stderr.lines().filter(is_failure).count(), 1, "one message:\n{}", self.stderr);
         self.assert_said(words);
+    }
+
+    /// Everything that it said.
+    pub fn said(&self) -> String {
+        format!("{}{}", self.stderr, self.stdout)
     }
 
     /// Checks that standard error has all of `words` and no panic.

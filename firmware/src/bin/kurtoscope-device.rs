@@ -7,7 +7,7 @@ use kurtoscope_firmware::command::{DeviceArguments, run};
 
 /// The device side of Kurtoscope: measures the tensor chunks that a host sends and answers with their moments
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(name = "kurtoscope-device", version)]
 struct Arguments {
     #[command(flatten)]
     device: DeviceArguments,

@@ -1,17 +1,21 @@
 //! The engine that every device runs: a burn device, and the measuring call dispatched to it.
 
-use burn::tensor::{AllocationProperty, Bytes as BurnBytes, DType, Device, Int, Tensor, TensorData};
+use burn::{
+    backend::{Dispatch, DispatchDevice, ops::IntTensorOps},
+    tensor::{AllocationProperty, Bytes as BurnBytes, DType, TensorData},
+};
 use bytes::Bytes;
 use kurtoscope_shared::protocol::{
     Adapter, ElementSet, EngineKind, FaultKind, Limits, MAX_TOP, Measurement, Statistics,
 };
 
-use super::{Engine, Measured, Piece, Task, check, extension};
+use super::{Engine, Measured, OnProcessor, Piece, Task, check, cpu, extension};
 
 /// Measures on a burn device.
 #[derive(Debug, Clone)]
 pub struct BurnEngine {
-    device: Device,
+    on_processor: OnProcessor,
+    tolerance: f64,
     limits: Limits,
 }
 
@@ -32,7 +36,20 @@ impl BurnEngine {
             elements: ElementSet::ALL,
             statistics: Statistics { top: MAX_TOP, ..Statistics::FULL },
         };
-        Self { device: Device::flex(), limits }
+        Self { on_processor: cpu::measure, tolerance: 1e-10, limits }
+    }
+
+    /// An engine for processors that compute in 32 bits and only emulate 64, for payloads of up to `max_payload` bytes: sums
+    /// of 128 elements in f32, added up in f64. It measures moments and extremes; histograms and errors of quantizing would
+    /// take more memory than such processors have.
+    pub fn single_precision(max_payload: u32) -> Self {
+        let Self { limits, .. } = Self::cpu_with_payload(max_payload);
+        let statistics = Statistics { top: MAX_TOP, ..Statistics::MOMENTS };
+        Self {
+            on_processor: cpu::measure_single,
+            tolerance: cpu::SINGLE_TOLERANCE,
+            limits: Limits { statistics, ..limits },
+        }
     }
 }
 
@@ -50,7 +67,7 @@ impl Engine for BurnEngine {
     }
 
     fn tolerance(&self) -> f64 {
-        1e-10
+        self.tolerance
     }
 
     fn measure(&mut self, piece: Piece, payload: Bytes) -> Result<Measurement, FaultKind> {
@@ -58,9 +75,10 @@ impl Engine for BurnEngine {
         let len = payload.len();
         // Lent, not copied: the tensor keeps the payload alive and drops it with itself.
         let bytes = BurnBytes::from_shared(payload, AllocationProperty::Other);
-        let tensor =
-            Tensor::<1, Int>::from_data(TensorData::from_bytes(bytes, [len], DType::U8), (&self.device, DType::U8));
-        match extension::dispatch(tensor.into_dispatch(), Task::on_processor(piece)) {
+        // As the backend's own operation: `Tensor::from_data` brings conversions between all types into a small program.
+        let device = DispatchDevice::Flex(Default::default());
+        let content = Dispatch::int_from_data(TensorData::from_bytes(bytes, [len], DType::U8), &device);
+        match extension::dispatch(content, Task { on_processor: self.on_processor, ..Task::on_processor(piece) }) {
             Measured::Finished(measurement) => Ok(*measurement),
             Measured::Partial(..) => Err(FaultKind::Engine),
         }

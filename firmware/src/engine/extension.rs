@@ -9,21 +9,28 @@ use kurtoscope_shared::protocol::Measurement;
 use super::gpu::{Failure, Launch, Partials};
 use super::{Piece, cpu};
 
+/// How a processor measures the elements in some bytes. A function rather than a name for one, so that a program holds
+/// no other than it uses.
+pub type OnProcessor = fn(&[u8], Piece) -> Measurement;
+
 /// What to measure, and how an accelerator is to go about it.
 #[derive(Debug, Clone, Copy)]
 pub struct Task {
     /// The elements, and what to measure of them.
     pub piece: Piece,
+    /// How a processor measures; an accelerator has its own way.
+    pub on_processor: OnProcessor,
     /// How the kernel is launched; the processor needs nothing of it.
     #[cfg(feature = "gpu")]
     pub launch: Option<Launch>,
 }
 
 impl Task {
-    /// A task for the processor.
+    /// A task for the processor, in f64.
     pub fn on_processor(piece: Piece) -> Self {
         Self {
             piece,
+            on_processor: cpu::measure,
             #[cfg(feature = "gpu")]
             launch: None,
         }
@@ -56,7 +63,7 @@ pub trait MeasureBackend: Backend {
 
 impl MeasureBackend for Flex {
     fn measure(content: IntTensor<Self>, task: Task) -> Measured<Self> {
-        Measured::Finished(Box::new(cpu::measure(content.bytes(), task.piece)))
+        Measured::Finished(Box::new((task.on_processor)(content.bytes(), task.piece)))
     }
 
     #[cfg(feature = "gpu")]

@@ -1,10 +1,12 @@
 //! Engines: what computes the moments of a chunk.
 
 mod burn_engine;
+mod centre;
 pub mod cpu;
 mod extension;
 #[cfg(feature = "gpu")]
 pub mod gpu;
+mod powers;
 pub mod reference;
 
 use alloc::boxed::Box;
@@ -17,7 +19,7 @@ use kurtoscope_shared::{
 };
 
 pub use burn_engine::BurnEngine;
-pub use extension::{MeasureBackend, Measured, Task};
+pub use extension::{MeasureBackend, Measured, OnProcessor, Task};
 
 /// What a payload is, and what to measure of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

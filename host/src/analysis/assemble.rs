@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kurtoscope_shared::{Extreme, Moments, protocol::Measurement, quantization::Scheme};
+use kurtoscope_shared::{Extreme, Moments, Tail, protocol::Measurement, quantization::Scheme};
 
 use super::{
     collect::{Merged, TOP},
@@ -154,6 +154,10 @@ fn tensor(header: Header, whole: &Whole, tolerance: f64) -> Tensor {
     let found = &whole.measurement;
     let Measurement { moments, tail, top, noise, .. } = found;
     let any = moments.count > 0;
+    // A small device may keep no histogram; what follows from one that lacks elements would be wrong.
+    let counted = tail.total().checked_add(moments.zeros) == Some(moments.count);
+    let none = Tail::default();
+    let tail = if counted { tail } else { &none };
     let finite = |value: f64| (any && value.is_finite()).then_some(value);
     let sigma = moments.standard_deviation().filter(|sigma| *sigma > 0.0 && sigma.is_finite());
     let farthest = top.farthest(moments.mean, TOP);
@@ -179,7 +183,7 @@ fn tensor(header: Header, whole: &Whole, tolerance: f64) -> Tensor {
             four: kurtosis_without(moments, &farthest, 4, tolerance),
             sixteen: kurtosis_without(moments, &farthest, 16, tolerance),
         },
-        quantiles: if any { quantiles(found) } else { BTreeMap::new() },
+        quantiles: if any && counted { quantiles(found) } else { BTreeMap::new() },
         concentration: whole.concentration,
         quantization: quantization::all(tail, noise, moments, whole.density),
         name: header.name,
@@ -238,6 +242,27 @@ mod tests {
             let kurtosis = kurtosis_without(&found.moments, &farthest, k, 1e-10).expect("resolved");
             assert!((kurtosis / expected - 1.0).abs() < 1e-9, "k {k}: {kurtosis} against {expected}");
         }
+    }
+
+    #[test]
+    fn nothing_is_said_about_magnitudes_that_were_not_counted() {
+        let values: Vec<f64> = (0..100).map(f64::from).collect();
+        let header = || Header {
+            name: "weight".into(),
+            shape: vec![100],
+            dtype: "F64".into(),
+            component: Component::Other,
+            layer: None,
+            role: Role::Parameter,
+            of: None,
+        };
+        let mut whole = Whole { measurement: measured(&values), concentration: None, density: 1 };
+        let counted = tensor(header(), &whole, 1e-10);
+        assert!(counted.quantiles.len() == 5 && counted.quantization["int8_per_tensor"].sqnr_db.is_some());
+        whole.measurement.tail = Tail::default();
+        let not_counted = tensor(header(), &whole, 1e-10);
+        assert!(not_counted.quantiles.is_empty() && !not_counted.quantization.contains_key("int8_per_tensor"));
+        assert_eq!(not_counted.kurtosis, counted.kurtosis);
     }
 
     #[test]

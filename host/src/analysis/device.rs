@@ -128,10 +128,10 @@ pub struct Device {
 }
 
 /// How long a device may take to introduce itself: one that opens a graphics adapter compiles its kernels and proves
-/// itself on large chunks first.
+/// itself on large chunks first, and one that QEMU imitates is slow.
 pub(super) fn greeting_patience(url: &DeviceUrl, options: &DeviceOptions) -> Duration {
     match url {
-        DeviceUrl::Gpu { .. } => options.patience.max(options.give_up),
+        DeviceUrl::Gpu { .. } | DeviceUrl::Qemu { .. } => options.patience.max(options.give_up),
         _ => options.patience,
     }
 }

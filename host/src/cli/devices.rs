@@ -3,7 +3,10 @@
 use std::io::{self, Write};
 
 use super::Outcome;
-use crate::link::{self, AdaptersError};
+use crate::{
+    board::{Board, Catalogue},
+    link::{self, AdaptersError},
+};
 
 pub(super) fn run() -> Outcome {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -17,6 +20,7 @@ pub(super) fn run() -> Outcome {
         Ok(ports) => rows.extend(ports.iter().map(|port| (port.url.clone(), port.description.clone()))),
         Err(error) => rows.push(("serial:…".to_owned(), format!("the serial ports cannot be listed: {error}"))),
     }
+    rows.extend(imitated());
     rows.push((
         "exec:COMMAND".to_owned(),
         "a program that speaks the protocol on its standard input and output".to_owned(),
@@ -33,6 +37,16 @@ pub(super) fn run() -> Outcome {
         )?;
     }
     Ok(())
+}
+
+/// The boards that QEMU imitates.
+fn imitated() -> Vec<(String, String)> {
+    let boards = Catalogue::load(None).unwrap_or_else(|_| Catalogue::built_in());
+    let row = |board: Board| {
+        let qemu = board.description.qemu?;
+        Some((format!("qemu:{}", qemu.machine), format!("{}: {}", board.description.title, board.description.chip)))
+    };
+    boards.boards().flatten().filter_map(row).collect()
 }
 
 /// The graphics adapters, as rows; where the device command cannot list them, the row says what to do.

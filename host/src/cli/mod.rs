@@ -4,9 +4,11 @@
 //! and different beyond the tolerance; 130 stopped with Ctrl-C.
 
 mod analyze;
+mod boards;
 mod compare;
 mod demo;
 mod devices;
+mod flash;
 mod hypotheses;
 mod interrupt;
 mod model;
@@ -48,6 +50,10 @@ enum Command {
     Hypotheses(hypotheses::HypothesesArguments),
     /// Measure a small synthetic checkpoint on a virtual board, to see what a report looks like
     Demo(demo::DemoArguments),
+    /// List the boards that are known, explain one, or build its firmware
+    Boards(boards::BoardsArguments),
+    /// Put firmware onto a board, greet it, and show its self-test
+    Flash(flash::FlashArguments),
     /// List the devices that could be used
     Devices,
     /// Be a device: what `kurtoscope-device` does on a board, in this program
@@ -164,6 +170,8 @@ pub fn main() -> ExitCode {
         Command::Plan(arguments) => plan::run(&arguments),
         Command::Hypotheses(arguments) => hypotheses::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Boards(arguments) => boards::run(&arguments),
+        Command::Flash(arguments) => flash::run(&arguments),
         Command::Devices => devices::run(),
         Command::Device(arguments) => kurtoscope_firmware::command::run(&arguments).map_err(Into::into),
     };

@@ -4,6 +4,7 @@ mod connector;
 mod exec;
 mod gpu;
 mod pty;
+mod qemu;
 mod serial;
 mod url;
 
@@ -14,6 +15,8 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
+
+use crate::board::BoardError;
 
 pub use connector::{Connector, UrlConnector};
 pub use gpu::{AdaptersError, ListedAdapter, PROGRAM_VARIABLE, adapters};
@@ -47,8 +50,15 @@ pub struct Process(Child);
 /// How long a child may take to notice that its input has ended.
 const FAREWELL: Duration = Duration::from_millis(200);
 
+impl From<Child> for Process {
+    fn from(child: Child) -> Self {
+        Self(child)
+    }
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
+        drop(self.0.stdin.take());
         let until = Instant::now() + FAREWELL;
         while Instant::now() < until {
             if !matches!(self.0.try_wait(), Ok(None)) {
@@ -124,6 +134,42 @@ pub enum LinkError {
         /// The line that it printed.
         found: String,
     },
+    /// The firmware of a board that QEMU imitates is not there and cannot be built.
+    #[error("{url}: {source}")]
+    Board {
+        /// The device.
+        url: String,
+        /// Why not.
+        source: Box<BoardError>,
+    },
+    /// A board that QEMU does not imitate.
+    #[error("{url}: QEMU does not imitate {board}; `kurtoscope boards show {board}` tells how it is reached")]
+    NotInQemu {
+        /// The device.
+        url: String,
+        /// The board.
+        board: String,
+    },
+    /// QEMU is not installed.
+    #[error("{url}: {program} is not on the path; on Debian and Ubuntu, `apt-get install {package}`")]
+    NoQemu {
+        /// The device.
+        url: String,
+        /// The program.
+        program: String,
+        /// The package that holds it.
+        package: String,
+    },
+    /// QEMU ended instead of running.
+    #[error("{url}: {program} did not start the machine{}", after_colon(.said))]
+    Qemu {
+        /// The device.
+        url: String,
+        /// The program.
+        program: String,
+        /// What it wrote to standard error.
+        said: String,
+    },
     /// Anything else.
     #[error("{url}: the link cannot be opened: {source}")]
     Other {
@@ -132,6 +178,10 @@ pub enum LinkError {
         /// The system's reason.
         source: io::Error,
     },
+}
+
+fn after_colon(said: &str) -> String {
+    if said.is_empty() { String::new() } else { format!(": {said}") }
 }
 
 impl LinkError {
@@ -168,6 +218,7 @@ pub fn open(url: &DeviceUrl) -> Result<Option<Link>, LinkError> {
         DeviceUrl::Gpu { adapter } => gpu::open(url, adapter.as_deref()).map(Some),
         DeviceUrl::Pty => pty::open(url).map(Some),
         DeviceUrl::Serial { path, baud } => serial::open(url, path, *baud).map(Some),
+        DeviceUrl::Qemu { machine, console } => qemu::open(url, machine, console.as_deref()).map(Some),
         DeviceUrl::Exec { command } => exec::open(url, command).map(Some),
     }
 }

@@ -1,6 +1,6 @@
-//! The names of devices: `local`, `gpu[:NAME]`, `pty:`, `serial:PATH?baud=N`, `exec:COMMAND`.
+//! The names of devices: `local`, `gpu[:NAME]`, `pty:`, `serial:PATH?baud=N`, `qemu:MACHINE`, `exec:COMMAND`.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, path::PathBuf, str::FromStr};
 
 /// Bits per second of a serial port whose URL does not say.
 pub const DEFAULT_BAUD: u32 = 921_600;
@@ -24,6 +24,13 @@ pub enum DeviceUrl {
         /// Bits per second; USB ports ignore it.
         baud: u32,
     },
+    /// `qemu:MACHINE[?console=FILE]`: a board that QEMU imitates, with its own firmware.
+    Qemu {
+        /// The machine, or the board's name: `mps2-an386`.
+        machine: String,
+        /// Where to write what the board says on its console.
+        console: Option<PathBuf>,
+    },
     /// `exec:COMMAND`: a program that speaks the protocol on its standard input and output, started by a shell.
     Exec {
         /// The command line.
@@ -36,7 +43,8 @@ pub enum DeviceUrl {
 pub enum UrlError {
     /// The part before the colon is none of ours.
     #[error(
-        "\"{0}\" is not a device; there are `local`, `gpu[:NAME]`, `pty:`, `serial:PATH[?baud=N]` and `exec:COMMAND`"
+        "\"{0}\" is not a device; there are `local`, `gpu[:NAME]`, `pty:`, `serial:PATH[?baud=N]`, \
+         `qemu:MACHINE` and `exec:COMMAND`"
     )]
     Scheme(String),
     /// A part that must not be empty is.
@@ -52,6 +60,9 @@ pub enum UrlError {
     /// An option that serial ports do not have.
     #[error("\"{0}\" is not an option of serial ports; there is `baud=N`")]
     Option(String),
+    /// An option that QEMU's boards do not have.
+    #[error("\"{0}\" is not an option of boards in QEMU; there is `console=FILE`")]
+    QemuOption(String),
     /// A rate that is not a positive whole number.
     #[error("\"{0}\" is not a rate in bits per second; 115200, 921600 and 3000000 are common ones")]
     Baud(String),
@@ -84,6 +95,17 @@ impl FromStr for DeviceUrl {
                 }
                 Ok(Self::Serial { path: path.into(), baud })
             }
+            Some(("qemu", rest)) => {
+                let (machine, option) = rest.split_once('?').unwrap_or((rest, ""));
+                if machine.is_empty() {
+                    return missing("the machine", "qemu:mps2-an386");
+                }
+                let console = match option.strip_prefix("console=").filter(|file| !file.is_empty()) {
+                    None if !option.is_empty() => return Err(UrlError::QemuOption(option.into())),
+                    file => file.map(PathBuf::from),
+                };
+                Ok(Self::Qemu { machine: machine.into(), console })
+            }
             Some(("exec", command)) if command.trim().is_empty() => {
                 missing("the command", "exec:ssh pi@board kurtoscope-device --stdio")
             }
@@ -101,6 +123,8 @@ impl fmt::Display for DeviceUrl {
             Self::Gpu { adapter: Some(name) } => write!(f, "gpu:{name}"),
             Self::Pty => write!(f, "pty:"),
             Self::Serial { path, baud } => write!(f, "serial:{path}?baud={baud}"),
+            Self::Qemu { machine, console: None } => write!(f, "qemu:{machine}"),
+            Self::Qemu { machine, console: Some(file) } => write!(f, "qemu:{machine}?console={}", file.display()),
             Self::Exec { command } => write!(f, "exec:{command}"),
         }
     }
@@ -118,6 +142,8 @@ mod tests {
             "gpu:radeon 780M",
             "pty:",
             "serial:/dev/ttyACM0?baud=115200",
+            "qemu:mps2-an386",
+            "qemu:mps2-an386?console=/tmp/said",
             "exec:ssh pi@board kurtoscope-device --stdio",
         ] {
             assert_eq!(url.parse::<DeviceUrl>().expect(url).to_string(), url);
@@ -135,6 +161,9 @@ mod tests {
             ("serial:/dev/x?parity=even", "\"parity=even\" is not an option"),
             ("serial:/dev/x?baud=fast", "\"fast\" is not a rate"),
             ("serial:/dev/x?baud=0", "\"0\" is not a rate"),
+            ("qemu:", "lacks the machine: write qemu:mps2-an386"),
+            ("qemu:mps2-an386?fast", "\"fast\" is not an option"),
+            ("qemu:mps2-an386?console=", "\"console=\" is not an option"),
             ("exec: ", "lacks the command"),
             ("local:9", "\"local:9\" is not a device"),
         ] {

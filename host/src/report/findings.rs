@@ -194,6 +194,14 @@ fn left_out(summary: &Summary, quote: Quote) -> Vec<String> {
             some_names(&summary.undefined, quote)
         ));
     }
+    let uncounted: Vec<&Tensor> = summary.ranked.iter().filter(|tensor| tensor.quantiles.is_empty()).copied().collect();
+    if !uncounted.is_empty() {
+        left_out.push(format!(
+            "{} no quantiles and no predicted errors: {}. A device that measured them keeps no histogram of magnitudes.",
+            plural(uncounted.len(), "matrix has", "matrices have"),
+            some_names(&uncounted, quote)
+        ));
+    }
     left_out
 }
 
@@ -220,6 +228,15 @@ mod tests {
         let mut run = fixture::clean();
         edit(&mut run.tensors[0]);
         findings(&Summary::of(&run), &str::to_owned)[0].clone()
+    }
+
+    #[test]
+    fn a_device_without_a_histogram_is_told_about() {
+        let mut run = fixture::clean();
+        let said = |run: &Run| findings(&Summary::of(run), &str::to_owned).join("\n");
+        assert!(!said(&run).contains("histogram"));
+        run.tensors[0].quantiles.clear();
+        assert!(said(&run).contains("1 matrix has no quantiles and no predicted errors"), "{}", said(&run));
     }
 
     #[test]

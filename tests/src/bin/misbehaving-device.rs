@@ -13,7 +13,10 @@ use kurtoscope_firmware::{
     engine::{BurnEngine, Engine, Piece},
     serve,
 };
-use kurtoscope_shared::protocol::{Adapter, EngineKind, FaultKind, Limits, Measurement, Statistics};
+use kurtoscope_shared::{
+    frame,
+    protocol::{Adapter, EngineKind, FaultKind, Limits, Measurement, Statistics, ToHost, Welcome},
+};
 
 /// Chunks that are measured well before the fault shows.
 const GOOD_CHUNKS: u32 = 3;
@@ -135,9 +138,37 @@ impl Engine for Faulty {
     }
 }
 
+/// Passes the introduction on with an older version of the firmware in it, and nothing else.
+struct Older<W> {
+    to: W,
+    decoder: frame::Decoder,
+}
+
+impl<W: Write> Write for Older<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let (taken, event) = self.decoder.push(rest);
+            rest = &rest[taken..];
+            let heard = (event == frame::Event::Frame).then(|| postcard::take_from_bytes(self.decoder.content()));
+            if let Some(Ok((ToHost::Welcome(welcome), _))) = heard {
+                let older = ToHost::Welcome(Welcome { firmware: "0.0.9".into(), ..welcome });
+                let mut wire = Vec::new();
+                frame::encode(&older, &[], &mut wire).map_err(io::Error::other)?;
+                self.to.write_all(&wire)?;
+            }
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
+
 fn main() -> ExitCode {
     let fault = match std::env::args().nth(1).as_deref() {
-        Some("good") => Fault::None,
+        Some("good" | "older") => Fault::None,
         Some("slow") => Fault::Slow,
         Some("wrong") => Fault::Wrong,
         Some("vanish") => Fault::Vanish,
@@ -179,7 +210,11 @@ fn main() -> ExitCode {
     let engine = Faulty { engine: BurnEngine::cpu_with_payload(1 << 14), fault, measured: 0 };
     let board = Board { name: "misbehaving".into(), identity: String::new() };
     let mut session = Session::new(engine, board);
-    match serve(&mut session, FromStd::new(io::stdin().lock()), FromStd::new(io::stdout().lock())) {
+    let mut to: Box<dyn Write> = Box::new(io::stdout().lock());
+    if std::env::args().nth(1).as_deref() == Some("older") {
+        to = Box::new(Older { to, decoder: frame::Decoder::new(1 << 12) });
+    }
+    match serve(&mut session, FromStd::new(io::stdin().lock()), FromStd::new(to)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }

@@ -8,7 +8,7 @@ use multiversion::multiversion;
 use super::passes::{self, Pass};
 
 /// What a block is decoded to: f32 where that is exact, f64 otherwise.
-pub(super) trait Sample: Copy + PartialOrd + Into<f64> {
+pub(in crate::engine) trait Sample: Copy + PartialOrd + Into<f64> {
     /// Zero.
     const ZERO: Self;
     /// Above every finite sample.

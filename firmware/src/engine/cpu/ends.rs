@@ -10,82 +10,109 @@ use super::decode::Sample;
 /// Samples that are looked at together.
 const GROUP: usize = 16;
 
-/// Both ends in the making.
-pub(in crate::engine) struct Ends {
+/// Both ends in the making. Samples are compared as they are: a small processor compares f32, and has to emulate f64.
+pub(in crate::engine) struct Ends<S> {
     k: usize,
-    top: Top,
-    /// The value that an element must exceed to be among the `k` largest.
-    above: f64,
-    /// The value that an element must fall below to be among the `k` smallest.
-    below: f64,
+    highest: Vec<Kept<S>>,
+    lowest: Vec<Kept<S>>,
 }
 
-impl Ends {
+/// A sample that is among the farthest so far. Chunks have fewer than 2^32 elements, and what is short is quickly moved.
+struct Kept<S> {
+    value: S,
+    position: u32,
+}
+
+impl<S: Copy + PartialOrd + Into<f64>> Ends<S> {
     pub(in crate::engine) fn new(k: usize) -> Self {
-        // With nothing to keep, no finite value exceeds or falls below these.
-        let (above, below) =
-            if k == 0 { (f64::INFINITY, f64::NEG_INFINITY) } else { (f64::NEG_INFINITY, f64::INFINITY) };
-        let ends = || Vec::with_capacity(k + 1);
-        Self { k, top: Top { highest: ends(), lowest: ends() }, above, below }
+        let end = || Vec::with_capacity(k + 1);
+        Self { k, highest: end(), lowest: end() }
     }
 
     /// Whether a sample between `min` and `max` could be among the kept.
-    pub(in crate::engine) fn may_take(&self, min: f64, max: f64) -> bool {
-        max > self.above || min < self.below
+    pub(in crate::engine) fn may_take(&self, min: S, max: S) -> bool {
+        self.is_high(max) || self.is_low(min)
     }
 
-    /// Takes a block of finite samples between `min` and `max`, the first of them at `position`.
-    pub(super) fn search<S: Sample>(&mut self, block: &[S], position: u64, min: f64, max: f64) {
-        if !self.may_take(min, max) {
-            return;
-        }
-        let mut from = 0;
-        while let Some(start) = group_outside(block, from, S::from_f64(self.below), S::from_f64(self.above)) {
-            from = block.len().min(start + GROUP);
-            for (index, sample) in block[start..from].iter().enumerate() {
-                let value = (*sample).into();
-                if value > self.above || value < self.below {
-                    self.offer(value, position + (start + index) as u64);
-                }
-            }
-        }
+    fn is_high(&self, value: S) -> bool {
+        self.highest.len() < self.k || self.highest.last().is_some_and(|kept| value > kept.value)
+    }
+
+    fn is_low(&self, value: S) -> bool {
+        self.lowest.len() < self.k || self.lowest.last().is_some_and(|kept| value < kept.value)
     }
 
     /// Takes one element; ignored unless finite. Positions must rise from call to call.
-    pub(in crate::engine) fn offer(&mut self, value: f64, position: u64) {
-        if !value.is_finite() {
+    pub(in crate::engine) fn offer(&mut self, value: S, position: u64) {
+        if !Into::<f64>::into(value).is_finite() {
             return;
         }
-        let value = value + 0.0;
-        if value > self.above {
-            insert(&mut self.top.highest, self.k, Extreme { position, value }, |kept| kept >= value);
-            self.above = threshold(&self.top.highest, self.k, f64::NEG_INFINITY);
+        let position = position as u32;
+        if self.is_high(value) {
+            insert(&mut self.highest, self.k, Kept { value, position }, |kept| kept >= value);
         }
-        if value < self.below {
-            insert(&mut self.top.lowest, self.k, Extreme { position, value }, |kept| kept <= value);
-            self.below = threshold(&self.top.lowest, self.k, f64::INFINITY);
+        if self.is_low(value) {
+            insert(&mut self.lowest, self.k, Kept { value, position }, |kept| kept <= value);
         }
     }
 
     pub(in crate::engine) fn finish(self) -> Top {
-        self.top
+        let extremes = |end: Vec<Kept<S>>| {
+            // Adding zero makes a negative zero positive.
+            let extreme =
+                |kept: Kept<S>| Extreme { position: kept.position.into(), value: Into::<f64>::into(kept.value) + 0.0 };
+            end.into_iter().map(extreme).collect()
+        };
+        Top { highest: extremes(self.highest), lowest: extremes(self.lowest) }
     }
 }
 
-/// Puts `extreme` behind everything that `stays_before` it and drops what is then beyond `k`.
-fn insert(end: &mut Vec<Extreme>, k: usize, extreme: Extreme, stays_before: impl Fn(f64) -> bool) {
+impl<S: Sample> Ends<S> {
+    /// Takes a block of finite samples between `min` and `max`, the first of them at `position`.
+    pub(super) fn search(&mut self, block: &[S], position: u64, min: S, max: S) {
+        if !self.may_take(min, max) {
+            return;
+        }
+        // Where there are no vector instructions, looking at groups first would only be looking twice.
+        if cfg!(not(feature = "std")) {
+            return self.scan(block, position);
+        }
+        let mut from = 0;
+        loop {
+            let (below, above) = self.thresholds();
+            let Some(start) = group_outside(block, from, below, above) else { return };
+            from = block.len().min(start + GROUP);
+            self.scan(&block[start..from], position + start as u64);
+        }
+    }
+
+    fn scan(&mut self, samples: &[S], position: u64) {
+        let (mut below, mut above) = self.thresholds();
+        for (index, sample) in samples.iter().enumerate() {
+            if *sample > above || *sample < below {
+                self.offer(*sample, position + index as u64);
+                (below, above) = self.thresholds();
+            }
+        }
+    }
+
+    /// What a finite sample must fall below or exceed to be kept.
+    fn thresholds(&self) -> (S, S) {
+        let threshold = |end: &[Kept<S>], open: S, shut: S| {
+            if end.len() < self.k { open } else { end.last().map_or(shut, |kept| kept.value) }
+        };
+        (threshold(&self.lowest, S::INFINITY, S::NEG_INFINITY), threshold(&self.highest, S::NEG_INFINITY, S::INFINITY))
+    }
+}
+
+/// Puts `new` behind everything that `stays_before` it and drops what is then beyond `k`.
+fn insert<S: Copy>(end: &mut Vec<Kept<S>>, k: usize, new: Kept<S>, stays_before: impl Fn(S) -> bool) {
     let at = end.partition_point(|kept| stays_before(kept.value));
-    end.insert(at, extreme);
+    end.insert(at, new);
     end.truncate(k);
 }
 
-fn threshold(end: &[Extreme], k: usize, open: f64) -> f64 {
-    if end.len() < k { open } else { end.last().map_or(open, |extreme| extreme.value) }
-}
-
 /// Where the next group starts, at or behind `from`, that has a sample below `below` or above `above`.
-///
-/// The thresholds are samples or infinite, so comparing as samples does not round them.
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2"))]
 fn group_outside<S: Sample>(block: &[S], from: usize, below: S, above: S) -> Option<usize> {
     let (groups, rest) = block[from..].as_chunks::<GROUP>();

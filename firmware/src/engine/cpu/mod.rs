@@ -11,6 +11,7 @@ mod lines;
 mod passes;
 mod quantize;
 mod rows;
+mod single;
 mod sums;
 
 #[cfg(feature = "gpu")]
@@ -21,31 +22,36 @@ use kurtoscope_shared::{Element, Moments, protocol::Measurement};
 use kurtoscope_shared::{Lines, Noise};
 
 use decode::Sample;
-#[cfg_attr(not(feature = "gpu"), allow(unused_imports))]
 pub(super) use ends::Ends;
 use histogram::Histogram;
 use rows::Rows;
+pub use single::{TOLERANCE as SINGLE_TOLERANCE, measure as measure_single};
 
 use super::Piece;
 
-/// Elements in a block. As f32 they take a third of a desktop's first-level cache, or 1 KiB of a microcontroller's stack.
-const BLOCK: usize = if cfg!(feature = "std") { 4096 } else { 256 };
+/// Elements in a block. As f32 they take a third of a desktop's first-level cache, or 256 bytes of a microcontroller's stack.
+const BLOCK: usize = if cfg!(feature = "std") { 4096 } else { 64 };
 
 /// Measures the elements in `bytes`, little-endian. A last incomplete element is ignored; callers check lengths first, and
 /// how the piece lies in its tensor.
 pub fn measure(bytes: &[u8], piece: Piece) -> Measurement {
     let element = piece.element;
     match element {
-        Element::F32 => blocks::<f32>(bytes, piece, decode::f32),
-        Element::F16 => blocks::<f32>(bytes, piece, decode::f16),
-        Element::Bf16 => blocks::<f32>(bytes, piece, decode::bf16),
+        Element::F32 => blocks::<f32, true>(bytes, piece, decode::f32),
+        Element::F16 => blocks::<f32, true>(bytes, piece, decode::f16),
+        Element::Bf16 => blocks::<f32, true>(bytes, piece, decode::bf16),
         Element::F8E4m3 | Element::F8E5m2 | Element::I16 | Element::I8 | Element::U16 | Element::U8 | Element::Bool => {
-            blocks::<f32>(bytes, piece, |bytes, block| decode::scalar(element, bytes, block))
+            blocks::<f32, true>(bytes, piece, |bytes, block| decode::scalar(element, bytes, block))
         }
         Element::F64 | Element::I64 | Element::I32 | Element::U64 | Element::U32 => {
-            blocks::<f64>(bytes, piece, |bytes, block| decode::scalar(element, bytes, block))
+            blocks::<f64, true>(bytes, piece, |bytes, block| decode::scalar(element, bytes, block))
         }
     }
+}
+
+/// Moments and ends alone, in f64 whatever the type, and in little memory: for engines that seldom need it.
+fn measure_in_f64(bytes: &[u8], piece: Piece) -> Measurement {
+    blocks::<f64, false>(bytes, piece, |bytes, block| decode::scalar(piece.element, bytes, block))
 }
 
 /// What is measured by row alone, for an engine that measures the rest elsewhere.
@@ -60,12 +66,15 @@ pub(super) fn by_row(bytes: &[u8], piece: Piece) -> (Noise, Lines) {
     rows.finish()
 }
 
-fn blocks<S: Sample>(bytes: &[u8], piece: Piece, decode: impl Fn(&[u8], &mut [S])) -> Measurement {
+/// Measures block by block. Where `ALL` is not set, what a microcontroller has no memory for is not even in its program.
+// Inlined, the blocks of all element types would be on the stack at once.
+#[cfg_attr(not(feature = "std"), inline(never))]
+fn blocks<S: Sample, const ALL: bool>(bytes: &[u8], piece: Piece, decode: impl Fn(&[u8], &mut [S])) -> Measurement {
     let Piece { element, statistics, .. } = piece;
-    let mut rows = Rows::new(piece, bytes);
+    let mut rows = if ALL { Rows::new(piece, bytes) } else { None };
     let mut scratch = [S::ZERO; BLOCK];
     let mut total = Moments::EMPTY;
-    let mut histogram = statistics.tail.then(Histogram::new);
+    let mut histogram = (ALL && statistics.tail).then(Histogram::new);
     let mut ends = Ends::new(usize::from(statistics.top));
     for (number, bytes) in bytes.chunks(BLOCK * element.size()).enumerate() {
         let length = bytes.len() / element.size();
@@ -79,11 +88,11 @@ fn blocks<S: Sample>(bytes: &[u8], piece: Piece, decode: impl Fn(&[u8], &mut [S]
         let position = (number * BLOCK) as u64;
         let moments = match sums::moments(block, (total.count > 0).then_some(total.mean)) {
             Some(moments) => {
-                ends.search(block, position, moments.min, moments.max);
-                if let Some(histogram) = &mut histogram {
+                ends.search(block, position, S::from_f64(moments.min), S::from_f64(moments.max));
+                if ALL && let Some(histogram) = &mut histogram {
                     histogram.count(block, moments.zeros);
                 }
-                if let Some(rows) = &mut rows {
+                if ALL && let Some(rows) = &mut rows {
                     rows.take(block);
                 }
                 moments
@@ -91,15 +100,15 @@ fn blocks<S: Sample>(bytes: &[u8], piece: Piece, decode: impl Fn(&[u8], &mut [S]
             None => {
                 // Something in the block is not finite, or too large for its powers: look at every element.
                 for (index, sample) in block.iter().enumerate() {
-                    ends.offer((*sample).into(), position + index as u64);
+                    ends.offer(*sample, position + index as u64);
                 }
                 decode(bytes, &mut scratch[..length]);
-                if let Some(rows) = &mut rows {
+                if ALL && let Some(rows) = &mut rows {
                     rows.take_finite(&scratch[..length]);
                 }
                 let finite = S::gather_finite(&mut scratch[..length]);
                 let moments = sums::moments_of_finite(&scratch[..finite], (length - finite) as u64);
-                if let Some(histogram) = &mut histogram {
+                if ALL && let Some(histogram) = &mut histogram {
                     histogram.count(&scratch[..finite], moments.zeros);
                 }
                 moments
@@ -107,9 +116,13 @@ fn blocks<S: Sample>(bytes: &[u8], piece: Piece, decode: impl Fn(&[u8], &mut [S]
         };
         total = total.merge(moments);
     }
+    let found = Measurement { moments: total, top: ends.finish(), ..Measurement::default() };
+    if !ALL {
+        return found;
+    }
     let tail = histogram.map(Histogram::finish).unwrap_or_default();
     let (noise, lines) = rows.map(Rows::finish).unwrap_or_default();
-    Measurement { moments: total, tail, top: ends.finish(), noise, lines }
+    Measurement { tail, noise, lines, ..found }
 }
 
 #[cfg(test)]

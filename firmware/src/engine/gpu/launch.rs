@@ -16,11 +16,11 @@ use cubecl::{
 use kurtoscope_shared::tail::BINS;
 
 use super::{
-    centre::Centre,
     failure::Failure,
     kernel::{self, ROWS},
     layout::{Layout, UNITS},
 };
+use crate::engine::centre::Centre;
 use crate::engine::extension::{MeasureBackend, Measured, Task};
 
 /// How a kernel is launched on one chunk.

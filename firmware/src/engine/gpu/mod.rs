@@ -3,7 +3,6 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `adapter` | which adapters there are, which to take |
-//! | `centre` | the pivot and scale around which a chunk is summed |
 //! | `layout` | which unit takes which elements |
 //! | `kernel` | what every unit does |
 //! | `launch` | the burn backend extension: buffers, launch, read-back |
@@ -14,7 +13,6 @@
 //! A chunk is submitted and collected apart, so that the next one is uploaded while this one is measured.
 
 mod adapter;
-mod centre;
 mod extremes;
 mod failure;
 mod kernel;
@@ -41,12 +39,13 @@ pub use failure::Failure;
 pub use launch::{Launch, Partials};
 
 use super::{
-    BurnEngine, Engine, MeasureBackend, Measured, Piece, Submission, check, cpu,
+    BurnEngine, Engine, MeasureBackend, Measured, Piece, Submission,
+    centre::Centre,
+    check, cpu,
     extension::{self, Task},
 };
 use adapter::Opened;
 use burn::{backend::Dispatch, tensor::wgpu::wgpu};
-use centre::Centre;
 use layout::{Format, Layout};
 use sums::Sums;
 
@@ -90,7 +89,8 @@ impl Resident {
     /// What went wrong on the adapter.
     pub fn pass(&mut self, statistics: Statistics) -> Result<Moments, Failure> {
         self.launch.nonce = nonce(self.launch.nonce, 1);
-        let task = Task { piece: Piece::of(self.element, statistics), launch: Some(self.launch) };
+        let piece = Piece::of(self.element, statistics);
+        let task = Task { launch: Some(self.launch), ..Task::on_processor(piece) };
         let (partials, tail) = submit(self.content.clone(), task)?;
         let read = <Dispatch as MeasureBackend>::read_back(partials.into_dispatch(), tail.into_dispatch())?;
         Ok(Sums::add_up(&read.rows, &self.launch.layout, self.launch.nonce)?.moments(&self.launch.centre))
@@ -172,7 +172,8 @@ impl GpuEngine {
         self.submitted = ticket.wrapping_add(1);
         let launch = Launch { layout, centre: Centre::sampled(&payload, piece.element), nonce: nonce(ticket, 0) };
         let content = words(&payload, &self.adapter.device);
-        let (partials, tail) = submit(content.clone(), Task { piece, launch: Some(launch) })?;
+        let task = Task { launch: Some(launch), ..Task::on_processor(piece) };
+        let (partials, tail) = submit(content.clone(), task)?;
         self.running.push_back(Running { ticket, payload, piece, content, launch, partials, tail });
         Ok(ticket)
     }
@@ -276,7 +277,7 @@ fn finish(mut running: Running) -> Result<Measurement, Failure> {
             return Ok(Measurement { moments, tail, top, noise, lines });
         };
         running.launch = Launch { layout, centre, nonce: nonce(running.ticket, pass) };
-        let task = Task { piece, launch: Some(running.launch) };
+        let task = Task { launch: Some(running.launch), ..Task::on_processor(piece) };
         (running.partials, running.tail) = submit(running.content.clone(), task)?;
         pass += 1;
     }

@@ -1,25 +1,11 @@
-//! From a kernel's partial results to a chunk's moments.
-
-use kurtoscope_shared::Moments;
+//! From a kernel's partial results to a chunk's sums.
 
 use super::{
-    centre::Centre,
     failure::Failure,
     kernel::{COUNTS, ECHO, GREATEST, LEAST, ROWS, SUMS, ZEROS},
     layout::Layout,
 };
-
-/// A chunk's sums, added up over all units.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Sums {
-    finite: u64,
-    other: u64,
-    zeros: u64,
-    /// Sums of the first to fourth powers of scaled distances from the pivot.
-    powers: [f64; 4],
-    /// Smallest and largest finite element; `None` without any.
-    pub(super) range: Option<(f64, f64)>,
-}
+pub(super) use crate::engine::powers::Sums;
 
 impl Sums {
     /// Adds up the partial results of a submission.
@@ -53,58 +39,6 @@ impl Sums {
             range: (finite > 0).then(|| (value(least), value(greatest))),
         })
     }
-
-    /// The moments, in f64. Sound where [`better`](Self::better) has nothing to propose.
-    ///
-    /// Sums around the pivot become sums around the mean by the binomial theorem.
-    pub(super) fn moments(&self, centre: &Centre) -> Moments {
-        let Some((min, max)) = self.range else {
-            return Moments { non_finite: self.other, ..Moments::EMPTY };
-        };
-        let special = Moments { non_finite: self.other, zeros: self.zeros, ..Moments::EMPTY };
-        if min == max {
-            return Moments { count: self.finite, mean: min + 0.0, min: min + 0.0, max: max + 0.0, ..special };
-        }
-        let count = self.finite as f64;
-        let [first, second, third, fourth] = self.powers;
-        let mean = first / count;
-        let unit = 1.0 / centre.factor();
-        let m2 = second - count * mean * mean;
-        let m3 = third - mean * (3.0 * second - 2.0 * count * mean * mean);
-        let m4 = fourth - mean * (4.0 * third - mean * (6.0 * second - 3.0 * count * mean * mean));
-        Moments {
-            count: self.finite,
-            mean: centre.pivot + mean * unit,
-            m2: m2.max(0.0) * unit.powi(2),
-            m3: m3 * unit.powi(3),
-            m4: m4.max(0.0) * unit.powi(4),
-            // Adding zero makes a negative zero positive, as on every other engine.
-            min: min + 0.0,
-            max: max + 0.0,
-            ..special
-        }
-    }
-
-    /// A centre around which the same chunk gives sound sums; `None` where these are sound already.
-    pub(super) fn better(&self, centre: &Centre) -> Option<Centre> {
-        let (min, max) = self.range.filter(|(min, max)| min < max)?;
-        let reach = centre.reach(min, max);
-        if !centre.suits(reach) {
-            return Some(Centre::around(centre.pivot.clamp(min, max), reach, 0.0));
-        }
-        let count = self.finite as f64;
-        let mean = self.powers[0] / count;
-        let variance = self.powers[1] / count - mean * mean;
-        // Fourth powers around a pivot far from the mean cancel, which costs digits: at a quarter of a standard deviation
-        // hardly any, at a whole one more than one.
-        if 16.0 * mean * mean <= variance {
-            return None;
-        }
-        let pivot = (centre.pivot + mean / centre.factor()).clamp(min, max);
-        let spread = variance.max(0.0).sqrt() / centre.factor();
-        let better = Centre::around(pivot, (max - pivot).max(pivot - min), spread);
-        (better != *centre).then_some(better)
-    }
 }
 
 /// The value that stands behind a kernel's key.
@@ -116,7 +50,7 @@ pub(super) fn value(key: u32) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::gpu::layout::Format;
+    use crate::engine::{centre::Centre, gpu::layout::Format};
     use std::{vec, vec::Vec};
 
     /// The partial results of a chunk that one unit measured, `values` around `centre`.

@@ -6,8 +6,8 @@
 
 use kurtoscope_shared::Element;
 
-/// Elements that are looked at before a pass.
-const SAMPLES: usize = 512;
+/// Elements that are looked at before a pass; fewer where they would take a microcontroller's memory.
+const SAMPLES: usize = if cfg!(feature = "std") { 512 } else { 64 };
 /// Distances from the pivot that need no scale: their fourth powers, and the sums of those, are normal numbers.
 const COMFORTABLE: core::ops::RangeInclusive<f64> = 9.5e-7..=1e6;
 /// Scaled distances of the farthest element for which the sums are sound: its fourth power times 1024 stays below
@@ -24,7 +24,7 @@ pub(super) struct Centre {
 }
 
 impl Centre {
-    /// The mean of up to 512 elements spread over the chunk, the farthest eighth of them left out because they may be
+    /// The mean of up to [`SAMPLES`] elements spread over the chunk, the farthest eighth of them left out because they may be
     /// outliers, and a scale that brings the farthest of them near 1.
     pub(super) fn sampled(bytes: &[u8], element: Element) -> Self {
         let elements = bytes.len() / element.size();
@@ -55,7 +55,7 @@ impl Centre {
         let scale = if reach == 0.0 || COMFORTABLE.contains(&reach) { 0 } else { -exponent(reach) };
         let pivot = if spread > 0.0 {
             let grain = power_of_two(exponent(spread) - 6);
-            (pivot / grain).round() * grain
+            libm::round(pivot / grain) * grain
         } else {
             pivot
         };
@@ -65,7 +65,7 @@ impl Centre {
         Self { pivot: f64::from(scaled) / power_of_two(scale), scale }
     }
 
-    /// The pivot as the kernel subtracts it.
+    /// The pivot as it is subtracted from scaled elements.
     pub(super) fn scaled_pivot(&self) -> f32 {
         (self.pivot * power_of_two(self.scale)) as f32
     }

@@ -1,0 +1,24 @@
+//! What Kurtoscope's Cortex-M boards have in common. A board's own crate brings its memory map, its pins and its link.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`heap`] | the allocator, which knows the most that was ever taken |
+//! | [`stack`] | the most that the stack ever took |
+//! | [`cmsdk_uart`] | the UART of Arm's reference designs, as an `embedded_io` stream |
+//! | [`console`] | a second UART for people: panics, and what measuring cost |
+//! | [`stopwatch`] | an engine that tells the console what each chunk cost |
+//! | [`mps2`] | everything together for Arm's MPS2 boards, which QEMU imitates |
+//!
+//! The feature `mps2` brings the last four and a panic handler; other boards use the first two.
+#![no_std]
+
+#[cfg(feature = "mps2")]
+pub mod cmsdk_uart;
+#[cfg(feature = "mps2")]
+pub mod console;
+pub mod heap;
+#[cfg(feature = "mps2")]
+pub mod mps2;
+pub mod stack;
+#[cfg(feature = "mps2")]
+pub mod stopwatch;

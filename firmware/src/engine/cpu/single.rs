@@ -1,0 +1,267 @@
+//! Measuring on processors that compute in 32 bits and only emulate 64: powers are taken and added up in f32, 128 elements
+//! at a time, and those sums are added up in f64.
+//!
+//! What would be lost in f32 is avoided: sums are taken around a pivot near the mean and at a scale at which fourth powers
+//! are normal numbers. Chunks for which there are no such, or that hold elements of more than f32's digits or elements that
+//! are not finite, are measured in f64, which is right and slow.
+
+use half::f16;
+use kurtoscope_shared::{Element, protocol::Measurement};
+
+use super::Ends;
+use crate::engine::{Piece, centre::Centre, powers::Sums};
+
+/// Elements whose powers are added up in f32.
+const BLOCK: usize = 128;
+/// Parallel sums within a block: what is added up in a row is a quarter of it, and so is the rounding.
+const LANES: usize = 4;
+/// How often a chunk may be summed again around a better pivot.
+const ATTEMPTS: usize = 3;
+/// The largest power of two that elements are multiplied by in one step.
+const MAX_SCALE: i32 = 100;
+
+/// The relative error that this arithmetic stands by.
+pub const TOLERANCE: f64 = 1e-6;
+
+/// Measures the elements in `bytes`, little-endian, and only moments and extremes in f32. A last incomplete element is ignored.
+pub fn measure(bytes: &[u8], piece: Piece) -> Measurement {
+    let (element, top) = (piece.element, usize::from(piece.statistics.top));
+    // The types of 8 and 16 bits that are left are rare.
+    let other = |bytes: &[u8]| element.decode(bytes).unwrap_or_default() as f32;
+    let found = match element {
+        Element::F32 => chunk(bytes, element, top, f32::from_le_bytes),
+        Element::Bf16 => {
+            chunk(bytes, element, top, |bytes: [u8; 2]| f32::from_bits(u32::from(u16::from_le_bytes(bytes)) << 16))
+        }
+        Element::F16 => chunk(bytes, element, top, |bytes: [u8; 2]| f16::from_le_bytes(bytes).to_f32()),
+        Element::I16 | Element::U16 => chunk(bytes, element, top, |bytes: [u8; 2]| other(&bytes)),
+        Element::F8E4m3 | Element::F8E5m2 | Element::I8 | Element::U8 | Element::Bool => {
+            chunk(bytes, element, top, |bytes: [u8; 1]| other(&bytes))
+        }
+        Element::F64 | Element::I64 | Element::I32 | Element::U64 | Element::U32 => None,
+    };
+    found.unwrap_or_else(|| super::measure_in_f64(bytes, piece))
+}
+
+/// Measures a chunk of elements of `N` bytes, each of which `load` reads; `None` where f32 does not suffice.
+// Inlined, the blocks of all element types would be on the stack at once.
+#[inline(never)]
+fn chunk<const N: usize>(
+    bytes: &[u8],
+    element: Element,
+    top: usize,
+    load: impl Fn([u8; N]) -> f32,
+) -> Option<Measurement> {
+    let mut centre = Centre::sampled(bytes, element);
+    for _attempt in 0..ATTEMPTS {
+        let mut ends = Ends::new(top);
+        let sums = pass(bytes.as_chunks().0, &centre, &mut ends, &load)?;
+        match sums.better(&centre) {
+            None => {
+                return Some(Measurement {
+                    moments: sums.moments(&centre),
+                    top: ends.finish(),
+                    ..Measurement::default()
+                });
+            }
+            Some(better) => centre = better,
+        }
+    }
+    None
+}
+
+/// Adds up a chunk; `None` where a sum is not finite, or the scale is out of range.
+fn pass<const N: usize>(
+    elements: &[[u8; N]],
+    centre: &Centre,
+    ends: &mut Ends<f32>,
+    load: impl Fn([u8; N]) -> f32,
+) -> Option<Sums> {
+    if centre.scale.abs() > MAX_SCALE {
+        return None;
+    }
+    let (pivot, factor) = (centre.scaled_pivot(), centre.factor() as f32);
+    let mut scratch = [0.0; BLOCK];
+    let mut sums = Sums { finite: elements.len() as u64, other: 0, zeros: 0, powers: [0.0; 4], range: None };
+    let (mut least, mut greatest) = (f32::INFINITY, f32::NEG_INFINITY);
+    for (block, position) in elements.chunks(BLOCK).zip((0..).step_by(BLOCK)) {
+        let samples = &mut scratch[..block.len()];
+        let found = Block::of(block, samples, pivot, factor, &load);
+        // An element that is not finite, or a power beyond f32, shows in the fourth powers' sum.
+        if !found.powers[3].is_finite() {
+            return None;
+        }
+        for (sum, power) in sums.powers.iter_mut().zip(found.powers) {
+            *sum += f64::from(power);
+        }
+        sums.zeros += u64::from(found.zeros);
+        least = if found.least < least { found.least } else { least };
+        greatest = if found.greatest > greatest { found.greatest } else { greatest };
+        ends.search(samples, position, found.least, found.greatest);
+    }
+    sums.range = (!elements.is_empty()).then(|| (least.into(), greatest.into()));
+    Some(sums)
+}
+
+/// What one pass over a block finds.
+struct Block {
+    powers: [f32; 4],
+    least: f32,
+    greatest: f32,
+    zeros: u32,
+}
+
+impl Block {
+    /// Reads `elements` into `samples` and takes sums of powers of `sample * factor - pivot`, lane by lane.
+    #[inline(always)]
+    fn of<const N: usize>(
+        elements: &[[u8; N]],
+        samples: &mut [f32],
+        pivot: f32,
+        factor: f32,
+        load: impl Fn([u8; N]) -> f32,
+    ) -> Self {
+        let mut powers = [[0.0f32; LANES]; 4];
+        let (mut least, mut greatest, mut zeros) = (f32::INFINITY, f32::NEG_INFINITY, 0);
+        let mut add = |lane: usize, element: &[u8; N], place: &mut f32| {
+            let sample = load(*element);
+            *place = sample;
+            let distance = sample * factor - pivot;
+            let square = distance * distance;
+            powers[0][lane] += distance;
+            powers[1][lane] += square;
+            powers[2][lane] += square * distance;
+            powers[3][lane] += square * square;
+            least = if sample < least { sample } else { least };
+            greatest = if sample > greatest { sample } else { greatest };
+            zeros += u32::from(sample == 0.0);
+        };
+        let ((groups, rest), (places, last)) = (elements.as_chunks::<LANES>(), samples.as_chunks_mut::<LANES>());
+        for ([a, b, c, d], [at, bt, ct, dt]) in groups.iter().zip(places) {
+            add(0, a, at);
+            add(1, b, bt);
+            add(2, c, ct);
+            add(3, d, dt);
+        }
+        for (element, place) in rest.iter().zip(last) {
+            add(0, element, place);
+        }
+        let fold = |[a, b, c, d]: [f32; LANES]| (a + b) + (c + d);
+        Self { powers: powers.map(fold), least, greatest, zeros }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{engine::BurnEngine, self_test};
+    use kurtoscope_shared::{Moments, protocol::Statistics};
+    use proptest::prelude::*;
+    use std::vec::Vec;
+
+    fn measured(values: &[f32]) -> Measurement {
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        measure(&bytes, Piece::of(Element::F32, Statistics { top: 4, ..Statistics::MOMENTS }))
+    }
+
+    /// The largest error of mean (in standard deviations), variance, skewness (absolute below 1) and kurtosis.
+    fn error(values: &[f32]) -> f64 {
+        let found = measured(values).moments;
+        let expected = Moments::from_values(values.iter().map(|value| f64::from(*value)));
+        assert_eq!(
+            (found.count, found.non_finite, found.zeros, found.min, found.max),
+            (expected.count, expected.non_finite, expected.zeros, expected.min, expected.max)
+        );
+        let Some(kurtosis) = expected.kurtosis() else {
+            assert_eq!((found.kurtosis(), found.mean), (None, expected.mean), "undefined on both sides");
+            return 0.0;
+        };
+        let (variance, skewness) = (expected.variance().expect("defined"), expected.skewness().expect("defined"));
+        let defined = |value: Option<f64>| value.unwrap_or(f64::NAN);
+        [
+            (found.mean - expected.mean) / variance.sqrt(),
+            defined(found.variance()) / variance - 1.0,
+            (defined(found.skewness()) - skewness) / skewness.abs().max(1.0),
+            defined(found.kurtosis()) / kurtosis - 1.0,
+        ]
+        .into_iter()
+        .fold(0.0, |worst, error| if error.abs() > worst || error.is_nan() { error.abs() } else { worst })
+    }
+
+    /// Uniform numbers from 0 to 1, the same for the same seed.
+    fn uniform(count: usize, mut state: u64) -> Vec<f32> {
+        let next = |_| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 40) as f32 / (1u32 << 24) as f32
+        };
+        (0..count).map(next).collect()
+    }
+
+    #[test]
+    fn within_the_stated_accuracy_on_whatever_breaks_32_bits() {
+        let plain = uniform(4096, 1);
+        let with = |change: &dyn Fn(usize, f32) -> f32| -> Vec<f32> {
+            plain.iter().enumerate().map(|(index, value)| change(index, *value)).collect()
+        };
+        let cases = [
+            ("uniform", with(&|_, x| x)),
+            ("heavy", with(&|_, x| (x - 0.5) / (1.0 - x * 0.9999).powi(3))),
+            ("planted", with(&|index, x| if index == 77 { 100.0 } else { x - 0.5 })),
+            ("planted far below", with(&|index, x| if index == 4095 { -1e6 } else { x })),
+            ("large mean", with(&|_, x| 1000.0 + x)),
+            ("tiny", with(&|_, x| (x - 0.3) * 1e-20)),
+            ("huge", with(&|_, x| (x - 0.3) * 1e20)),
+            ("almost out of range", with(&|_, x| (x - 0.3) * 1e37)),
+            ("subnormal", with(&|_, x| (x - 0.3) * 1e-39)),
+            ("two values", with(&|_, x| if x > 0.3 { 0.1 } else { -0.7 })),
+            ("rarely another", with(&|index, _| if index % 1000 == 1 { 0.3 } else { 0.1 })),
+            ("constant", with(&|_, _| 0.1)),
+            ("all zero", with(&|_, _| 0.0)),
+            ("not finite", with(&|index, x| if index % 500 == 7 { f32::NAN } else { x })),
+            ("infinite", with(&|index, x| if index == 9 { f32::NEG_INFINITY } else { x })),
+            ("nothing finite", with(&|_, _| f32::NAN)),
+            ("few", plain[..5].to_vec()),
+            ("odd", plain[..1027].to_vec()),
+            ("one", plain[..1].to_vec()),
+            ("none", Vec::new()),
+        ];
+        for (name, values) in cases {
+            let error = error(&values);
+            assert!(error <= TOLERANCE, "{name}: {error:e}");
+        }
+    }
+
+    #[test]
+    fn every_element_type_gives_the_moments_that_f64_gives() {
+        let bytes: Vec<u8> = uniform(2048, 3).iter().flat_map(|value| (value * 200.0 - 100.0).to_le_bytes()).collect();
+        for element in Element::ALL {
+            let piece = Piece::of(element, Statistics { top: 3, ..Statistics::MOMENTS });
+            let (found, expected) = (measure(&bytes, piece), super::super::measure(&bytes, piece));
+            assert_eq!(found.top, expected.top, "{element}");
+            assert_eq!(found.moments.count, expected.moments.count, "{element}");
+            match (found.moments.kurtosis(), expected.moments.kurtosis()) {
+                (Some(a), Some(b)) => assert!((a / b - 1.0).abs() <= TOLERANCE, "{element}: {a} against {b}"),
+                (a, b) => assert_eq!(a, b, "{element}"),
+            }
+        }
+    }
+
+    #[test]
+    fn the_engine_proves_itself() {
+        for max_payload in [512, 16_384, 65_536] {
+            let outcome = self_test::run(&mut BurnEngine::single_precision(max_payload));
+            assert!(outcome.passed && outcome.tolerance == TOLERANCE, "{outcome:?}");
+            assert!(outcome.max_relative_error > 1e-12, "this is not f64's accuracy: {outcome:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_sizes_and_scales(seed in any::<u64>(), count in 2usize..1500, offset in -50.0f32..50.0, exponent in -30i32..30) {
+            let scale = 2f32.powi(exponent);
+            let values: Vec<f32> = uniform(count, seed).iter().map(|x| (x.powi(4) + offset) * scale).collect();
+            let error = error(&values);
+            prop_assert!(error <= TOLERANCE, "{error:e}");
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! The command `kurtoscope-device`, built here once more so that tests know where it is: the same library, the same
+//! arguments, the same name for `--version`.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use kurtoscope_firmware::command::{DeviceArguments, run};
+
+#[derive(Debug, Parser)]
+#[command(name = "kurtoscope-device", version)]
+struct Arguments {
+    #[command(flatten)]
+    device: DeviceArguments,
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse().device) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("kurtoscope-device: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
