@@ -6,6 +6,7 @@ mod gpu;
 mod pty;
 mod serial;
 mod url;
+mod usb;
 
 use std::{
     fmt,
@@ -19,6 +20,7 @@ pub use connector::{Connector, UrlConnector};
 pub use gpu::{AdaptersError, ListedAdapter, PROGRAM_VARIABLE, adapters};
 pub use serial::ports;
 pub use url::{DEFAULT_BAUD, DeviceUrl, UrlError};
+pub use usb::{UsbBoard, UsbError, UsbName, boards};
 
 /// A byte stream to a device, in both directions.
 ///
@@ -124,6 +126,14 @@ pub enum LinkError {
         /// The line that it printed.
         found: String,
     },
+    /// A board's USB interface cannot be opened.
+    #[error("{url}: {source}")]
+    Usb {
+        /// The device.
+        url: String,
+        /// Why.
+        source: UsbError,
+    },
     /// Anything else.
     #[error("{url}: the link cannot be opened: {source}")]
     Other {
@@ -168,6 +178,7 @@ pub fn open(url: &DeviceUrl) -> Result<Option<Link>, LinkError> {
         DeviceUrl::Gpu { adapter } => gpu::open(url, adapter.as_deref()).map(Some),
         DeviceUrl::Pty => pty::open(url).map(Some),
         DeviceUrl::Serial { path, baud } => serial::open(url, path, *baud).map(Some),
+        DeviceUrl::Usb(name) => usb::open(url, name).map(Some),
         DeviceUrl::Exec { command } => exec::open(url, command).map(Some),
     }
 }

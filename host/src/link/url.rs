@@ -1,6 +1,8 @@
-//! The names of devices: `local`, `gpu[:NAME]`, `pty:`, `serial:PATH?baud=N`, `exec:COMMAND`.
+//! The names of devices: `local`, `gpu[:NAME]`, `pty:`, `serial:PATH?baud=N`, `usb:VENDOR:PRODUCT:SERIAL`, `exec:COMMAND`.
 
 use std::{fmt, str::FromStr};
+
+use super::UsbName;
 
 /// Bits per second of a serial port whose URL does not say.
 pub const DEFAULT_BAUD: u32 = 921_600;
@@ -24,6 +26,9 @@ pub enum DeviceUrl {
         /// Bits per second; USB ports ignore it.
         baud: u32,
     },
+    /// `usb:[VENDOR:PRODUCT[:SERIAL]]`: a board with Kurtoscope's own USB interface; the only one that is attached where
+    /// nothing is named.
+    Usb(UsbName),
     /// `exec:COMMAND`: a program that speaks the protocol on its standard input and output, started by a shell.
     Exec {
         /// The command line.
@@ -36,7 +41,8 @@ pub enum DeviceUrl {
 pub enum UrlError {
     /// The part before the colon is none of ours.
     #[error(
-        "\"{0}\" is not a device; there are `local`, `gpu[:NAME]`, `pty:`, `serial:PATH[?baud=N]` and `exec:COMMAND`"
+        "\"{0}\" is not a device; there are `local`, `gpu[:NAME]`, `pty:`, `serial:PATH[?baud=N]`, \
+         `usb:[VENDOR:PRODUCT[:SERIAL]]` and `exec:COMMAND`"
     )]
     Scheme(String),
     /// A part that must not be empty is.
@@ -52,6 +58,12 @@ pub enum UrlError {
     /// An option that serial ports do not have.
     #[error("\"{0}\" is not an option of serial ports; there is `baud=N`")]
     Option(String),
+    /// Text behind `usb:` that names no USB device.
+    #[error(
+        "\"{0}\" names no USB device; write usb: for the only board, or vendor, product and serial number as \
+         `kurtoscope devices` shows them: usb:1209:0001:10000000abcdef"
+    )]
+    Usb(String),
     /// A rate that is not a positive whole number.
     #[error("\"{0}\" is not a rate in bits per second; 115200, 921600 and 3000000 are common ones")]
     Baud(String),
@@ -66,6 +78,8 @@ impl FromStr for DeviceUrl {
             None if url == "local" => Ok(Self::Local),
             None if url == "gpu" => Ok(Self::Gpu { adapter: None }),
             None if url == "pty" => Ok(Self::Pty),
+            None if url == "usb" => Ok(Self::Usb(UsbName::default())),
+            Some(("usb", name)) => UsbName::parse(name).map(Self::Usb).map_err(|_| UrlError::Usb(url.into())),
             Some(("local", "")) => Ok(Self::Local),
             Some(("pty", "")) => Ok(Self::Pty),
             Some(("gpu", name)) => {
@@ -101,6 +115,7 @@ impl fmt::Display for DeviceUrl {
             Self::Gpu { adapter: Some(name) } => write!(f, "gpu:{name}"),
             Self::Pty => write!(f, "pty:"),
             Self::Serial { path, baud } => write!(f, "serial:{path}?baud={baud}"),
+            Self::Usb(name) => write!(f, "usb:{name}"),
             Self::Exec { command } => write!(f, "exec:{command}"),
         }
     }
@@ -118,6 +133,8 @@ mod tests {
             "gpu:radeon 780M",
             "pty:",
             "serial:/dev/ttyACM0?baud=115200",
+            "usb:",
+            "usb:1209:0001:10000000abcdef",
             "exec:ssh pi@board kurtoscope-device --stdio",
         ] {
             assert_eq!(url.parse::<DeviceUrl>().expect(url).to_string(), url);
@@ -135,6 +152,7 @@ mod tests {
             ("serial:/dev/x?parity=even", "\"parity=even\" is not an option"),
             ("serial:/dev/x?baud=fast", "\"fast\" is not a rate"),
             ("serial:/dev/x?baud=0", "\"0\" is not a rate"),
+            ("usb:board", "\"usb:board\" names no USB device"),
             ("exec: ", "lacks the command"),
             ("local:9", "\"local:9\" is not a device"),
         ] {
