@@ -29,4 +29,6 @@ done | awk '!seen[$0]++' | while read -r file; do
   cp "$file" "$root/modules/"
   basename "$file" >>"$root/modules/order"
 done
+# The folder is nobody else's to read so far; the guest has other users.
+chmod 755 "$root"
 (cd "$root" && find . | cpio -o -H newc --quiet -R 0:0) >"$image"

@@ -3,12 +3,14 @@
 use std::{io, thread, time::Duration};
 
 use embedded_hal::digital::OutputPin;
+use embedded_io_adapters::std::FromStd;
 
 use super::{DeviceArguments, DeviceError, links};
 use crate::{
     Board, ServeError, Session,
     engine::Engine,
     gadget::{Setup, bulk::BulkGadget, serial::SerialGadget},
+    serve_overlapped,
 };
 
 /// How long to wait before a terminal is opened again that a host has left.
@@ -27,7 +29,8 @@ pub(super) fn serve_bulk<E: Engine, M: OutputPin, F: OutputPin>(
     let (gadget, mut reader, mut writer) = BulkGadget::open(setup)?;
     std::eprintln!("kurtoscope-device: serving on USB ({}), for usb: links", gadget.controller());
     loop {
-        match links::serve_streams(session, &mut reader, &mut writer) {
+        // Even an engine on the processor gains: where there are two cores, one takes frames apart while the other measures.
+        match serve_overlapped(session, FromStd::new(&mut reader), FromStd::new(&mut writer)) {
             Err(ServeError::Read(error) | ServeError::Write(error))
                 if error.kind() == io::ErrorKind::ConnectionReset =>
             {

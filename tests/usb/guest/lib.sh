@@ -1,5 +1,7 @@
 # What the guest's scenarios share. Every run leaves NAME.json (its run), NAME.err and NAME.code in /out.
 
+step() { echo "GUEST $(cut -d' ' -f1 /proc/uptime) s: $*"; }
+
 # connect SPEED [NUMBER]: USB controllers joined back to back, at full, high or super speed.
 connect() {
   case $1 in
@@ -46,6 +48,6 @@ ended() {
 run() {
   name=$1
   shift
-  timeout 120 kurtoscope-under-test analyze "$@" --give-up 10 --quiet --format json >"/out/$name.json" 2>"/out/$name.err"
+  timeout 120 kurtoscope-under-test analyze "$@" --give-up 20 --quiet --format json >"/out/$name.json" 2>"/out/$name.err"
   echo $? >"/out/$name.code"
 }

@@ -91,7 +91,9 @@ pub(super) fn choose(devices: &[Listed], wanted: &UsbName) -> Result<(usize, u8)
         .filter_map(|(index, device)| Some((index, device.interfaces.iter().find(|one| is_ours(one))?.number)))
         .collect();
     let names = |indices: &mut dyn Iterator<Item = usize>| {
-        indices.map(|index| format!("usb:{}", devices[index].name())).collect::<Vec<_>>()
+        let mut names: Vec<String> = indices.map(|index| format!("usb:{}", devices[index].name())).collect();
+        names.sort();
+        names
     };
     match usable.as_slice() {
         [one] => Ok(*one),

@@ -1,0 +1,26 @@
+# How much of a link is payload: a plain copy and runs over the same endpoints. This guest's clock counts instructions, so
+# one round says it all; the second shows that it does.
+model=/test/large.safetensors
+
+# measure NAME URL COPIER OPTION CHUNK: a copy of as many bytes as the model has, then runs.
+measure() {
+  usb-copy "$3" 2>"/out/$1-copy.board" &
+  board=$!
+  await "$2"
+  for round in 1 2; do usb-copy to "$2" 8388608; done >"/out/$1.copy" 2>&1
+  kill $board
+  ended $board
+  board "$1" "$4"
+  await "$2"
+  for round in 1 2; do run "$1-$round" $model --device "$2" --packing never --chunk-bytes "$5"; done
+  kill $board
+  ended $board
+}
+
+step "bulk"
+identity rates
+connect high
+measure rate-bulk usb:1209:0001 bulk --usb-gadget 1048576
+step "serial port"
+measure rate-serial serial:/dev/ttyACM0 acm --acm 1048576
+disconnect
