@@ -127,22 +127,26 @@ fn mistakes_are_explained() {
 #[test]
 fn a_run_is_nearly_as_fast_as_a_plain_copy() {
     let Some(guest) = guest(Scenario::Rates) else { return };
-    let rate = |name: &str, least: f64, cap: f64| {
+    // One processor of a billion instructions a second is both ends here, with both USB stacks, and measures as well. The bus
+    // of real ports is slower than that; a terminal is not, so on the serial port the least is measured.
+    for (name, what) in [("rate-bulk", "all"), ("rate-serial", "moments")] {
         let copies = guest.text(&format!("{name}.copy"));
         let copies = copies.lines().map(|line| line.parse::<f64>().unwrap_or_else(|_| panic!("{name}: {copies}")));
         let copy = copies.fold(0.0, f64::max);
-        let runs = ["1", "2"].map(|round| only(&guest.measured(&format!("{name}-{round}"))).rate().expect("measured"));
-        let payload = runs.into_iter().fold(0.0, f64::max);
-        let ratio = payload / copy.min(cap);
+        let rate = |what: &str| only(&guest.measured(&format!("{name}-{what}"))).rate().expect("measured");
+        let [moments, tails, all] = ["moments", "tails", "all"].map(rate);
+        let ratio = rate(what) / copy.min(HIGH_SPEED);
         println!(
-            "{name}: plain copy {:.1} MB/s, payload {:.1} MB/s ({:.2} of it); {ratio:.2} of what the bus could carry of it",
+            "{name}: plain copy {:.1} MB/s; payload, measuring moments {:.1}, tails {:.1}, all {:.1} MB/s: {:.2}, {:.2}, {:.2} of \
+             it; {what}: {ratio:.2} of what of it a high-speed bus carries",
             copy / 1e6,
-            payload / 1e6,
-            payload / copy
+            moments / 1e6,
+            tails / 1e6,
+            all / 1e6,
+            moments / copy,
+            tails / copy,
+            all / copy,
         );
-        assert!(ratio >= least, "{name}: {ratio:.2} is below {least}");
-    };
-    // One processor of a billion instructions a second is both ends here, with both USB stacks, and measures as well.
-    rate("rate-bulk", 0.8, HIGH_SPEED);
-    rate("rate-serial", 0.6, HIGH_SPEED);
+        assert!(ratio >= 0.8, "{name}: {ratio:.2} is below 0.8");
+    }
 }

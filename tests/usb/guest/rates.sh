@@ -1,8 +1,8 @@
 # How much of a link is payload: a plain copy and runs over the same endpoints. This guest's clock counts instructions, so
-# one round says it all; the second shows that it does.
+# one round says it all; the second copy shows that it does.
 model=/test/large.safetensors
 
-# measure NAME URL COPIER OPTION CHUNK: a copy of as many bytes as the model has, then runs.
+# measure NAME URL COPIER OPTION: copies of as many bytes as the model has, then runs that measure little and much.
 measure() {
   usb-copy "$3" 2>"/out/$1-copy.board" &
   board=$!
@@ -12,7 +12,9 @@ measure() {
   ended $board
   board "$1" "$4"
   await "$2"
-  for round in 1 2; do run "$1-$round" $model --device "$2" --packing never --chunk-bytes "$5"; done
+  for what in moments tails all; do
+    run "$1-$what" $model --device "$2" --packing never --chunk-bytes 1048576 --statistics $what
+  done
   kill $board
   ended $board
 }
@@ -20,7 +22,7 @@ measure() {
 step "bulk"
 identity rates
 connect high
-measure rate-bulk usb:1209:0001 bulk --usb-gadget 1048576
+measure rate-bulk usb:1209:0001 bulk --usb-gadget
 step "serial port"
-measure rate-serial serial:/dev/ttyACM0 acm --acm 1048576
+measure rate-serial serial:/dev/ttyACM0 acm --acm
 disconnect
