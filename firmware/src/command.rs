@@ -1,25 +1,24 @@
 //! The command `kurtoscope-device`: a board that runs an operating system.
 
-use std::{
-    fs::File,
-    io::{self, Read, Write},
-    path::PathBuf,
-    string::String,
-    time::Duration,
-};
+mod identity;
+mod links;
+#[cfg(target_os = "linux")]
+mod usb;
+
+use std::{io, path::PathBuf, string::String};
 
 use clap::{Args, ValueEnum};
-use embedded_io_adapters::std::FromStd;
-use rustix::{
-    fs::{Mode, OFlags},
-    pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
-    termios::{OptionalActions, tcgetattr, tcsetattr},
-};
+use embedded_hal::digital::OutputPin;
 
 use crate::{
     Board, ServeError, Session,
     engine::{BurnEngine, Engine},
-    serve, serve_overlapped,
+    indicator::Indicator,
+};
+#[cfg(target_os = "linux")]
+use crate::{
+    gadget::GadgetError,
+    lamp::{Lamp, LampError, LampName},
 };
 
 /// On which link to serve, as whom.
@@ -44,6 +43,21 @@ pub struct DeviceArguments {
     /// How --adapters lists
     #[arg(long, value_enum, default_value_t, requires = "adapters")]
     format: Format,
+
+    /// The USB device controller for --usb-gadget and --acm, where there is more than one; /sys/class/udc lists them
+    #[cfg(target_os = "linux")]
+    #[arg(long, value_name = "NAME")]
+    udc: Option<String>,
+
+    /// A light that is on while a chunk is measured: an LED of /sys/class/leds, or a line of a chip: gpiochip0:17
+    #[cfg(target_os = "linux")]
+    #[arg(long, value_name = "LIGHT")]
+    led: Option<LampName>,
+
+    /// A light that is on after a fault, until a chunk has been measured
+    #[cfg(target_os = "linux")]
+    #[arg(long, value_name = "LIGHT")]
+    fault_led: Option<LampName>,
 
     /// The name under which the board introduces itself
     #[arg(long, value_name = "NAME", default_value = "virtual")]
@@ -92,6 +106,17 @@ struct LinkArguments {
     #[arg(long, value_name = "PATH")]
     serial: Option<PathBuf>,
 
+    /// Show Kurtoscope's own interface on the board's USB port and serve there: for `usb:` links; needs root
+    #[cfg(target_os = "linux")]
+    #[arg(long)]
+    usb_gadget: bool,
+
+    /// Show a serial port on the board's USB port and serve there: for `serial:` links; slower than --usb-gadget; needs
+    /// root
+    #[cfg(target_os = "linux")]
+    #[arg(long)]
+    acm: bool,
+
     /// Create a pseudo-terminal, print its path, and serve on it
     #[arg(long)]
     pty: bool,
@@ -114,6 +139,14 @@ pub enum DeviceError {
         /// The system's reason.
         source: serialport::Error,
     },
+    /// The board cannot show itself on USB.
+    #[cfg(target_os = "linux")]
+    #[error(transparent)]
+    Gadget(#[from] GadgetError),
+    /// A light cannot be used.
+    #[cfg(target_os = "linux")]
+    #[error(transparent)]
+    Lamp(#[from] LampError),
     /// No pseudo-terminal to be had.
     #[error("no pseudo-terminal can be created: {0}")]
     Pty(#[source] io::Error),
@@ -144,9 +177,9 @@ pub fn run(arguments: &DeviceArguments) -> Result<(), DeviceError> {
     if arguments.link.adapters {
         return list_adapters(arguments.format);
     }
-    let board = Board { name: arguments.board.clone(), identity: identity() };
+    let board = Board { name: arguments.board.clone(), identity: identity::identity() };
     match &arguments.engine {
-        EngineChoice::Cpu => serve_link(arguments, &mut Session::new(BurnEngine::cpu(), board)),
+        EngineChoice::Cpu => serve_board(arguments, BurnEngine::cpu(), board),
         EngineChoice::Gpu(name) => serve_gpu(arguments, name.clone(), board),
     }
 }
@@ -155,7 +188,7 @@ pub fn run(arguments: &DeviceArguments) -> Result<(), DeviceError> {
 fn serve_gpu(arguments: &DeviceArguments, name: Option<String>, board: Board) -> Result<(), DeviceError> {
     use crate::engine::gpu::{Choice, GpuEngine};
     let engine = GpuEngine::open(name.map_or(Choice::Hardware, Choice::Named))?;
-    serve_link(arguments, &mut Session::new(engine, board))
+    serve_board(arguments, engine, board)
 }
 
 #[cfg(not(feature = "gpu"))]
@@ -163,9 +196,38 @@ fn serve_gpu(_: &DeviceArguments, _: Option<String>, _: Board) -> Result<(), Dev
     Err(DeviceError::NoGpu)
 }
 
+#[cfg(target_os = "linux")]
+fn serve_board<E: Engine>(arguments: &DeviceArguments, engine: E, board: Board) -> Result<(), DeviceError> {
+    let lights = Indicator::new(Lamp::open(arguments.led.as_ref())?, Lamp::open(arguments.fault_led.as_ref())?);
+    let setup = usb::setup(arguments, &board);
+    let mut session = Session::with_indicator(engine, board, lights);
+    match &arguments.link {
+        LinkArguments { usb_gadget: true, .. } => usb::serve_bulk(&mut session, &setup),
+        LinkArguments { acm: true, .. } => usb::serve_acm(&mut session, &setup),
+        _ => serve_link(arguments, &mut session),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn serve_board<E: Engine>(arguments: &DeviceArguments, engine: E, board: Board) -> Result<(), DeviceError> {
+    serve_link(arguments, &mut Session::with_indicator(engine, board, Indicator::none()))
+}
+
+fn serve_link<E: Engine, M: OutputPin, F: OutputPin>(
+    arguments: &DeviceArguments,
+    session: &mut Session<E, M, F>,
+) -> Result<(), DeviceError> {
+    match &arguments.link {
+        LinkArguments { serial: Some(path), .. } => links::serve_serial(session, path, arguments.baud),
+        LinkArguments { pty: true, .. } => links::serve_pty(session, arguments.once),
+        _ => links::serve_stdio(session),
+    }
+}
+
 #[cfg(feature = "gpu")]
 fn list_adapters(format: Format) -> Result<(), DeviceError> {
     let adapters = crate::engine::gpu::adapters();
+    use io::Write;
     let mut out = io::stdout().lock();
     match format {
         Format::Json => {
@@ -183,99 +245,4 @@ fn list_adapters(format: Format) -> Result<(), DeviceError> {
 #[cfg(not(feature = "gpu"))]
 fn list_adapters(_: Format) -> Result<(), DeviceError> {
     Err(DeviceError::NoGpu)
-}
-
-fn serve_link<E: Engine>(arguments: &DeviceArguments, session: &mut Session<E>) -> Result<(), DeviceError> {
-    if let Some(path) = &arguments.link.serial {
-        let failed = |source| DeviceError::Serial { path: path.clone(), source };
-        // A link has no end of its own: wait for the host as long as it takes.
-        let port = serialport::new(path.to_string_lossy(), arguments.baud)
-            .timeout(Duration::from_secs(u64::from(u32::MAX)))
-            .open()
-            .map_err(failed)?;
-        let writer = port.try_clone().map_err(failed)?;
-        return Ok(serve_streams(session, port, writer)?);
-    }
-    if arguments.link.pty {
-        return serve_pty(session, arguments.once);
-    }
-    Ok(serve_streams(session, Unbuffered(io::stdin()), io::stdout().lock())?)
-}
-
-/// Serves a pair of streams in the way that suits the engine.
-fn serve_streams<E: Engine, R: Read + Send, W: Write>(
-    session: &mut Session<E>,
-    reader: R,
-    writer: W,
-) -> Result<(), ServeError<io::Error, io::Error>> {
-    if session.in_flight() > 1 {
-        serve_overlapped(session, FromStd::new(reader), FromStd::new(writer))
-    } else {
-        serve(session, FromStd::new(reader), FromStd::new(writer))
-    }
-}
-
-fn serve_pty<E: Engine>(session: &mut Session<E>, once: bool) -> Result<(), DeviceError> {
-    let failed = |error: rustix::io::Errno| DeviceError::Pty(error.into());
-    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).map_err(failed)?;
-    grantpt(&master).map_err(failed)?;
-    unlockpt(&master).map_err(failed)?;
-    let path = ptsname(&master, std::vec::Vec::new()).map_err(failed)?;
-    let mut attributes = tcgetattr(&master).map_err(failed)?;
-    attributes.make_raw();
-    tcsetattr(&master, OptionalActions::Now, &attributes).map_err(failed)?;
-    // Kept open until the first host has come, or the terminal would report a hang-up before anyone dialled.
-    let mut keeper =
-        Some(rustix::fs::open(path.as_c_str(), OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).map_err(failed)?);
-    std::println!("{}", path.to_string_lossy());
-    io::stdout().flush().map_err(DeviceError::Pty)?;
-    let master = File::from(master);
-    loop {
-        let reader = Terminal { master: &master, keeper: &mut keeper };
-        let outcome = serve_streams(session, reader, &master);
-        // A terminal without a host reads as an I/O error, which here is the end of a conversation.
-        match outcome {
-            Ok(()) => {}
-            Err(ServeError::Read(error) | ServeError::Write(error))
-                if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) => {}
-            Err(error) => return Err(error.into()),
-        }
-        if once {
-            return Ok(());
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
-
-/// The master side of a pseudo-terminal; lets go of the other side once a host has written to it.
-struct Terminal<'a, K> {
-    master: &'a File,
-    keeper: &'a mut Option<K>,
-}
-
-impl<K> Read for Terminal<'_, K> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.master.read(buffer)?;
-        self.keeper.take();
-        Ok(read)
-    }
-}
-
-/// Standard input without the standard library's buffer, which would copy everything once more.
-struct Unbuffered(io::Stdin);
-
-impl Read for Unbuffered {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            match rustix::io::read(&self.0, &mut *buffer) {
-                Err(rustix::io::Errno::INTR) => {}
-                outcome => return outcome.map_err(Into::into),
-            }
-        }
-    }
-}
-
-/// The machine's own identity, where the system has one.
-fn identity() -> String {
-    std::fs::read_to_string("/etc/machine-id").map(|text| text.trim().into()).unwrap_or_default()
 }

@@ -43,7 +43,8 @@ where
     let max_payload = session.max_payload();
     let (give, frames) = sync_channel(AHEAD);
     let (free, freed) = channel();
-    thread::scope(|scope| {
+    // Moves the channel's end, so that a reader that waits for its frame to be taken ends when this does.
+    thread::scope(move |scope| {
         scope.spawn(move || read_ahead(reader, max_payload, &give, &freed));
         let mut output = Vec::new();
         loop {
@@ -245,6 +246,33 @@ mod tests {
         assert!(overlapped.len() > 20 * 100);
         assert_eq!(session.running(), 0);
         assert!((1..=2).contains(&most.load(Ordering::Relaxed)));
+    }
+
+    /// A link that takes nothing.
+    struct Broken;
+
+    impl ErrorType for Broken {
+        type Error = ErrorKind;
+    }
+
+    impl Write for Broken {
+        fn write(&mut self, _: &[u8]) -> Result<usize, ErrorKind> {
+            Err(ErrorKind::BrokenPipe)
+        }
+        fn flush(&mut self) -> Result<(), ErrorKind> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_writer_that_fails_ends_it_with_frames_waiting() {
+        let (give, outcome) = channel();
+        thread::spawn(move || {
+            let mut session = Session::new(BurnEngine::cpu(), Board { name: "test".into(), identity: String::new() });
+            give.send(serve_overlapped(&mut session, conversation().as_slice(), Broken))
+        });
+        let outcome = outcome.recv_timeout(std::time::Duration::from_secs(60)).expect("an end");
+        assert_eq!(outcome, Err(ServeError::Write(ErrorKind::BrokenPipe)));
     }
 
     #[test]

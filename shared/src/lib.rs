@@ -14,6 +14,7 @@
 //! | [`frame`] | how messages are cut out of a byte stream |
 //! | [`packing`] | fewer bytes for the same elements, on slow links |
 //! | [`quantization`] | schemes of quantization in blocks, and the errors that they make |
+//! | [`usb`] | how a board shows itself on USB |
 #![no_std]
 
 extern crate alloc;
@@ -30,6 +31,7 @@ pub mod protocol;
 pub mod quantization;
 pub mod tail;
 pub mod top;
+pub mod usb;
 
 pub use element::Element;
 pub use lines::Lines;

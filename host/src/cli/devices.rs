@@ -21,6 +21,12 @@ pub(super) fn run() -> Outcome {
         Err(error) => rows.push(("serial:…".to_owned(), format!("the serial ports cannot be listed: {error}"))),
     }
     rows.extend(imitated());
+    match link::boards() {
+        Ok(boards) => {
+            rows.extend(boards.iter().map(|board| (board.url.to_string(), format!("board, {}", board.description))))
+        }
+        Err(error) => rows.push(("usb:…".to_owned(), error.to_string())),
+    }
     rows.push((
         "exec:COMMAND".to_owned(),
         "a program that speaks the protocol on its standard input and output".to_owned(),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{DeviceUrl, Link, LinkError, open, ports};
+use super::{DeviceUrl, Link, LinkError, boards, open, ports};
 
 /// Opens links to one device.
 ///
@@ -19,8 +19,8 @@ pub trait Connector: Send + fmt::Debug {
     fn open(&mut self, attempt: u32) -> Result<Link, LinkError>;
 }
 
-/// Opens what a URL names. A serial port that has vanished may come back under another name: every second attempt tries one
-/// of the other ports of this machine in turn.
+/// Opens what a URL names. A serial port that has vanished may come back under another name, and `usb:` may fit two boards
+/// by now: every second attempt tries one of the other ports or boards of this machine in turn.
 #[derive(Debug, Clone)]
 pub struct UrlConnector(pub DeviceUrl);
 
@@ -36,21 +36,29 @@ impl Connector for UrlConnector {
 }
 
 impl UrlConnector {
-    /// Another port that looks like a board's, at this machine's rate: number `turn` of those that there are.
+    /// Another port that looks like a board's, at this machine's rate, or another board that the URL leaves open: number
+    /// `turn` of those that there are.
     fn elsewhere(&self, turn: u32) -> Option<DeviceUrl> {
-        let DeviceUrl::Serial { path, baud } = &self.0 else { return None };
-        let others: Vec<DeviceUrl> = ports()
-            .ok()?
-            .into_iter()
-            .filter_map(|port| match port.url.parse() {
-                Ok(DeviceUrl::Serial { path: other, .. }) if other != *path && is_usb(&other) => {
-                    Some(DeviceUrl::Serial { path: other, baud: *baud })
-                }
-                _ => None,
-            })
-            .collect();
+        let others = match &self.0 {
+            DeviceUrl::Serial { path, baud } => other_ports(path, *baud),
+            DeviceUrl::Usb(name) if name.serial.is_none() => {
+                boards().ok()?.into_iter().map(|board| board.url).collect()
+            }
+            _ => return None,
+        };
         others.get(turn as usize % others.len().max(1)).cloned()
     }
+}
+
+fn other_ports(path: &str, baud: u32) -> Vec<DeviceUrl> {
+    let ports = ports().unwrap_or_default().into_iter();
+    let others = ports.filter_map(|port| match port.url.parse() {
+        Ok(DeviceUrl::Serial { path: other, .. }) if other != path && is_usb(&other) => {
+            Some(DeviceUrl::Serial { path: other, baud })
+        }
+        _ => None,
+    });
+    others.collect()
 }
 
 /// Whether a port is one that comes and goes with a plug. Others are somebody else's business.

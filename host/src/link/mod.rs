@@ -7,6 +7,7 @@ mod pty;
 mod qemu;
 mod serial;
 mod url;
+mod usb;
 
 use std::{
     fmt,
@@ -22,6 +23,7 @@ pub use connector::{Connector, UrlConnector};
 pub use gpu::{AdaptersError, ListedAdapter, PROGRAM_VARIABLE, adapters};
 pub use serial::ports;
 pub use url::{DEFAULT_BAUD, DeviceUrl, UrlError};
+pub use usb::{UsbBoard, UsbError, UsbName, boards};
 
 /// A byte stream to a device, in both directions.
 ///
@@ -170,6 +172,15 @@ pub enum LinkError {
         /// What it wrote to standard error.
         said: String,
     },
+
+    /// A board's USB interface cannot be opened.
+    #[error("{url}: {source}")]
+    Usb {
+        /// The device.
+        url: String,
+        /// Why.
+        source: UsbError,
+    },
     /// Anything else.
     #[error("{url}: the link cannot be opened: {source}")]
     Other {
@@ -219,6 +230,8 @@ pub fn open(url: &DeviceUrl) -> Result<Option<Link>, LinkError> {
         DeviceUrl::Pty => pty::open(url).map(Some),
         DeviceUrl::Serial { path, baud } => serial::open(url, path, *baud).map(Some),
         DeviceUrl::Qemu { machine, console } => qemu::open(url, machine, console.as_deref()).map(Some),
+
+        DeviceUrl::Usb(name) => usb::open(url, name).map(Some),
         DeviceUrl::Exec { command } => exec::open(url, command).map(Some),
     }
 }

@@ -1,6 +1,9 @@
-//! The names of devices: `local`, `gpu[:NAME]`, `pty:`, `serial:PATH?baud=N`, `qemu:MACHINE`, `exec:COMMAND`.
+//! The names of devices: `local`, `gpu[:NAME]`, `pty:`, `serial:PATH?baud=N`, `usb:VENDOR:PRODUCT:SERIAL`, `qemu:MACHINE`,
+//! `exec:COMMAND`.
 
 use std::{fmt, path::PathBuf, str::FromStr};
+
+use super::UsbName;
 
 /// Bits per second of a serial port whose URL does not say.
 pub const DEFAULT_BAUD: u32 = 921_600;
@@ -31,6 +34,10 @@ pub enum DeviceUrl {
         /// Where to write what the board says on its console.
         console: Option<PathBuf>,
     },
+
+    /// `usb:[VENDOR:PRODUCT[:SERIAL]]`: a board with Kurtoscope's own USB interface; the only one that is attached where
+    /// nothing is named.
+    Usb(UsbName),
     /// `exec:COMMAND`: a program that speaks the protocol on its standard input and output, started by a shell.
     Exec {
         /// The command line.
@@ -44,7 +51,7 @@ pub enum UrlError {
     /// The part before the colon is none of ours.
     #[error(
         "\"{0}\" is not a device; there are `local`, `gpu[:NAME]`, `pty:`, `serial:PATH[?baud=N]`, \
-         `qemu:MACHINE` and `exec:COMMAND`"
+         `usb:[VENDOR:PRODUCT[:SERIAL]]`, `qemu:MACHINE` and `exec:COMMAND`"
     )]
     Scheme(String),
     /// A part that must not be empty is.
@@ -63,6 +70,13 @@ pub enum UrlError {
     /// An option that QEMU's boards do not have.
     #[error("\"{0}\" is not an option of boards in QEMU; there is `console=FILE`")]
     QemuOption(String),
+
+    /// Text behind `usb:` that names no USB device.
+    #[error(
+        "\"{0}\" names no USB device; write usb: for the only board, or vendor, product and serial number as \
+         `kurtoscope devices` shows them: usb:1209:0001:10000000abcdef"
+    )]
+    Usb(String),
     /// A rate that is not a positive whole number.
     #[error("\"{0}\" is not a rate in bits per second; 115200, 921600 and 3000000 are common ones")]
     Baud(String),
@@ -77,6 +91,8 @@ impl FromStr for DeviceUrl {
             None if url == "local" => Ok(Self::Local),
             None if url == "gpu" => Ok(Self::Gpu { adapter: None }),
             None if url == "pty" => Ok(Self::Pty),
+            None if url == "usb" => Ok(Self::Usb(UsbName::default())),
+            Some(("usb", name)) => UsbName::parse(name).map(Self::Usb).map_err(|_| UrlError::Usb(url.into())),
             Some(("local", "")) => Ok(Self::Local),
             Some(("pty", "")) => Ok(Self::Pty),
             Some(("gpu", name)) => {
@@ -125,6 +141,8 @@ impl fmt::Display for DeviceUrl {
             Self::Serial { path, baud } => write!(f, "serial:{path}?baud={baud}"),
             Self::Qemu { machine, console: None } => write!(f, "qemu:{machine}"),
             Self::Qemu { machine, console: Some(file) } => write!(f, "qemu:{machine}?console={}", file.display()),
+
+            Self::Usb(name) => write!(f, "usb:{name}"),
             Self::Exec { command } => write!(f, "exec:{command}"),
         }
     }
@@ -144,6 +162,8 @@ mod tests {
             "serial:/dev/ttyACM0?baud=115200",
             "qemu:mps2-an386",
             "qemu:mps2-an386?console=/tmp/said",
+            "usb:",
+            "usb:1209:0001:10000000abcdef",
             "exec:ssh pi@board kurtoscope-device --stdio",
         ] {
             assert_eq!(url.parse::<DeviceUrl>().expect(url).to_string(), url);
@@ -164,6 +184,7 @@ mod tests {
             ("qemu:", "lacks the machine: write qemu:mps2-an386"),
             ("qemu:mps2-an386?fast", "\"fast\" is not an option"),
             ("qemu:mps2-an386?console=", "\"console=\" is not an option"),
+            ("usb:board", "\"usb:board\" names no USB device"),
             ("exec: ", "lacks the command"),
             ("local:9", "\"local:9\" is not a device"),
         ] {

@@ -1,0 +1,101 @@
+//! `usb:[VENDOR:PRODUCT[:SERIAL]]`: a board whose USB port has Kurtoscope's own interface, reached through bulk transfers
+//! without a driver. Which board is meant is decided in `choose`, transfers are in `stream`.
+
+mod choose;
+mod error;
+mod stream;
+
+use std::fmt;
+
+use kurtoscope_shared::usb::{TRANSFER_BYTES, TRANSFERS};
+use nusb::{
+    DeviceInfo, Interface, MaybeFuture,
+    descriptors::TransferType,
+    transfer::{Bulk, Direction, In, Out},
+};
+
+pub use choose::UsbName;
+pub use error::UsbError;
+
+use super::{DeviceUrl, Link, LinkError};
+use choose::{Listed, choose, is_ours};
+
+/// A board with Kurtoscope's interface, as it is listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsbBoard {
+    /// Names this board and, where it has a serial number, no other.
+    pub url: DeviceUrl,
+    /// Speed, maker and product.
+    pub description: String,
+}
+
+/// The boards attached to this machine that have Kurtoscope's interface.
+///
+/// # Errors
+/// When the system cannot list USB devices.
+pub fn boards() -> Result<Vec<UsbBoard>, UsbError> {
+    let devices = nusb::list_devices().wait().map_err(UsbError::List)?;
+    Ok(devices.filter(|device| listed(device).interfaces.iter().any(is_ours)).map(|device| board(&device)).collect())
+}
+
+fn board(device: &DeviceInfo) -> UsbBoard {
+    let speed = device.speed().map_or("USB", |speed| match speed {
+        nusb::Speed::Low | nusb::Speed::Full => "USB full speed",
+        nusb::Speed::High => "USB high speed",
+        _ => "USB SuperSpeed",
+    });
+    let words = [Some(speed), device.manufacturer_string(), device.product_string()];
+    let description = words.into_iter().flatten().collect::<Vec<_>>().join(", ");
+    UsbBoard { url: DeviceUrl::Usb(listed(device).name()), description }
+}
+
+fn listed(device: &DeviceInfo) -> Listed {
+    Listed {
+        vendor: device.vendor_id(),
+        product: device.product_id(),
+        serial: device.serial_number().filter(|serial| !serial.is_empty()).map(Into::into),
+        interfaces: device
+            .interfaces()
+            .map(|interface| choose::Interface {
+                number: interface.interface_number(),
+                kind: (interface.class(), interface.subclass(), interface.protocol()),
+            })
+            .collect(),
+    }
+}
+
+/// Opens the one board that `wanted` names, for this program alone.
+pub(super) fn open(url: &DeviceUrl, wanted: &UsbName) -> Result<Link, LinkError> {
+    open_interface(wanted).map_err(|source| LinkError::Usb { url: url.to_string(), source })
+}
+
+fn open_interface(wanted: &UsbName) -> Result<Link, UsbError> {
+    let devices: Vec<DeviceInfo> = nusb::list_devices().wait().map_err(UsbError::List)?.collect();
+    let all: Vec<Listed> = devices.iter().map(listed).collect();
+    let (index, number) = choose(&all, wanted)?;
+    let device = devices[index].open().wait().map_err(UsbError::from_open)?;
+    let interface = device.claim_interface(number).wait().map_err(UsbError::from_open)?;
+    // Drops what an earlier host left in the endpoints. A board may refuse it for want of other settings; then it has to
+    // do without, as on a serial line.
+    let _ = interface.set_alt_setting(0).wait();
+    let endpoint = |direction| find(&interface, direction).ok_or(UsbError::Endpoints);
+    let input = interface.endpoint::<Bulk, In>(endpoint(Direction::In)?).map_err(UsbError::from_open)?;
+    let output = interface.endpoint::<Bulk, Out>(endpoint(Direction::Out)?).map_err(UsbError::from_open)?;
+    let (reader, writer) = stream::pair(input, output, TRANSFER_BYTES, TRANSFERS);
+    Ok(Link { reader: Box::new(reader), writer: Box::new(writer), process: None })
+}
+
+/// The address of the interface's bulk endpoint of this direction.
+fn find(interface: &Interface, direction: Direction) -> Option<u8> {
+    let descriptor = interface.descriptor()?;
+    let bulk = descriptor
+        .endpoints()
+        .find(|endpoint| endpoint.transfer_type() == TransferType::Bulk && endpoint.direction() == direction);
+    bulk.map(|endpoint| endpoint.address())
+}
+
+impl fmt::Display for UsbBoard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.url, self.description)
+    }
+}

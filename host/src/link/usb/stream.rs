@@ -1,0 +1,71 @@
+//! The two halves of a bulk link as byte streams, several transfers in flight in each.
+
+use std::{
+    io::{self, Read, Write},
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use nusb::{
+    Endpoint,
+    io::{EndpointRead, EndpointWrite},
+    transfer::{Bulk, In, Out},
+};
+
+/// How long either half waits before it looks whether it is still wanted.
+const PULSE: Duration = Duration::from_millis(200);
+
+/// From the board. A read that waited in vain says [`io::ErrorKind::TimedOut`]; one behind an unplugged cable fails.
+pub(super) struct BulkReader {
+    endpoint: EndpointRead<Bulk>,
+    /// Lives as long as this half.
+    _alive: Arc<()>,
+}
+
+/// To the board. Blocks while the transfers in flight are not taken, and fails once the reading half has been dropped:
+/// a board that takes nothing must not hold the interface for ever.
+pub(super) struct BulkWriter {
+    endpoint: EndpointWrite<Bulk>,
+    reader: Weak<()>,
+}
+
+/// Both halves, with `count` transfers of `bytes` each in flight.
+pub(super) fn pair(
+    input: Endpoint<Bulk, In>,
+    output: Endpoint<Bulk, Out>,
+    bytes: usize,
+    count: usize,
+) -> (BulkReader, BulkWriter) {
+    let alive = Arc::new(());
+    let reader = Arc::downgrade(&alive);
+    let input = input.reader(bytes).with_num_transfers(count).with_read_timeout(PULSE);
+    let output = output.writer(bytes).with_num_transfers(count).with_write_timeout(PULSE);
+    (BulkReader { endpoint: input, _alive: alive }, BulkWriter { endpoint: output, reader })
+}
+
+impl Read for BulkReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.endpoint.read(buffer)
+    }
+}
+
+impl Write for BulkWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            match self.endpoint.write(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                    if self.reader.strong_count() == 0 {
+                        return Err(io::ErrorKind::BrokenPipe.into());
+                    }
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// Sends what is left and ends it with a short packet, without waiting until the board has taken it.
+    fn flush(&mut self) -> io::Result<()> {
+        self.endpoint.submit_end();
+        Ok(())
+    }
+}

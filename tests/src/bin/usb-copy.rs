@@ -1,0 +1,153 @@
+//! A plain copy over the endpoints that Kurtoscope uses, without its protocol: what a link can do at most, and whether it
+//! keeps bytes of every length.
+//!
+//! `usb-copy bulk` and `usb-copy acm` are a board: they read messages (eight bytes, the length, then so many bytes), and
+//! answer with the length, or with the bytes themselves where the length's highest bit is set. `usb-copy to URL BYTES`
+//! writes one message and prints bytes a second; `usb-copy lengths URL MOST` has messages of all the lengths up to MOST at
+//! which packets and transfers begin and end sent back and compares them.
+
+use std::{
+    error::Error,
+    io::{self, ErrorKind, Read, Write},
+    time::Instant,
+};
+
+use kurtoscope::link::{self, Link};
+
+/// Set in a length: send the bytes back.
+const ECHO: u64 = 1 << 63;
+/// Bytes written or read at once, as the command does.
+const PIECE: usize = 1 << 16;
+/// Bytes around which lengths are tried: the packets of full, high and SuperSpeed, a transfer, all transfers in flight.
+const EDGES: [usize; 7] = [64, 128, 512, 1024, 4096, 1 << 14, 1 << 18];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["bulk"] => serve_bulk(),
+        ["acm"] => serve_acm(),
+        ["to", url, bytes] => copy(&mut open(url)?, bytes.parse()?),
+        ["lengths", url, most] => lengths(&mut open(url)?, most.parse()?),
+        _ => Err("usage: usb-copy bulk | acm | to URL BYTES | lengths URL MOST".into()),
+    }
+}
+
+/// A board on bulk endpoints.
+#[cfg(target_os = "linux")]
+fn serve_bulk() -> Result<(), Box<dyn Error>> {
+    let (_gadget, mut reader, mut writer) = kurtoscope_firmware::gadget::bulk::BulkGadget::open(&setup())?;
+    loop {
+        match serve(&mut reader, &mut writer) {
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => writer.reset(),
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
+            outcome => outcome?,
+        }
+    }
+}
+
+/// A board on a serial port.
+#[cfg(target_os = "linux")]
+fn serve_acm() -> Result<(), Box<dyn Error>> {
+    let gadget = kurtoscope_firmware::gadget::serial::SerialGadget::open(&setup())?;
+    let mut link = open(&format!("serial:{}", gadget.terminal.display()))?;
+    Ok(serve(&mut Patient(&mut link.reader), &mut link.writer)?)
+}
+
+#[cfg(target_os = "linux")]
+fn setup() -> kurtoscope_firmware::gadget::Setup {
+    kurtoscope_firmware::gadget::Setup { controller: None, product: "copy".into(), serial: "copy".into() }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn serve_bulk() -> Result<(), Box<dyn Error>> {
+    Err("boards need Linux".into())
+}
+
+#[cfg(not(target_os = "linux"))]
+use serve_bulk as serve_acm;
+
+fn open(url: &str) -> Result<Link, Box<dyn Error>> {
+    link::open(&url.parse()?)?.ok_or_else(|| "no link".into())
+}
+
+/// A reader that waits as long as it takes.
+struct Patient<'a>(&'a mut dyn Read);
+
+impl Read for Patient<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.0.read(buffer) {
+                Err(error) if error.kind() == ErrorKind::TimedOut => {}
+                outcome => return outcome,
+            }
+        }
+    }
+}
+
+/// Answers messages until the link ends.
+fn serve(reader: &mut dyn Read, writer: &mut dyn Write) -> io::Result<()> {
+    let mut buffer = vec![0; PIECE];
+    loop {
+        let mut length = [0; 8];
+        reader.read_exact(&mut length)?;
+        let (echo, bytes) = (u64::from_le_bytes(length) & ECHO != 0, u64::from_le_bytes(length) & !ECHO);
+        let mut left = bytes;
+        while left > 0 {
+            let most = left.min(PIECE as u64) as usize;
+            let read = reader.read(&mut buffer[..most])?;
+            if read == 0 {
+                return Ok(());
+            }
+            left -= read as u64;
+            if echo {
+                writer.write_all(&buffer[..read])?;
+            }
+        }
+        if !echo {
+            writer.write_all(&length)?;
+        }
+        writer.flush()?;
+    }
+}
+
+/// Writes one message and waits until the board has read it.
+fn copy(link: &mut Link, bytes: usize) -> Result<(), Box<dyn Error>> {
+    let piece = pattern(PIECE);
+    let start = Instant::now();
+    link.writer.write_all(&(bytes as u64).to_le_bytes())?;
+    let mut left = bytes;
+    while left > 0 {
+        let count = left.min(PIECE);
+        link.writer.write_all(&piece[..count])?;
+        left -= count;
+    }
+    link.writer.flush()?;
+    let mut answer = [0; 8];
+    Patient(&mut link.reader).read_exact(&mut answer)?;
+    println!("{}", bytes as f64 / start.elapsed().as_secs_f64());
+    Ok(())
+}
+
+/// Has messages sent back whose lengths, with and without their eight bytes, are at and beside all edges.
+fn lengths(link: &mut Link, most: usize) -> Result<(), Box<dyn Error>> {
+    let around = |edge: usize| [edge - 9, edge - 8, edge - 7, edge - 1, edge, edge + 1];
+    let all: Vec<usize> =
+        [1, 2].into_iter().chain(EDGES.into_iter().flat_map(around)).filter(|length| *length <= most).collect();
+    for length in &all {
+        let sent = pattern(*length);
+        link.writer.write_all(&(*length as u64 | ECHO).to_le_bytes())?;
+        link.writer.write_all(&sent)?;
+        link.writer.flush()?;
+        let mut answer = vec![0; *length];
+        Patient(&mut link.reader).read_exact(&mut answer)?;
+        if answer != sent {
+            return Err(format!("a message of {length} bytes came back changed").into());
+        }
+    }
+    println!("{} lengths", all.len());
+    Ok(())
+}
+
+fn pattern(length: usize) -> Vec<u8> {
+    (0..length).map(|index| (index % 251) as u8).collect()
+}
