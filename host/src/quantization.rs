@@ -12,7 +12,7 @@
 //! are exact in this scheme; so are the two elements whose values are known, the smallest and the largest.
 //!
 //! Measured against quantizing every element, at 8 and 4 bits: within 0.02 dB for 200 000 elements that are normal,
-//! uniform, Student t(3) or normal with planted outliers, and within 0.1 dB where these are clipped; within 1 dB for 100 normal elements (100 draws, median 0.3 dB
+//! uniform, Student t(3) or normal with planted outliers, and within 0.2 dB where these are clipped; within 1 dB for 100 normal elements (100 draws, median 0.3 dB
 //! at 8 bits and 0.1 dB at 4). The prediction means little for data on a coarse grid of its own (ternary weights, 8-bit
 //! floats), where magnitudes inside a bin are all alike.
 
@@ -297,7 +297,7 @@ mod tests {
                 let found = clipped_of(&values, bits);
                 let (decibels, clip) = (found.sqnr_db.expect("noise"), found.clip.expect("clipped"));
                 // What is clipped is few elements in wide bins.
-                assert!((decibels - exact(clip)).abs() < 0.1, "{decibels} predicted, {} at {clip}", exact(clip));
+                assert!((decibels - exact(clip)).abs() < 0.2, "{decibels} predicted, {} at {clip}", exact(clip));
                 assert!(exact(clip) > best - 0.05, "{decibels} predicted, {best} found by trying");
             }
         }

@@ -8,6 +8,9 @@ const SAMPLES: u64 = 1 << 15;
 /// The fewest rows of a chunk whose fourth powers are worth a number for each column in its report.
 const ROWS: u64 = 4;
 
+/// The most rows and columns together that a report tells of.
+pub(super) const MOST_LINES: usize = 1 << 17;
+
 /// What holds for all targets of a plan.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cutting {
@@ -45,7 +48,8 @@ impl Cutting {
             Some(row) if row <= most => {
                 let count = most / row * row;
                 let rows = (u64::from(count)).min(elements) / u64::from(row);
-                Cut { count, row, statistics: Statistics { lines: wanted.lines && rows >= ROWS, ..sampled } }
+                let lines = wanted.lines && rows >= ROWS && rows + u64::from(row) <= MOST_LINES as u64;
+                Cut { count, row, statistics: Statistics { lines, ..sampled } }
             }
             // Smaller chunks than blocks have nothing to quantize.
             _ if most < block => plain,
@@ -90,6 +94,7 @@ mod tests {
         // 1000 elements in chunks of at most 256: four parts, of 256 but the last.
         let found = cut(1 << 10, 4000, Some(1000));
         assert_eq!((found.count, found.row, found.statistics.lines), (256, 1000, false));
+        assert!(!cut(1 << 22, 1 << 24, Some(1 << 17)).statistics.lines, "an answer has room for fewer columns");
         assert_eq!(cut(100, 4000, Some(1000)).statistics, Statistics::TAILS);
         assert_eq!(cut(1 << 20, 50, None).statistics, Statistics { lines: false, ..EVERYTHING });
     }

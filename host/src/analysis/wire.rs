@@ -17,10 +17,12 @@ use kurtoscope_shared::{
     protocol::{ToHost, peek_version},
 };
 
+use super::cutting::MOST_LINES;
 use crate::link::{Link, Process};
 
-/// The largest answer that is read: a histogram with every bin in use fits several times.
-const MAX_ANSWER: usize = 1 << 16;
+/// The largest answer that is read: a histogram with every bin in use fits several times, and a number for every row and
+/// column.
+const MAX_ANSWER: usize = (1 << 16) + size_of::<f32>() * MOST_LINES;
 /// Bytes read at once.
 const READ_BYTES: usize = 1 << 14;
 /// Bytes written at once, so that progress on a slow link shows while a large frame is on its way.
@@ -28,6 +30,7 @@ const WRITE_BYTES: usize = 1 << 16;
 
 /// What came from a device.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly everything that comes is a message, and is moved once")]
 pub enum Heard {
     /// A message.
     Message(ToHost),

@@ -101,7 +101,7 @@ pub(super) fn find(scales: &mut Scales, surveys: &[Extremes], row_largest: &[Ext
 
 #[inline(always)]
 fn is_safe(largest: f32) -> bool {
-    (largest == 0.0) | ((largest >= SAFE.start) & (largest < SAFE.end))
+    (largest == 0.0) | SAFE.contains(&largest)
 }
 
 /// What `pick` makes of each number and its neighbour, the one whose place differs in the bit `NEIGHBOUR`.
