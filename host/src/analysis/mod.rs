@@ -139,7 +139,7 @@ pub enum AnalysisError {
     #[error("{error}; {measured} of {total} bytes were measured, and nothing was written{}", kept(journal))]
     Lost {
         /// How the last device was lost.
-        error: DeviceError,
+        error: Box<DeviceError>,
         /// Bytes measured until then.
         measured: u64,
         /// Bytes to measure.
@@ -330,7 +330,7 @@ pub fn analyze_with(
     match last_loss {
         _ if is_finished => {}
         _ if is_stopped() => return Err(AnalysisError::Stopped { measured, total, journal: kept() }),
-        Some(error) => return Err(AnalysisError::Lost { error, measured, total, journal: kept() }),
+        Some(error) => return Err(AnalysisError::Lost { error: error.into(), measured, total, journal: kept() }),
         None => return Err(AnalysisError::Incomplete { measured, total }),
     }
     let tolerances = devices.iter().map(Device::tolerance).chain(earlier.iter().map(|earlier| earlier.tolerance));
