@@ -142,7 +142,7 @@ fn boot(scenario: Scenario, kernel: &Path, image: &Path, disk: &Path) -> String 
         .args(scenario.clock())
         .args(["-M", "pc", "-m", "1024"])
         .args(["-nographic", "-no-reboot", "-net", "none", "-append"])
-        .arg(format!("console=ttyS0 quiet panic=-1 scenario={}", format!("{scenario:?}").to_lowercase()))
+        .arg(format!("console=ttyS0 quiet panic=-1 no_timer_check scenario={}", format!("{scenario:?}").to_lowercase()))
         .arg("-kernel")
         .arg(kernel)
         .arg("-initrd")

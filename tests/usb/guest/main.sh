@@ -6,4 +6,5 @@ for word in $(cat /proc/cmdline); do
     scenario=*) . "/bin/${word#scenario=}.sh" ;;
   esac
 done
+dmesg >/out/dmesg
 step "done"

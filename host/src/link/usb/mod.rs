@@ -81,7 +81,7 @@ fn open_interface(wanted: &UsbName) -> Result<Link, UsbError> {
     let endpoint = |direction| find(&interface, direction).ok_or(UsbError::Endpoints);
     let input = interface.endpoint::<Bulk, In>(endpoint(Direction::In)?).map_err(UsbError::from_open)?;
     let output = interface.endpoint::<Bulk, Out>(endpoint(Direction::Out)?).map_err(UsbError::from_open)?;
-    let (reader, writer) = stream::pair(input, output, TRANSFER_BYTES, TRANSFERS);
+    let (reader, writer) = stream::pair(device, input, output, TRANSFER_BYTES, TRANSFERS);
     Ok(Link { reader: Box::new(reader), writer: Box::new(writer), process: None })
 }
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use nusb::{
-    Endpoint,
+    Device, Endpoint,
     io::{EndpointRead, EndpointWrite},
     transfer::{Bulk, In, Out},
 };
@@ -18,6 +18,9 @@ const PULSE: Duration = Duration::from_millis(200);
 /// From the board. A read that waited in vain says [`io::ErrorKind::TimedOut`]; one behind an unplugged cable fails.
 pub(super) struct BulkReader {
     endpoint: EndpointRead<Bulk>,
+    /// Asked whether it is still there, where the system tells: transfers that the kernel ends while a device goes may never
+    /// be reported.
+    device: Option<Device>,
     /// Lives as long as this half.
     _alive: Arc<()>,
 }
@@ -31,6 +34,7 @@ pub(super) struct BulkWriter {
 
 /// Both halves, with `count` transfers of `bytes` each in flight.
 pub(super) fn pair(
+    device: Device,
     input: Endpoint<Bulk, In>,
     output: Endpoint<Bulk, Out>,
     bytes: usize,
@@ -40,12 +44,21 @@ pub(super) fn pair(
     let reader = Arc::downgrade(&alive);
     let input = input.reader(bytes).with_num_transfers(count).with_read_timeout(PULSE);
     let output = output.writer(bytes).with_num_transfers(count).with_write_timeout(PULSE);
-    (BulkReader { endpoint: input, _alive: alive }, BulkWriter { endpoint: output, reader })
+    let device = Some(device).filter(|device| device.speed().is_some());
+    (BulkReader { endpoint: input, device, _alive: alive }, BulkWriter { endpoint: output, reader })
 }
 
 impl Read for BulkReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.endpoint.read(buffer)
+        match self.endpoint.read(buffer) {
+            Err(error)
+                if error.kind() == io::ErrorKind::TimedOut
+                    && self.device.as_ref().is_some_and(|device| device.speed().is_none()) =>
+            {
+                Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the device went away"))
+            }
+            outcome => outcome,
+        }
     }
 }
 
