@@ -298,6 +298,23 @@ fn firmware_is_built_first_where_none_is_named() {
 }
 
 #[test]
+fn the_program_knows_the_options_of_the_unit() {
+    let bench = Bench::new();
+    fs::create_dir_all(bench.tree().join("sys/class/leds/ACT")).expect("writable");
+    // Its processor need not be this machine's.
+    bench.board_has("uname", "#!/bin/sh\necho aarch64\n");
+    let dry = bench.flash_of_this_checkout("raspberry-pi-5", &["--to", "pi@board", "--dry-run"]).run().said();
+    let line = dry.lines().find_map(|line| line.trim().strip_prefix("ExecStart=")).expect("a unit");
+    assert!(line.contains("--usb-gadget") && line.contains("--led ACT"), "{line}");
+    // An option that it does not know is an error even where help is asked for behind it.
+    let words: Vec<&str> = line.split(' ').skip(1).chain(["--help"]).collect();
+    let said = Command::new(bench.program()).args(&words).output().expect("it runs");
+    assert!(said.status.success(), "{line}: {}", String::from_utf8_lossy(&said.stderr));
+    let unknown = Command::new(bench.program()).args(["--unknown", "--help"]).output().expect("it runs");
+    assert!(!unknown.status.success());
+}
+
+#[test]
 fn systemd_takes_the_unit() {
     let bench = Bench::new();
     bench.flashed();
