@@ -13,7 +13,10 @@ use crate::engine::{Piece, centre::Centre, powers::Sums};
 
 /// Elements whose powers are added up in f32.
 const BLOCK: usize = 128;
-/// Parallel sums within a block: what is added up in a row is a quarter of it, and so is the rounding.
+/// Elements of a block that are added up before they are added to the others: a power that dwarfs the rest costs these
+/// what lies below its last place, each time one is added.
+const SPAN: usize = 64;
+/// Parallel sums within a span: what is added up in a row is a quarter of it, and so is the rounding.
 const LANES: usize = 4;
 /// How often a chunk may be summed again around a better pivot.
 const ATTEMPTS: usize = 3;
@@ -121,33 +124,38 @@ impl Block {
         factor: f32,
         load: impl Fn([u8; N]) -> f32,
     ) -> Self {
-        let mut powers = [[0.0f32; LANES]; 4];
+        let mut powers = [0.0f32; 4];
         let (mut least, mut greatest, mut zeros) = (f32::INFINITY, f32::NEG_INFINITY, 0);
-        let mut add = |lane: usize, element: &[u8; N], place: &mut f32| {
-            let sample = load(*element);
-            *place = sample;
-            let distance = sample * factor - pivot;
-            let square = distance * distance;
-            powers[0][lane] += distance;
-            powers[1][lane] += square;
-            powers[2][lane] += square * distance;
-            powers[3][lane] += square * square;
-            least = if sample < least { sample } else { least };
-            greatest = if sample > greatest { sample } else { greatest };
-            zeros += u32::from(sample == 0.0);
-        };
-        let ((groups, rest), (places, last)) = (elements.as_chunks::<LANES>(), samples.as_chunks_mut::<LANES>());
-        for ([a, b, c, d], [at, bt, ct, dt]) in groups.iter().zip(places) {
-            add(0, a, at);
-            add(1, b, bt);
-            add(2, c, ct);
-            add(3, d, dt);
+        for (elements, samples) in elements.chunks(SPAN).zip(samples.chunks_mut(SPAN)) {
+            let mut lanes = [[0.0f32; LANES]; 4];
+            let mut add = |lane: usize, element: &[u8; N], place: &mut f32| {
+                let sample = load(*element);
+                *place = sample;
+                let distance = sample * factor - pivot;
+                let square = distance * distance;
+                lanes[0][lane] += distance;
+                lanes[1][lane] += square;
+                lanes[2][lane] += square * distance;
+                lanes[3][lane] += square * square;
+                least = if sample < least { sample } else { least };
+                greatest = if sample > greatest { sample } else { greatest };
+                zeros += u32::from(sample == 0.0);
+            };
+            let ((groups, rest), (places, last)) = (elements.as_chunks::<LANES>(), samples.as_chunks_mut::<LANES>());
+            for ([a, b, c, d], [at, bt, ct, dt]) in groups.iter().zip(places) {
+                add(0, a, at);
+                add(1, b, bt);
+                add(2, c, ct);
+                add(3, d, dt);
+            }
+            for (element, place) in rest.iter().zip(last) {
+                add(0, element, place);
+            }
+            for (power, [a, b, c, d]) in powers.iter_mut().zip(lanes) {
+                *power += (a + b) + (c + d);
+            }
         }
-        for (element, place) in rest.iter().zip(last) {
-            add(0, element, place);
-        }
-        let fold = |[a, b, c, d]: [f32; LANES]| (a + b) + (c + d);
-        Self { powers: powers.map(fold), least, greatest, zeros }
+        Self { powers, least, greatest, zeros }
     }
 }
 
