@@ -1,4 +1,4 @@
-//! Measuring on processors that compute in 32 bits and only emulate 64: powers are taken and added up in f32, 128 elements
+//! Measuring on processors that compute in 32 bits and only emulate 64: powers are taken and added up in f32, 256 elements
 //! at a time, and those sums are added up in f64.
 //!
 //! What would be lost in f32 is avoided: sums are taken around a pivot near the mean and at a scale at which fourth powers
@@ -12,7 +12,7 @@ use super::Ends;
 use crate::engine::{Piece, centre::Centre, powers::Sums};
 
 /// Elements whose powers are added up in f32.
-const BLOCK: usize = 128;
+const BLOCK: usize = 256;
 /// Elements of a block that are added up before they are added to the others: a power that dwarfs the rest costs these
 /// what lies below its last place, each time one is added.
 const SPAN: usize = 64;
