@@ -53,7 +53,7 @@ pub enum Scheme {
 }
 
 impl Scheme {
-    /// Every scheme, in the order of [`Noise::sums`].
+    /// Every scheme, in the order of [`Noise::errors`].
     pub const ALL: [Self; 12] = [
         Self::Int8PerRow,
         Self::Int8G32,
