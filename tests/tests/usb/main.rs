@@ -117,7 +117,7 @@ fn mistakes_are_explained() {
         ("no-port", ["several USB device controllers", "dummy_udc.0, dummy_udc.1"]),
         ("taken", ["another kurtoscope-device", "dummy_udc.0"]),
         ("unknown", ["no USB device controller musb", "dummy_udc.1"]),
-        ("led", ["the LED none cannot be used", "there is input0::capslock"]),
+        ("led", ["the LED none cannot be used", "::capslock, "]),
     ] {
         assert_says(&guest.text(&format!("{name}.board")), &words);
     }
