@@ -68,7 +68,7 @@ pub fn run<E: Engine>(engine: &mut E) -> SelfTest {
 const QUANTIZATION_TOLERANCE: f64 = 1e-4;
 
 /// Whether the engine's errors of quantizing are those of their definition, which is carried out here one element at a
-/// time, and its sums of fourth powers those of whole numbers.
+/// time, and its sums of fourth powers are near those in binary64.
 fn quantizes<E: Engine>(engine: &mut E) -> bool {
     let value = |index: usize| (index * index % 251) as f32 - 125.3;
     let values: Vec<f32> = (0..ROWS * LARGEST_BLOCK).map(value).collect();

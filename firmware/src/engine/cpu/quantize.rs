@@ -123,8 +123,9 @@ impl Quantizer {
         self.filled = rest.len();
     }
 
-    /// The row at hand is complete. `again` gives its elements once more, should it have to be quantized in full.
-    pub(super) fn end_row(&mut self, again: impl FnOnce(&mut Vec<f32>)) {
+    /// The row at hand is complete. `again` gives its elements once more, should it have to be quantized in full; none where
+    /// an earlier chunk has a part of them.
+    pub(super) fn end_row(&mut self, again: Option<impl FnOnce(&mut Vec<f32>)>) {
         self.end_group();
         let (mut largest, mut least) = (0f32, f32::INFINITY);
         for [a, b, c, d] in self.surveys[self.row_begin..].iter().map(|extremes| extremes.map(f32::abs)) {
@@ -132,7 +133,7 @@ impl Quantizer {
             largest = larger(largest, of_group);
             least = if of_group < least && of_group > 0.0 { of_group } else { least };
         }
-        if self.density > 1 && largest > UNEVEN_ROW * least {
+        if let Some(again) = again.filter(|_| self.density > 1 && largest > UNEVEN_ROW * least) {
             self.take_in_full(again);
         }
         let square = f64::from(largest) * f64::from(largest);

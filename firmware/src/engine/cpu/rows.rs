@@ -90,7 +90,9 @@ impl<'a> Rows<'a> {
                     let bytes = self.row as usize * self.element.size();
                     let begin = self.complete * bytes;
                     let row = if self.has_whole_rows { self.payload.get(begin..begin + bytes) } else { None };
-                    quantizer.end_row(|elements| decode::finite(self.element, row.unwrap_or_default(), elements));
+                    let element = self.element;
+                    quantizer
+                        .end_row(row.map(|row| move |elements: &mut Vec<f32>| decode::finite(element, row, elements)));
                 }
                 self.complete += 1;
                 if let Some(lines) = &mut self.lines {

@@ -104,6 +104,20 @@ fn how_a_tensor_is_cut_into_chunks_does_not_matter() {
 }
 
 #[test]
+fn an_outlier_in_the_last_part_of_a_row_is_not_lost() {
+    let mut values = bell(1280);
+    values[1000] = 40.0;
+    let whole = noise(&values, 1280, 1);
+    let mut parts = noise_of(&bytes(&values[..640]), Element::F32, 1280, 8, 0);
+    parts.merge(&noise_of(&bytes(&values[640..]), Element::F32, 1280, 8, 640));
+    for scheme in [Scheme::Int4G128, Scheme::Q4_0, Scheme::Mxfp4] {
+        let (whole, parts) = (whole.of(scheme).expect("sum"), parts.of(scheme).expect("sum"));
+        // 144 samples of the other groups: four standard deviations.
+        assert!((parts / whole - 1.0).abs() < 0.34, "{}: {parts} against {whole}", scheme.key());
+    }
+}
+
+#[test]
 fn what_is_not_finite_counts_as_zero() {
     let mut values = bell(256);
     (values[3], values[200]) = (f32::NAN, f32::NEG_INFINITY);
