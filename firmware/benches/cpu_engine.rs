@@ -74,9 +74,18 @@ fn main() {
     println!("{mebibytes} MiB of normal values, one thread, chunks of 1 MiB, median of {ROUNDS} rounds");
     println!("{:<36} {:>8} {:>12} {:>18}", "", "GB/s", "G elements/s", "ratio to plain sum");
     println!("{:<36} {yardstick:>8.2} {:>12.2} {:>18.2}", "plain f32 sum (yardstick)", yardstick / 4.0, 1.0);
+    let mut rates = Vec::new();
     for ((name, element, data, _), times) in cases.iter().zip(&mut times) {
         let rate = rate(data.len(), median(times));
         println!("{name:<36} {rate:>8.2} {:>12.2} {:>18.2}", rate / element.size() as f64, rate / yardstick);
+        rates.push(rate);
+    }
+    for element in [Element::F32, Element::F16, Element::Bf16] {
+        let of = |statistics| cases.iter().position(|case| (case.1, case.3) == (element, statistics));
+        if let (Some(with), Some(without)) = (of(everything), of(Statistics::TAILS)) {
+            let ratio = rates[with] / rates[without];
+            println!("{element:?}: quantization, rows and columns leave {ratio:.2} of the speed without them");
+        }
     }
 }
 

@@ -7,16 +7,18 @@
 
 mod kernel;
 mod nf4;
+mod samples;
 mod scales;
 mod survey;
 mod vector;
 
 use alloc::vec::Vec;
 
-use kurtoscope_shared::quantization::{Errors, LARGEST_BLOCK as GROUP, Noise, Scales as Squares, Scheme, nearest};
+use kurtoscope_shared::quantization::{Errors, LARGEST_BLOCK as GROUP, Noise, Scales as Squares, Scheme};
 
+use samples::Samples;
 use scales::Scales;
-use survey::{Extremes, Pick, is_uneven, shifts};
+use survey::{Extremes, Magnitudes, PER_LANE, first_shift};
 use vector::LANES;
 
 /// The smallest block of any scheme.
@@ -32,6 +34,9 @@ const SAFE: core::ops::Range<f32> = 1e-12..1e15;
 
 /// The share of a group that one sample of each lane takes.
 const SHARE: f64 = LANES as f64 / GROUP as f64;
+
+/// The ratio of largest magnitudes in small blocks above which a group is quantized in full.
+const UNEVEN_GROUP: f32 = 3.0;
 
 /// The ratio of largest magnitudes in groups above which a row is quantized in full. Such a row can carry a share of all
 /// errors of the schemes with a scale a row that its samples alone would not tell well.
@@ -51,14 +56,11 @@ pub(super) struct Quantizer {
     /// A group that is not complete, filled up with zeros, and how many elements it has.
     partial: [f32; GROUP],
     filled: usize,
-    /// Complete groups whose rows are not summed yet.
+    /// Where the extremes of the groups that are taken together are put.
     surveys: Vec<Extremes>,
-    /// For each of them, the largest magnitude in its row, once a small block.
-    row_largest: Vec<Extremes>,
-    /// Where in `surveys` the row at hand begins, and where in the samples.
-    row_begin: usize,
-    samples_begin: [usize; 2],
-    /// The scales of this row's blocks, and how many groups of it samples are taken of.
+    /// The largest magnitudes in the groups of the row at hand.
+    row_magnitudes: Magnitudes,
+    /// The scales of its blocks, and how many groups of it samples are taken of.
     row_blocks: Squares,
     row_groups: usize,
     /// Samples of the groups of which every `density`th element is quantized, and of those that are quantized in full.
@@ -66,39 +68,33 @@ pub(super) struct Quantizer {
     full: Samples,
     /// Whether the row at hand is quantized in full.
     is_in_full: bool,
-    errors: [Errors; Scheme::ALL.len()],
+    /// Squared errors of both.
+    sampled_errors: Sums,
+    full_errors: Sums,
     blocks: Squares,
     rows: Squares,
     scales: Scales,
 }
 
-/// Elements to quantize, and the groups that they are from.
-#[derive(Default)]
-struct Samples {
-    values: Vec<[f32; LANES]>,
-    picks: Vec<Pick>,
-}
-
 impl Quantizer {
     /// A quantizer whose first element is in `row`, behind `groups_before` groups of it. One of `density` elements is
-    /// quantized.
+    /// quantized; a power of two.
     pub(super) fn new(density: u8, row: u64, groups_before: u64) -> Self {
         Self {
-            density: usize::from(density.max(1)),
+            density: usize::from(density).next_power_of_two(),
             row,
             groups_before,
             partial: [0.0; GROUP],
             filled: 0,
             surveys: Vec::new(),
-            row_largest: Vec::new(),
-            row_begin: 0,
-            samples_begin: [0; 2],
+            row_magnitudes: Magnitudes::NONE,
             row_blocks: Squares::default(),
             row_groups: 0,
             sampled: Samples::default(),
             full: Samples::default(),
             is_in_full: false,
-            errors: [Errors::default(); Scheme::ALL.len()],
+            sampled_errors: [0.0; Scheme::ALL.len()],
+            full_errors: [0.0; Scheme::ALL.len()],
             blocks: Squares::default(),
             rows: Squares::default(),
             scales: Scales::ZERO,
@@ -127,36 +123,23 @@ impl Quantizer {
     /// an earlier chunk has a part of them.
     pub(super) fn end_row(&mut self, again: Option<impl FnOnce(&mut Vec<f32>)>) {
         self.end_group();
-        let (mut largest, mut least) = (0f32, f32::INFINITY);
-        for [a, b, c, d] in self.surveys[self.row_begin..].iter().map(|extremes| extremes.map(f32::abs)) {
-            let of_group = larger(larger(a, b), larger(c, d));
-            largest = larger(largest, of_group);
-            least = if of_group < least && of_group > 0.0 { of_group } else { least };
-        }
-        if let Some(again) = again.filter(|_| self.density > 1 && largest > UNEVEN_ROW * least) {
+        if let Some(again) = again.filter(|_| self.density > 1 && self.row_magnitudes.differ_by(UNEVEN_ROW)) {
             self.take_in_full(again);
         }
+        let largest = self.row_magnitudes.largest;
         let square = f64::from(largest) * f64::from(largest);
-        let picks = self.sampled.picks.len() - self.samples_begin[0];
         self.rows.all += square * self.row_groups as f64;
-        self.rows.sampled += square * picks as f64 * SHARE;
-        self.row_largest.resize(self.surveys.len(), [largest; SMALLS]);
+        self.rows.sampled += square * self.sampled.of_row() as f64 * SHARE;
+        self.close_row(largest);
         (self.row, self.groups_before) = (self.row + 1, 0);
-        self.begin_row();
-        if self.surveys.len() >= GROUPS {
-            self.sum_up();
-        }
     }
 
     /// Quantizes the row at hand once more, every element of it.
     fn take_in_full(&mut self, again: impl FnOnce(&mut Vec<f32>)) {
         let mut elements = Vec::new();
         again(&mut elements);
-        for (list, begin) in [&mut self.sampled, &mut self.full].into_iter().zip(self.samples_begin) {
-            list.picks.truncate(begin);
-            list.values.truncate(begin);
-        }
-        self.surveys.truncate(self.row_begin);
+        self.sampled.drop_row();
+        self.full.drop_row();
         (self.row_blocks, self.row_groups) = (Squares::default(), 0);
         self.is_in_full = true;
         self.take(&elements);
@@ -164,27 +147,30 @@ impl Quantizer {
         self.is_in_full = false;
     }
 
-    fn begin_row(&mut self) {
+    /// Ends the row at hand, in which `largest` is the largest magnitude.
+    fn close_row(&mut self, largest: f32) {
+        self.sampled.end_row(largest, &mut self.scales, &mut self.sampled_errors);
+        self.full.end_row(largest, &mut self.scales, &mut self.full_errors);
         self.blocks.all += self.row_blocks.all;
         self.blocks.sampled += self.row_blocks.sampled;
         (self.row_blocks, self.row_groups) = (Squares::default(), 0);
-        self.row_begin = self.surveys.len();
-        self.samples_begin = [self.sampled.picks.len(), self.full.picks.len()];
+        self.row_magnitudes = Magnitudes::NONE;
     }
 
     /// The errors; those of schemes with a scale a row only where `has_whole_rows`. A sum that left the range of its
     /// numbers is not stated.
     pub(super) fn finish(mut self, has_whole_rows: bool) -> Noise {
-        if self.row_begin < self.surveys.len() || self.filled > 0 {
-            // The part of a row, for which no scheme with a scale a row is stated.
-            self.end_group();
-            self.row_largest.resize(self.surveys.len(), [0.0; SMALLS]);
-        }
-        self.sum_up();
+        // What is left is the part of a row, for which no scheme with a scale a row is stated.
+        self.end_group();
+        self.close_row(0.0);
+        self.sampled.sum_up(&mut self.scales, &mut self.sampled_errors);
+        self.full.sum_up(&mut self.scales, &mut self.full_errors);
+        let errors = self.sampled_errors.into_iter().zip(self.full_errors);
+        let errors = errors.map(|(sampled, in_full)| Errors { in_full, sampled });
         let is_stated = |scheme: Scheme, errors: &Errors| {
             (scheme.block().is_some() || has_whole_rows) && errors.in_full.is_finite() && errors.sampled.is_finite()
         };
-        let errors = Scheme::ALL.into_iter().zip(self.errors);
+        let errors = Scheme::ALL.into_iter().zip(errors);
         let errors = errors.map(|(scheme, errors)| Some(errors).filter(|errors| is_stated(scheme, errors)));
         Noise { errors: errors.collect(), blocks: self.blocks, rows: self.rows }
     }
@@ -201,120 +187,28 @@ impl Quantizer {
 
     /// Takes complete groups of the row at hand.
     fn groups(&mut self, groups: &[[f32; GROUP]]) {
-        let begin = self.surveys.len();
+        self.surveys.clear();
         survey::survey(groups, &mut self.surveys);
-        for (number, survey) in self.surveys[begin..].iter().enumerate() {
-            let is_in_full = self.is_in_full || self.density > 1 && is_uneven(survey);
-            let (density, list) = if is_in_full { (1, &mut self.full) } else { (self.density, &mut self.sampled) };
-            let group = (begin + number) as u32;
-            let shifts = shifts(self.row, self.groups_before + number as u64, density);
-            let before = list.picks.len();
-            list.picks.extend(shifts.map(|shift| Pick { group, shift }));
-            if !is_in_full {
+        for (group, extremes) in groups.iter().zip(&self.surveys) {
+            let magnitudes = Magnitudes::of(extremes);
+            self.row_magnitudes.include(magnitudes.largest);
+            if self.is_in_full || self.density > 1 && magnitudes.differ_by(UNEVEN_GROUP) {
+                self.full.take(group, *extremes, 0, 1);
+            } else {
                 // In binary64, where no square of a binary32 is out of range.
-                let [a, b, c, d] = survey.map(f64::from);
-                let square = (a * a + b * b) + (c * c + d * d);
+                let [a, b, c, d] = extremes.map(|extreme| f64::from(extreme) * f64::from(extreme));
+                let square = (a + b) + (c + d);
                 self.row_groups += 1;
                 self.row_blocks.all += square;
-                self.row_blocks.sampled += square * (list.picks.len() - before) as f64 * SHARE;
-            }
-        }
-        for list in [&mut self.sampled, &mut self.full] {
-            survey::sample(groups, begin as u32, &list.picks[list.values.len()..], &mut list.values);
-        }
-        self.groups_before += groups.len() as u64;
-    }
-
-    /// Quantizes the samples of all complete rows.
-    fn sum_up(&mut self) {
-        let (mut sampled, mut full) = (self.sampled.cursor(), self.full.cursor());
-        for (number, (surveys, row_largest)) in
-            self.surveys.chunks(GROUPS).zip(self.row_largest.chunks(GROUPS)).enumerate()
-        {
-            let begin = number * GROUPS;
-            let end = (begin + surveys.len()) as u32;
-            let are_safe = scales::find(&mut self.scales, surveys, row_largest);
-            for (cursor, is_in_full) in [(&mut sampled, false), (&mut full, true)] {
-                let (values, picks) = cursor.up_to(end);
-                let sums = if are_safe {
-                    kernel::sums(values, picks, begin as u32, &self.scales)
-                } else {
-                    one_by_one(values, picks, begin as u32, surveys, row_largest)
-                };
-                for (errors, sum) in self.errors.iter_mut().zip(sums) {
-                    *(if is_in_full { &mut errors.in_full } else { &mut errors.sampled }) += sum;
+                let first = first_shift(self.row, self.groups_before, self.density);
+                if first < PER_LANE {
+                    let samples = self.sampled.take(group, *extremes, first, self.density);
+                    self.row_blocks.sampled += square * samples as f64 * SHARE;
                 }
             }
-        }
-        self.surveys.clear();
-        self.row_largest.clear();
-        self.sampled.clear();
-        self.full.clear();
-        self.begin_row();
-    }
-}
-
-impl Samples {
-    fn cursor(&self) -> Cursor<'_> {
-        Cursor { values: &self.values, picks: &self.picks }
-    }
-
-    fn clear(&mut self) {
-        self.values.clear();
-        self.picks.clear();
-    }
-}
-
-fn larger(a: f32, b: f32) -> f32 {
-    if b > a { b } else { a }
-}
-
-/// What is left of a list of samples.
-struct Cursor<'a> {
-    values: &'a [[f32; LANES]],
-    picks: &'a [Pick],
-}
-
-impl<'a> Cursor<'a> {
-    /// Takes the samples of groups below `end`.
-    fn up_to(&mut self, end: u32) -> (&'a [[f32; LANES]], &'a [Pick]) {
-        let taken = self.picks.partition_point(|pick| pick.group < end);
-        let (values, picks);
-        (values, self.values) = self.values.split_at(taken);
-        (picks, self.picks) = self.picks.split_at(taken);
-        (values, picks)
-    }
-}
-
-/// The squared errors of samples, one at a time and by the definition: for scales that binary32 does not hold well.
-fn one_by_one(
-    values: &[[f32; LANES]],
-    picks: &[Pick],
-    begin: u32,
-    surveys: &[Extremes],
-    row_largest: &[Extremes],
-) -> Sums {
-    let mut sums = [0.0; Scheme::ALL.len()];
-    let further = |a: f32, b: f32| if b.abs() > a.abs() { b } else { a };
-    for (values, pick) in values.iter().zip(picks) {
-        let group = (pick.group - begin) as usize;
-        for (lane, value) in values.iter().enumerate() {
-            let small = lane % SMALLS;
-            for scheme in Scheme::ALL {
-                let extreme = match scheme.block() {
-                    None => row_largest[group][small],
-                    Some(block) => {
-                        let smalls = block / SMALL;
-                        let begin = small / smalls * smalls;
-                        surveys[group][begin..begin + smalls].iter().copied().fold(0.0, further)
-                    }
-                };
-                let error = f64::from(*value) - f64::from(nearest(scheme, extreme, *value));
-                sums[scheme as usize] += error * error;
-            }
+            self.groups_before += 1;
         }
     }
-    sums
 }
 
 #[cfg(test)]

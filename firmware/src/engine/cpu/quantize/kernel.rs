@@ -6,25 +6,24 @@ use super::{
     SMALLS, Sums,
     nf4::NF4_CELLS,
     scales::{BySmall, Levels, Scales},
-    survey::Pick,
     vector::{LANES, Vector},
 };
 
-/// The squared errors of samples, in the order of [`Scheme::ALL`]. Their groups are numbered from `begin`, the first of
-/// those whose scales are given.
-pub(super) fn sums(values: &[[f32; LANES]], picks: &[Pick], begin: u32, scales: &Scales) -> Sums {
+/// The squared errors of samples, in the order of [`Scheme::ALL`]. `groups` are the numbers of their groups, and `begin` is that
+/// of the first one whose scales are given.
+pub(super) fn sums(values: &[[f32; LANES]], groups: &[u32], begin: u32, scales: &Scales) -> Sums {
     #[cfg(all(target_arch = "x86_64", feature = "std"))]
     {
         if std::is_x86_feature_detected!("avx512f") {
             // SAFETY: the processor has AVX-512F, as was just asked.
-            return unsafe { x86::sums_avx512(values, picks, begin, scales) };
+            return unsafe { x86::sums_avx512(values, groups, begin, scales) };
         }
         if std::is_x86_feature_detected!("avx2") {
             // SAFETY: the processor has AVX2, as was just asked.
-            return unsafe { x86::sums_avx2(values, picks, begin, scales) };
+            return unsafe { x86::sums_avx2(values, groups, begin, scales) };
         }
     }
-    sums_of::<[f32; LANES]>(values, picks, begin, scales)
+    sums_of::<[f32; LANES]>(values, groups, begin, scales)
 }
 
 #[cfg(all(target_arch = "x86_64", feature = "std"))]
@@ -32,23 +31,23 @@ mod x86 {
     use super::{super::vector::x86::Register, *};
 
     #[target_feature(enable = "avx512f")]
-    pub(super) fn sums_avx512(values: &[[f32; LANES]], picks: &[Pick], begin: u32, scales: &Scales) -> Sums {
-        sums_of::<Register>(values, picks, begin, scales)
+    pub(super) fn sums_avx512(values: &[[f32; LANES]], groups: &[u32], begin: u32, scales: &Scales) -> Sums {
+        sums_of::<Register>(values, groups, begin, scales)
     }
 
     #[target_feature(enable = "avx2")]
-    pub(super) fn sums_avx2(values: &[[f32; LANES]], picks: &[Pick], begin: u32, scales: &Scales) -> Sums {
-        sums_of::<[f32; LANES]>(values, picks, begin, scales)
+    pub(super) fn sums_avx2(values: &[[f32; LANES]], groups: &[u32], begin: u32, scales: &Scales) -> Sums {
+        sums_of::<[f32; LANES]>(values, groups, begin, scales)
     }
 }
 
 // Closures do not take over the instruction set of the function that they are in, so everything below is a function.
 
 #[inline(always)]
-fn sums_of<V: Vector>(values: &[[f32; LANES]], picks: &[Pick], begin: u32, scales: &Scales) -> Sums {
+fn sums_of<V: Vector>(values: &[[f32; LANES]], groups: &[u32], begin: u32, scales: &Scales) -> Sums {
     let mut sums = [V::splat(0.0); Scheme::ALL.len()];
-    for (values, pick) in values.iter().zip(picks) {
-        let first = (pick.group - begin) as usize * SMALLS;
+    for (values, group) in values.iter().zip(groups) {
+        let first = (group - begin) as usize * SMALLS;
         let x = V::load(values);
         let int8_g32 = code(x, &scales.int8[0], first);
         // No code above the highest can come from a symmetric scale; Q4_0's scale is that of the extreme's own end, and
@@ -136,14 +135,16 @@ mod tests {
             survey(groups, &mut surveys);
             let mut scales = Scales::ZERO;
             find(&mut scales, &surveys, &[[row_largest; 4]; 2]);
-            let picks: Vec<Pick> = (0..16).map(|pick| Pick { group: 5 + pick / 8, shift: pick % 8 }).collect();
-            sample(groups, 5, &picks, &mut list);
-            let expected = sums_of::<[f32; LANES]>(&list, &picks, 5, &scales).map(f64::to_bits);
-            prop_assert_eq!(sums(&list, &picks, 5, &scales).map(f64::to_bits), expected);
+            for group in groups {
+                sample(group, 0, 1, &mut list);
+            }
+            let numbers: Vec<u32> = (0..16).map(|sample| 5 + sample / 8).collect();
+            let expected = sums_of::<[f32; LANES]>(&list, &numbers, 5, &scales).map(f64::to_bits);
+            prop_assert_eq!(sums(&list, &numbers, 5, &scales).map(f64::to_bits), expected);
             #[cfg(all(target_arch = "x86_64", feature = "std"))]
             if std::is_x86_feature_detected!("avx2") {
                 // SAFETY: the processor has AVX2, as was just asked.
-                prop_assert_eq!(unsafe { x86::sums_avx2(&list, &picks, 5, &scales) }.map(f64::to_bits), expected);
+                prop_assert_eq!(unsafe { x86::sums_avx2(&list, &numbers, 5, &scales) }.map(f64::to_bits), expected);
             }
         }
     }

@@ -16,21 +16,41 @@ use multiversion::multiversion;
 
 use super::{SMALL, SMALLS, vector::LANES};
 
-/// The ratio of largest magnitudes in blocks above which a group is quantized in full.
-const UNEVEN: f32 = 3.0;
-
 /// The element of largest magnitude in each small block of a group; of equal ones a negative one.
 pub(super) type Extremes = [f32; SMALLS];
 
-/// Whether an element stands out so far that samples would not stand for the group.
-pub(super) fn is_uneven(extremes: &Extremes) -> bool {
-    let (mut least, mut largest) = (f32::INFINITY, 0f32);
-    for magnitude in extremes.map(f32::abs) {
-        // A block of zeros, such as those that fill up a row, says nothing.
-        least = if magnitude < least && magnitude > 0.0 { magnitude } else { least };
-        largest = if magnitude > largest { magnitude } else { largest };
+/// The largest and the least of some magnitudes that are not zero: a block of zeros, such as those that fill up a row,
+/// says nothing.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Magnitudes {
+    pub(super) largest: f32,
+    /// One less than the bits of the least. Magnitudes are in the order of their bits, and zero comes last this way.
+    below_least: u32,
+}
+
+impl Magnitudes {
+    pub(super) const NONE: Self = Self { largest: 0.0, below_least: u32::MAX };
+
+    #[inline(always)]
+    pub(super) fn of(extremes: &Extremes) -> Self {
+        let mut magnitudes = Self::NONE;
+        for extreme in extremes {
+            magnitudes.include(extreme.abs());
+        }
+        magnitudes
     }
-    largest > UNEVEN * least
+
+    #[inline(always)]
+    pub(super) fn include(&mut self, magnitude: f32) {
+        self.largest = if magnitude > self.largest { magnitude } else { self.largest };
+        self.below_least = self.below_least.min(magnitude.to_bits().wrapping_sub(1));
+    }
+
+    /// Whether something stands out by more than `factor`, so that samples would not stand for the rest.
+    #[inline(always)]
+    pub(super) fn differ_by(&self, factor: f32) -> bool {
+        self.largest > factor * f32::from_bits(self.below_least.wrapping_add(1))
+    }
 }
 
 /// Surveys groups of finite elements, and appends what was found.
@@ -81,36 +101,34 @@ fn value(key: u32) -> f32 {
 }
 
 /// Elements that share a lane: a group has as many shifts.
-const PER_LANE: usize = GROUP / LANES;
+pub(super) const PER_LANE: usize = GROUP / LANES;
 
-/// The shifts at which a group is sampled so that one of `density` elements is, for 16 and more at every second
-/// group, fourth and so on: which ones varies from group to group and from row to row, so that no column is always taken or never.
-pub(super) fn shifts(row: u64, group: u64, density: usize) -> impl Iterator<Item = u32> {
+/// The first of the shifts at which a group is sampled so that one of `density` elements is, a power of two; for 16 and
+/// more only every second group has one, fourth and so on: which ones varies from group to group and from row to row, so that
+/// no column is always taken or never.
+#[inline(always)]
+pub(super) fn first_shift(row: u64, group: u64, density: usize) -> usize {
     let mixed = (row.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ group.wrapping_mul(0xc2b2_ae3d_27d4_eb4f)) >> 32;
-    let first = ((mixed as u32).wrapping_mul(0x9e37_79b1) >> 26) as usize % density;
-    (first..PER_LANE).step_by(density).map(|shift| shift as u32)
+    (mixed as u32).wrapping_mul(0x9e37_79b1) as usize >> 26 & (density - 1)
 }
 
-/// Where samples are: a group, and which one of every eight of its elements.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Pick {
-    pub(super) group: u32,
-    pub(super) shift: u32,
+/// One element of every eight consecutive ones of a group, that at `first` among them, and again every `density` from
+/// there. Every fourth lane is of the same small block. Appends them.
+pub(super) fn sample(group: &[f32; GROUP], first: usize, density: usize, taken: &mut Vec<[f32; LANES]>) {
+    let mut shift = first;
+    while shift < PER_LANE {
+        taken.push(sample_at(group, shift));
+        shift += density;
+    }
 }
 
-/// One element of every eight consecutive ones of a group, that at `shift` among them; every fourth lane is of the same
-/// small block. Appends those of each of `picks`; the first of `groups` is the one with the number `begin`.
-pub(super) fn sample(groups: &[[f32; GROUP]], begin: u32, picks: &[Pick], taken: &mut Vec<[f32; LANES]>) {
+fn sample_at(group: &[f32; GROUP], shift: usize) -> [f32; LANES] {
     #[cfg(all(target_arch = "x86_64", feature = "std"))]
     if std::is_x86_feature_detected!("avx512f") {
         // SAFETY: the processor has AVX-512F, as was just asked.
-        return unsafe { x86::sample(groups, begin, picks, taken) };
+        return unsafe { x86::sample(group, shift) };
     }
-    taken.extend(picks.iter().filter_map(|pick| {
-        let group = groups.get((pick.group - begin) as usize)?;
-        let shift = pick.shift as usize;
-        Some(from_fn(|lane| group[lane % SMALLS * SMALL + lane / SMALLS * PER_LANE + shift % PER_LANE]))
-    }));
+    from_fn(|lane| group[lane % SMALLS * SMALL + lane / SMALLS * PER_LANE + shift % PER_LANE])
 }
 
 #[cfg(all(target_arch = "x86_64", feature = "std"))]
@@ -119,7 +137,7 @@ mod x86 {
 
     use bytemuck::cast;
 
-    use super::{Extremes, GROUP, LANES, PER_LANE, Pick, SMALLS, Vec, value};
+    use super::{Extremes, GROUP, LANES, PER_LANE, SMALLS, Vec, value};
 
     #[target_feature(enable = "avx512f")]
     pub(super) fn survey(groups: &[[f32; GROUP]], found: &mut Vec<Extremes>) {
@@ -146,22 +164,18 @@ mod x86 {
     const LANES_OF: [u16; GROUP / LANES] = [0x0011, 0x1100, 0x0022, 0x2200, 0x0044, 0x4400, 0x0088, 0x8800];
 
     #[target_feature(enable = "avx512f")]
-    pub(super) fn sample(groups: &[[f32; GROUP]], begin: u32, picks: &[Pick], taken: &mut Vec<[f32; LANES]>) {
-        taken.reserve(picks.len());
-        for pick in picks {
-            let Some(group) = groups.get((pick.group - begin) as usize) else { continue };
-            // A register holds two eights, and there are four to a small block: lanes from the first and from the second
-            // take turns by fours.
-            let shift = pick.shift as i32 % PER_LANE as i32;
-            let second = _mm512_set1_epi32(shift + PER_LANE as i32);
-            let from = _mm512_mask_set1_epi32(second, 0x0f0f, shift);
-            let mut samples = _mm512_setzero_ps();
-            let (parts, _) = group.as_chunks::<LANES>();
-            for (part, lanes) in parts.iter().zip(LANES_OF) {
-                samples = _mm512_mask_permutexvar_ps(samples, lanes, from, cast(*part));
-            }
-            taken.push(cast(samples));
+    pub(super) fn sample(group: &[f32; GROUP], shift: usize) -> [f32; LANES] {
+        // A register holds two eights, and there are four to a small block: lanes from the first and from the second
+        // take turns by fours.
+        let shift = (shift % PER_LANE) as i32;
+        let second = _mm512_set1_epi32(shift + PER_LANE as i32);
+        let from = _mm512_mask_set1_epi32(second, 0x0f0f, shift);
+        let mut samples = _mm512_setzero_ps();
+        let (parts, _) = group.as_chunks::<LANES>();
+        for (part, lanes) in parts.iter().zip(LANES_OF) {
+            samples = _mm512_mask_permutexvar_ps(samples, lanes, from, cast(*part));
         }
+        cast(samples)
     }
 }
 
@@ -176,10 +190,8 @@ mod tests {
         found[0]
     }
 
-    fn samples(group: &[f32; GROUP], shift: u32) -> [f32; LANES] {
-        let mut taken = Vec::new();
-        sample(core::slice::from_ref(group), 3, &[Pick { group: 3, shift }], &mut taken);
-        taken[0]
+    fn shifts(row: u64, group: u64, density: usize) -> impl Iterator<Item = usize> {
+        (first_shift(row, group, density)..PER_LANE).step_by(density)
     }
 
     #[test]
@@ -187,24 +199,28 @@ mod tests {
         let with = |value: f32| {
             let mut group: [f32; GROUP] = from_fn(|index| if index % 2 == 0 { 1.0 } else { -1.0 });
             group[77] = value;
-            is_uneven(&survey_of(&group))
+            Magnitudes::of(&survey_of(&group)).differ_by(3.0)
         };
         assert!(with(-3.1) && !with(2.9));
-        assert!(!is_uneven(&[0.0; SMALLS]) && !is_uneven(&[1.0, 0.0, -2.0, 0.0]));
+        let differ = |extremes: Extremes| Magnitudes::of(&extremes).differ_by(3.0);
+        assert!(!differ([0.0; SMALLS]) && !differ([1.0, 0.0, -2.0, -0.0]));
     }
 
     #[test]
     fn every_element_is_sampled_once_at_density_one_and_evenly_at_eight() {
         let group: [f32; GROUP] = from_fn(|index| index as f32);
         let mut seen: Vec<usize> =
-            shifts(3, 5, 1).flat_map(|shift| samples(&group, shift)).map(|value| value as usize).collect();
+            shifts(3, 5, 1).flat_map(|shift| sample_at(&group, shift)).map(|value| value as usize).collect();
         seen.sort_unstable();
+        let mut taken = Vec::new();
+        sample(&group, 1, 4, &mut taken);
+        assert_eq!(taken, [sample_at(&group, 1), sample_at(&group, 5)]);
         assert_eq!(seen, (0..GROUP).collect::<Vec<_>>());
         let mut times = [0u32; PER_LANE];
         for (row, group) in (0..1000).flat_map(|row| (0..8).map(move |group| (row, group))) {
-            let taken: Vec<u32> = shifts(row, group, 8).collect();
+            let taken: Vec<usize> = shifts(row, group, 8).collect();
             assert_eq!(taken.len(), 1);
-            times[taken[0] as usize] += 1;
+            times[taken[0]] += 1;
         }
         assert!(times.iter().all(|times| (800..1200).contains(times)), "{times:?}");
         for (density, expected) in [(16, 1800..2200), (32, 850..1150), (64, 400..600)] {
@@ -212,7 +228,7 @@ mod tests {
             assert!(expected.contains(&taken), "{taken}");
         }
         // Down a column, too, every shift comes up.
-        let down: std::collections::HashSet<u32> = (0..64).flat_map(|row| shifts(row, 2, 8)).collect();
+        let down: std::collections::HashSet<usize> = (0..64).flat_map(|row| shifts(row, 2, 8)).collect();
         assert_eq!(down.len(), PER_LANE);
     }
 
