@@ -23,7 +23,7 @@ for program in "$@"; do
 done
 # Each module once, behind those that it needs.
 [ -e "$kernel/lib/modules/$version/modules.dep.bin" ] || depmod -b "$kernel" "$version"
-for module in virtio_pci virtio_blk dummy_hcd usb_f_fs usb_f_acm cdc_acm; do
+for module in virtio_pci virtio_blk dummy_hcd usb_f_fs usb_f_acm cdc_acm vhci_hcd usbip_vudc; do
   modprobe -d "$kernel" -S "$version" --show-depends "$module" | awk '{ print $2 }'
 done | awk '!seen[$0]++' | while read -r file; do
   cp "$file" "$root/modules/"

@@ -4,7 +4,8 @@
 //! `usb-copy bulk` and `usb-copy acm` are a board: they read messages (eight bytes, the length, then so many bytes), and
 //! answer with the length, or with the bytes themselves where the length's highest bit is set. `usb-copy to URL BYTES`
 //! writes one message and prints bytes a second; `usb-copy lengths URL MOST` has messages of all the lengths up to MOST at
-//! which packets and transfers begin and end sent back and compares them.
+//! which packets and transfers begin and end sent back and compares them. `usb-copy join PORT` is a cable: it plugs the
+//! board on this machine's virtual controller (usbip_vudc) into that port of its virtual hub (vhci_hcd).
 
 use std::{
     error::Error,
@@ -28,7 +29,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         ["acm"] => serve_acm(),
         ["to", url, bytes] => copy(&mut open(url)?, bytes.parse()?),
         ["lengths", url, most] => lengths(&mut open(url)?, most.parse()?),
-        _ => Err("usage: usb-copy bulk | acm | to URL BYTES | lengths URL MOST".into()),
+        ["join", port] => join(port.parse()?),
+        _ => Err("usage: usb-copy bulk | acm | to URL BYTES | lengths URL MOST | join PORT".into()),
     }
 }
 
@@ -68,6 +70,26 @@ use serve_bulk as serve_acm;
 
 fn open(url: &str) -> Result<Link, Box<dyn Error>> {
     link::open(&url.parse()?)?.ok_or_else(|| "no link".into())
+}
+
+/// Plugs a board in at high speed.
+#[cfg(target_os = "linux")]
+fn join(port: u8) -> Result<(), Box<dyn Error>> {
+    use std::{fs, os::fd::AsRawFd, os::unix::net::UnixStream};
+
+    /// What kernels call high speed.
+    const HIGH_SPEED: u8 = 3;
+    const DEVICE: u8 = 1;
+    // Both controllers keep their end of the socket.
+    let (board, host) = UnixStream::pair()?;
+    fs::write("/sys/devices/platform/usbip-vudc.0/usbip_sockfd", board.as_raw_fd().to_string())?;
+    fs::write("/sys/devices/platform/vhci_hcd.0/attach", format!("{port} {} {DEVICE} {HIGH_SPEED}", host.as_raw_fd()))?;
+    Ok(())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn join(_port: u8) -> Result<(), Box<dyn Error>> {
+    Err("boards need Linux".into())
 }
 
 /// A reader that waits as long as it takes.

@@ -13,6 +13,20 @@ connect() {
 
 disconnect() { rmmod dummy_hcd; }
 
+# connect_bus, disconnect_bus: virtual controllers that move as much as a bus does in its time, and then wait.
+connect_bus() { insmod /modules/vhci-hcd.ko && insmod /modules/usbip-vudc.ko; }
+disconnect_bus() { rmmod usbip_vudc && rmmod vhci_hcd; }
+
+# plug PORT: plugs the board into that port of theirs, once it is there.
+plug() {
+  for turn in $(seq 100); do
+    usb-copy join "$1" 2>/tmp/join && return 0
+    sleep 0.1
+  done
+  echo "GUEST no board to plug in: $(cat /tmp/join)"
+  return 1
+}
+
 # identity TEXT: what the next board is known by.
 identity() { echo "$1" >/etc/machine-id; }
 
