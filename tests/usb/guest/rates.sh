@@ -30,5 +30,9 @@ measure rate-serial serial:/dev/ttyACM0 acm --acm
 disconnect
 step "bulk on a bus that takes its time"
 connect_bus
-measure rate-bus usb:1209:0001 bulk --usb-gadget plug
+measure rate-bus-bulk usb:1209:0001 bulk --usb-gadget plug
+disconnect_bus
+step "serial port on that bus"
+connect_bus
+measure rate-bus-serial serial:/dev/ttyACM0 acm --acm plug
 disconnect_bus
