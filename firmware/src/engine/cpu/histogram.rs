@@ -25,9 +25,8 @@ impl Histogram {
         Self { tables: vec![[0; SLOTS]; TABLES], zeros: 0 }
     }
 
-    /// Counts a block of which `zeros` samples are zero.
-    pub(super) fn count<S: Sample>(&mut self, block: &[S], zeros: u64) {
-        self.zeros += zeros;
+    /// Counts samples.
+    pub(super) fn count<S: Sample>(&mut self, block: &[S]) {
         let Some(tables) = self.tables.first_chunk_mut::<TABLES>() else { return };
         let (groups, rest) = block.as_chunks::<TABLES>();
         for group in groups {
@@ -38,6 +37,11 @@ impl Histogram {
         for sample in rest {
             raise(&mut tables[0], *sample);
         }
+    }
+
+    /// Says that of the samples counted so many are zero.
+    pub(super) fn leave_out(&mut self, zeros: u64) {
+        self.zeros += zeros;
     }
 
     /// The counts, without the zeros, which the first bin had taken.
