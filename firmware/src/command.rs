@@ -18,7 +18,7 @@ use crate::{
 #[cfg(target_os = "linux")]
 use crate::{
     gadget::GadgetError,
-    lamp::{Lamp, LampError, LampName},
+    lamp::{Lamp, LampName},
 };
 
 /// On which link to serve, as whom.
@@ -143,10 +143,6 @@ pub enum DeviceError {
     #[cfg(target_os = "linux")]
     #[error(transparent)]
     Gadget(#[from] GadgetError),
-    /// A light cannot be used.
-    #[cfg(target_os = "linux")]
-    #[error(transparent)]
-    Lamp(#[from] LampError),
     /// No pseudo-terminal to be had.
     #[error("no pseudo-terminal can be created: {0}")]
     Pty(#[source] io::Error),
@@ -198,7 +194,7 @@ fn serve_gpu(_: &DeviceArguments, _: Option<String>, _: Board) -> Result<(), Dev
 
 #[cfg(target_os = "linux")]
 fn serve_board<E: Engine>(arguments: &DeviceArguments, engine: E, board: Board) -> Result<(), DeviceError> {
-    let lights = Indicator::new(Lamp::open(arguments.led.as_ref())?, Lamp::open(arguments.fault_led.as_ref())?);
+    let lights = Indicator::new(light(arguments.led.as_ref()), light(arguments.fault_led.as_ref()));
     let setup = usb::setup(arguments, &board);
     let mut session = Session::with_indicator(engine, board, lights);
     match &arguments.link {
@@ -206,6 +202,15 @@ fn serve_board<E: Engine>(arguments: &DeviceArguments, engine: E, board: Board) 
         LinkArguments { acm: true, .. } => usb::serve_acm(&mut session, &setup),
         _ => serve_link(arguments, &mut session),
     }
+}
+
+/// The light of this name. One that cannot be used is no reason not to measure.
+#[cfg(target_os = "linux")]
+fn light(name: Option<&LampName>) -> Lamp {
+    Lamp::open(name).unwrap_or_else(|error| {
+        std::eprintln!("kurtoscope-device: {error}; going on without it");
+        Lamp::none()
+    })
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -105,6 +105,11 @@ impl core::fmt::Debug for Kind {
 }
 
 impl Lamp {
+    /// A light that is not there.
+    pub const fn none() -> Self {
+        Self(Kind::None)
+    }
+
     /// Takes a light over; one that is not there where no name is given.
     ///
     /// # Errors
@@ -115,7 +120,7 @@ impl Lamp {
 
     fn open_in(name: Option<&LampName>, leds: &Path) -> Result<Self, LampError> {
         match name {
-            None => Ok(Self(Kind::None)),
+            None => Ok(Self::none()),
             Some(LampName::Led(name)) => Self::led(&leds.join(name)).map_err(|source| {
                 let entries = fs::read_dir(leds).into_iter().flatten().flatten();
                 let mut found: Vec<String> = entries.map(|entry| entry.file_name().to_string_lossy().into()).collect();

@@ -18,7 +18,7 @@ fuzz_target!(|bytes: &[u8]| {
             // An error's text quotes the file.
             let _ = Description::parse(Path::new("fuzzed"), text).map_err(|error| error.to_string());
         }
-    } else if let Ok(blocks) = uf2::from_elf(rest, FAMILY) {
+    } else if let Ok(blocks) = uf2::from_elf(rest, "thumbv8m.main-none-eabihf", FAMILY) {
         assert!(blocks.len().is_multiple_of(BLOCK));
     }
 });

@@ -25,9 +25,12 @@ macro_rules! tested {
     };
 }
 
-/// The device URL of a `misbehaving-device` with this fault.
+/// The device URL of a `misbehaving-device` with this fault, under this name if one is given.
 #[macro_export]
 macro_rules! misbehaving {
+    ($fault:expr, $name:expr) => {
+        format!("exec:env KURTOSCOPE_TEST_NAME={} '{}' {}", $name, env!("CARGO_BIN_EXE_misbehaving-device"), $fault)
+    };
     ($fault:expr) => {
         format!("exec:'{}' {}", env!("CARGO_BIN_EXE_misbehaving-device"), $fault)
     };

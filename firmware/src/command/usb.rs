@@ -21,6 +21,12 @@ pub(super) fn setup(arguments: &DeviceArguments, board: &Board) -> Setup {
     Setup { controller: arguments.udc.clone(), product: board.name.clone(), serial: board.identity.clone() }
 }
 
+/// Tells who started the program, where that is a service manager, that hosts can see the board.
+fn ready() {
+    // Where nobody asks to be told there is nothing to tell, and one that cannot be told finds out by itself.
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+}
+
 /// Serves on the bulk interface.
 pub(super) fn serve_bulk<E: Engine, M: OutputPin, F: OutputPin>(
     session: &mut Session<E, M, F>,
@@ -28,6 +34,7 @@ pub(super) fn serve_bulk<E: Engine, M: OutputPin, F: OutputPin>(
 ) -> Result<(), DeviceError> {
     let (gadget, mut reader, mut writer) = BulkGadget::open(setup)?;
     std::eprintln!("kurtoscope-device: serving on USB ({}), for usb: links", gadget.controller());
+    ready();
     loop {
         // Even an engine on the processor gains: where there are two cores, one takes frames apart while the other measures.
         match serve_overlapped(session, FromStd::new(&mut reader), FromStd::new(&mut writer)) {
@@ -54,6 +61,7 @@ pub(super) fn serve_acm<E: Engine, M: OutputPin, F: OutputPin>(
     let gadget = SerialGadget::open(setup)?;
     let (controller, terminal) = (gadget.controller(), gadget.terminal.as_path());
     std::eprintln!("kurtoscope-device: serving on USB ({controller}, {}), for serial: links", terminal.display());
+    ready();
     loop {
         match links::serve_serial(session, terminal, 115_200) {
             // A cable that is pulled ends the terminal's use, and the next host begins anew.

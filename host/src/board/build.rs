@@ -72,7 +72,7 @@ pub fn build(request: BuildRequest<'_>) -> Result<Built, BoardError> {
         return Err(BoardError::NoProgram { name: name(), binary: board.firmware.binary.clone() });
     }
     let image = match board.flash {
-        Flash::Uf2Volume { family, .. } => Some(image(&program, family)?),
+        Flash::Uf2Volume { family, .. } => Some(image(&program, &board.target, family)?),
         _ => None,
     };
     Ok(Built { program, image, toolchain })
@@ -123,10 +123,10 @@ fn target_folder(board: &Path) -> PathBuf {
 }
 
 /// Writes the UF2 form beside the program.
-fn image(program: &Path, family: u32) -> Result<PathBuf, BoardError> {
+fn image(program: &Path, target: &str, family: u32) -> Result<PathBuf, BoardError> {
     let elf = fs::read(program).map_err(|source| BoardError::Read { path: program.to_owned(), source })?;
     let blocks =
-        uf2::from_elf(&elf, family).map_err(|source| BoardError::Image { path: program.to_owned(), source })?;
+        uf2::from_elf(&elf, target, family).map_err(|source| BoardError::Image { path: program.to_owned(), source })?;
     let path = program.with_extension("uf2");
     fs::write(&path, blocks).map_err(|source| BoardError::Write { path: path.clone(), source })?;
     Ok(path)

@@ -15,8 +15,9 @@
 //!
 //! [flash]
 //! method = "uf2-volume"                      # or "probe-rs", "ssh", "qemu"
-//! volume = "RP2350"
+//! board_id = "RP2350"                        # as its INFO_UF2.TXT says
 //! family = 0xe48bff59
+//! enter = "Hold BOOTSEL while you plug the cable in."
 //!
 //! [expect]
 //! max_payload = 16384
@@ -100,12 +101,14 @@ pub struct Firmware {
 pub enum Flash {
     /// The board shows a USB volume onto which a UF2 file is copied.
     Uf2Volume {
-        /// The volume's label.
-        volume: String,
+        /// How the boot loader calls the board: `Board-ID` in the volume's `INFO_UF2.TXT`.
+        board_id: String,
         /// The family number that the boot loader accepts.
         family: u32,
         /// What to do so that the volume appears, in words.
         enter: String,
+        /// The chip's name in probe-rs, for those who have a debug probe.
+        chip: Option<String>,
     },
     /// A debug probe writes the chip's flash memory.
     ProbeRs {
@@ -154,20 +157,18 @@ pub struct Expectations {
 pub struct Linux {
     /// What the device side computes with: `cpu`, `gpu` or `gpu=NAME`.
     pub engine: String,
-    /// A light in `/sys/class/leds` that shows what the device does.
+    /// A light that shows what the device does: one of `/sys/class/leds`, or a line of a chip, `gpiochip0:17`.
     pub led: Option<String>,
     /// The USB port with which the board can be a device.
     pub gadget: Option<Gadget>,
 }
 
-/// How a board introduces itself on USB.
+/// The USB port with which a board can be a device. What it shows there is told in [`kurtoscope_shared::usb`].
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Gadget {
-    /// Vendor number.
-    pub vendor_id: u16,
-    /// Product number.
-    pub product_id: u16,
+    /// The controller's name in `/sys/class/udc`, where the board has several; otherwise the only free one is taken.
+    pub controller: Option<String>,
     /// What the board's boot configuration needs, so that its port can be a device's end.
     pub boot: Option<BootLine>,
 }

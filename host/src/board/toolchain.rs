@@ -68,14 +68,21 @@ pub fn find_toolchain(target: &str, folder: &Path) -> Result<Toolchain, Missing>
 /// What to install so that this machine builds for `target`.
 pub fn advice(target: &str) -> String {
     let debian = match (is_bare(target), target) {
-        (true, _) => "apt-get install --no-install-recommends rustc-web cargo-web rust-web-src binutils-arm-none-eabi",
+        (true, _) if target.starts_with("thumb") => {
+            "apt-get install --no-install-recommends rustc-web cargo-web rust-web-src binutils-arm-none-eabi"
+        }
+        (true, _) => "apt-get install --no-install-recommends rustc-web cargo-web rust-web-src lld",
         (false, AARCH64) => {
             "dpkg --add-architecture arm64 && apt-get update && apt-get install --no-install-recommends rustc-web \
              cargo-web libstd-rust-web-dev:arm64 gcc-aarch64-linux-gnu libc6-dev-arm64-cross"
         }
         _ => return format!("With rustup: rustup target add {target}"),
     };
-    let linker = if target == AARCH64 { ", and a cross linker: aarch64-linux-gnu-gcc" } else { "" };
+    let linker = if target == AARCH64 {
+        format!(", and a cross linker: aarch64-linux-gnu-gcc, or the one that {} names", linker_variable(target))
+    } else {
+        String::new()
+    };
     format!("With rustup: rustup target add {target}{linker}\nOn Debian:   {debian}")
 }
 
@@ -118,7 +125,8 @@ impl Candidate {
     }
 
     fn linker(&self, target: &str) -> Option<Linker> {
-        if target == self.host {
+        let is_chosen = env::var_os(linker_variable(target)).is_some_and(|linker| !linker.is_empty());
+        if target == self.host || is_chosen {
             return Some(Linker::Default);
         }
         if is_bare(target) {
@@ -139,6 +147,11 @@ impl Candidate {
     }
 }
 
+/// The variable by which a user names cargo a linker.
+fn linker_variable(target: &str) -> String {
+    format!("CARGO_TARGET_{}_LINKER", target.to_uppercase().replace(['-', '.'], "_"))
+}
+
 fn on_path(program: &str) -> bool {
     let name = format!("{program}{}", env::consts::EXE_SUFFIX);
     env::split_paths(&env::var_os("PATH").unwrap_or_default()).any(|folder| folder.join(&name).is_file())
@@ -155,6 +168,8 @@ mod tests {
             assert!(advice.contains(&format!("rustup target add {target}")) && advice.contains(debian), "{advice}");
         }
         assert!(!advice("riscv64gc-unknown-linux-gnu").contains("Debian"));
+        assert!(advice("riscv32imac-unknown-none-elf").contains("lld"));
+        assert!(advice(AARCH64).contains("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER"));
     }
 
     #[test]

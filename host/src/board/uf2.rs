@@ -18,8 +18,8 @@ use std::collections::BTreeMap;
 
 use object::{
     Endianness,
-    elf::PT_LOAD,
-    read::elf::{ElfFile32, ProgramHeader},
+    elf::{EM_ARM, EM_RISCV, PT_LOAD},
+    read::elf::{ElfFile32, FileHeader, ProgramHeader},
 };
 
 /// Bytes of a block.
@@ -37,6 +37,14 @@ pub enum Uf2Error {
     /// It is no ELF file of a 32-bit processor.
     #[error("not a program of a 32-bit processor: {0}")]
     Elf(#[from] object::Error),
+    /// It is for another kind of processor.
+    #[error("the program is for another processor (ELF machine {found}) than {target}")]
+    Machine {
+        /// The number in the file.
+        found: u16,
+        /// What it should have been compiled for.
+        target: String,
+    },
     /// It ends before its last part.
     #[error("the program is cut off")]
     Cut,
@@ -56,13 +64,18 @@ pub enum Uf2Error {
     },
 }
 
-/// The UF2 form of the ELF program `program` for chips of family `family`.
+/// The UF2 form of the ELF program `program`, compiled for `target`, for chips of family `family`.
 ///
 /// # Errors
 /// As [`Uf2Error`] tells.
-pub fn from_elf(program: &[u8], family: u32) -> Result<Vec<u8>, Uf2Error> {
+pub fn from_elf(program: &[u8], target: &str, family: u32) -> Result<Vec<u8>, Uf2Error> {
     let file = ElfFile32::<Endianness>::parse(program)?;
     let endian = file.endian();
+    let found = file.elf_header().e_machine(endian);
+    let expected = [("thumb", EM_ARM), ("arm", EM_ARM), ("riscv", EM_RISCV)];
+    if expected.iter().any(|(prefix, machine)| target.starts_with(prefix) && *machine != found) {
+        return Err(Uf2Error::Machine { found: found.0, target: target.into() });
+    }
     let mut segments = Vec::new();
     for header in file.elf_program_headers() {
         if header.p_type(endian) == PT_LOAD && header.p_filesz(endian) > 0 {
@@ -142,6 +155,13 @@ mod tests {
         assert!(matches!(from_segments(&[], 1), Err(Uf2Error::Empty)));
         assert!(matches!(from_segments(&[(8, &[1, 2]), (9, &[3])], 1), Err(Uf2Error::Overlap(9))));
         assert!(matches!(from_segments(&[(u32::MAX, &[1, 2])], 1), Err(Uf2Error::Range { len: 2, .. })));
-        assert!(matches!(from_elf(b"MZ", 1), Err(Uf2Error::Elf(_))));
+        assert!(matches!(from_elf(b"MZ", "thumbv8m.main-none-eabihf", 1), Err(Uf2Error::Elf(_))));
+        // The header of a 32-bit little-endian program for RISC-V, without anything to load.
+        let mut riscv = [0; 52];
+        riscv[..7].copy_from_slice(b"\x7fELF\x01\x01\x01");
+        (riscv[16], riscv[18], riscv[20], riscv[40]) = (2, 243, 1, 52);
+        let error = from_elf(&riscv, "thumbv8m.main-none-eabihf", 1).expect_err("another processor");
+        assert!(matches!(error, Uf2Error::Machine { found: 243, .. }), "{error}");
+        assert!(matches!(from_elf(&riscv, "riscv32imac-unknown-none-elf", 1), Err(Uf2Error::Empty)));
     }
 }

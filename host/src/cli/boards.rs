@@ -7,6 +7,8 @@ use std::{
 
 use clap::{Args, Subcommand};
 
+use kurtoscope_shared::usb;
+
 use super::Outcome;
 use crate::{
     board::{self, Board, BuildRequest, Catalogue, Description, Flash, Kind, Origin},
@@ -122,7 +124,8 @@ fn facts(board: &Description) -> Vec<(&'static str, String)> {
         let led = linux.led.as_ref().map(|led| format!(", light {led}")).unwrap_or_default();
         facts.push(("Linux", format!("engine {}{led}", linux.engine)));
         if let Some(gadget) = &linux.gadget {
-            facts.push(("USB", format!("{:04x}:{:04x}", gadget.vendor_id, gadget.product_id)));
+            let controller = gadget.controller.as_ref().map(|name| format!(", controller {name}")).unwrap_or_default();
+            facts.push(("USB", format!("{:04x}:{:04x}{controller}", usb::VENDOR, usb::PRODUCT_BULK)));
         }
     }
     let expect = &board.expect;
@@ -144,9 +147,12 @@ fn facts(board: &Description) -> Vec<(&'static str, String)> {
 
 fn flashing(flash: &Flash) -> String {
     match flash {
-        Flash::Uf2Volume { volume, enter, .. } => format!("a UF2 file, copied to the volume {volume}. {enter}"),
+        Flash::Uf2Volume { board_id, enter, chip, .. } => {
+            let probe = chip.as_ref().map(|chip| format!(" Or a debug probe, chip {chip}: --method probe-rs."));
+            format!("a UF2 file, copied to the volume of {board_id}. {}{}", enter.trim(), probe.unwrap_or_default())
+        }
         Flash::ProbeRs { chip } => format!("a debug probe, chip {chip}"),
-        Flash::Ssh { user } => format!("ssh, as {user} unless you say otherwise"),
+        Flash::Ssh { user } => format!("ssh: --to {user}@HOST"),
         Flash::Qemu => "none: QEMU loads the program".to_owned(),
     }
 }

@@ -151,6 +151,28 @@ pub enum FlashError {
         /// This program's version.
         expected: String,
     },
+    /// The service ends soon after it was started.
+    #[error(
+        "{place}: everything is in its place, but the service ends soon after it is started: {said}. Once that is put right, \
+         run the same command again; without USB, --no-service is enough for exec: links"
+    )]
+    Service {
+        /// The host.
+        place: String,
+        /// What it said last.
+        said: String,
+    },
+    /// The mounted root file system is not this user's to change.
+    #[error(
+        "{place}: this user may not change {path}; run the same command as root: sudo \"$(command -v kurtoscope)\" flash … \
+         --firmware FILE, with the file that `kurtoscope boards build` gives"
+    )]
+    Denied {
+        /// The directory.
+        place: String,
+        /// The file.
+        path: String,
+    },
     /// A step failed for another reason.
     #[error("{place}: cannot {what}: {said}; the steps before it are done, and the same command goes on from there")]
     Step {
@@ -203,6 +225,30 @@ pub enum FlashError {
         last: String,
         /// How to look at it.
         hint: String,
+    },
+    /// No serial port appears after flashing.
+    #[error(
+        "flashed, but no serial port appeared within {seconds} s. Look at {hint}; where the board answers on another link, name \
+         it with --device"
+    )]
+    NoPort {
+        /// How long was looked.
+        seconds: f64,
+        /// How to look at the board.
+        hint: String,
+    },
+    /// Another board answers.
+    #[error(
+        "{place}: flashed, but a board answers there that calls itself \"{found}\", not \"{expected}\"; name the right one \
+         with --device, or give this one its own firmware"
+    )]
+    OtherBoard {
+        /// The device.
+        place: String,
+        /// As it calls itself.
+        found: String,
+        /// The board that was flashed.
+        expected: String,
     },
     /// The board's program ends instead of answering.
     #[error(

@@ -14,6 +14,8 @@ use crate::{
 
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(500);
+/// Between two looks for a port. One that goes away for less time than this is not noticed.
+const LOOKING: Duration = Duration::from_millis(50);
 /// How long one serial port is listened to while the board's may still appear.
 const LISTENING: Duration = Duration::from_secs(5);
 
@@ -22,62 +24,82 @@ const LISTENING: Duration = Duration::from_secs(5);
 pub enum Whereabouts {
     /// Behind this URL.
     Url(DeviceUrl),
-    /// On the serial port that was not there before; these were. The URL is tried when none appears.
-    NewPort {
-        /// The URLs of the ports that were there.
-        before: Vec<String>,
-        /// As the board's description has it.
-        otherwise: DeviceUrl,
-    },
+    /// On a serial port that appears.
+    Port(NewPort),
+}
+
+/// The serial port of a board that restarts: one that was not there before, or that went away and came back.
+#[derive(Debug, Clone)]
+pub struct NewPort {
+    /// The URLs of the ports that have been there without a break.
+    stayed: Vec<String>,
+    /// The port of the board's description, where that may be the board's although it never went away.
+    patient: Option<DeviceUrl>,
 }
 
 impl Whereabouts {
-    /// To be asked before flashing: a board that goes by serial ports is known by the port that appears.
-    pub fn before_flashing(usual: DeviceUrl) -> Self {
+    /// To be asked just before the board restarts. A board that goes by serial ports is known by the port that appears;
+    /// `keeps_port` says that it may also be one that stays throughout, such as that of a debug probe.
+    pub fn before_restart(usual: DeviceUrl, keeps_port: bool) -> Self {
         match usual {
-            DeviceUrl::Serial { .. } => Self::NewPort { before: port_urls(), otherwise: usual },
+            DeviceUrl::Serial { .. } => {
+                Self::Port(NewPort { stayed: port_urls(), patient: keeps_port.then_some(usual) })
+            }
             _ => Self::Url(usual),
-        }
-    }
-
-    fn urls(&self) -> Vec<DeviceUrl> {
-        match self {
-            Self::Url(url) => vec![url.clone()],
-            Self::NewPort { before, otherwise } => appeared(before, &port_urls(), otherwise),
         }
     }
 }
 
-/// The ports that are there now and were not before; `otherwise` if none is.
-fn appeared(before: &[String], now: &[String], otherwise: &DeviceUrl) -> Vec<DeviceUrl> {
-    let new = now.iter().filter(|url| !before.contains(url));
-    let new: Vec<DeviceUrl> = new.filter_map(|url| url.parse().ok()).collect();
-    if new.is_empty() { vec![otherwise.clone()] } else { new }
+impl NewPort {
+    /// The ports, of those that are there `now`, on which the board may be.
+    fn appeared(&mut self, now: &[String]) -> Vec<DeviceUrl> {
+        self.stayed.retain(|url| now.contains(url));
+        now.iter().filter(|url| !self.stayed.contains(url)).filter_map(|url| url.parse().ok()).collect()
+    }
 }
 
 fn port_urls() -> Vec<String> {
     link::ports().unwrap_or_default().into_iter().map(|port| port.url).collect()
 }
 
-/// Greets the board until it answers, for up to `within`, and checks that its firmware has this program's version. `hint`
-/// says how to look at a board that does not answer.
+/// Greets the board until it answers, for up to `within`, and checks that it calls itself `board` and that its firmware has
+/// this program's version. `hint` says how to look at a board that does not answer.
 ///
 /// # Errors
-/// [`FlashError::NeverAnswers`]; at once where it answers and is another version, fails its self-test, or appears twice.
-pub fn greet(whereabouts: &Whereabouts, within: Duration, hint: &str) -> Result<record::Device, FlashError> {
+/// [`FlashError::NeverAnswers`] or [`FlashError::NoPort`]; at once where it answers and is another board or version, fails
+/// its self-test, or appears twice.
+pub fn greet(
+    mut whereabouts: Whereabouts,
+    board: &str,
+    within: Duration,
+    hint: &str,
+) -> Result<record::Device, FlashError> {
     let start = Instant::now();
     loop {
-        let urls = whereabouts.urls();
+        let (mut urls, patience) = match &mut whereabouts {
+            Whereabouts::Url(url) => (vec![url.clone()], within),
+            Whereabouts::Port(port) => (port.appeared(&port_urls()), LISTENING),
+        };
+        if let (true, Whereabouts::Port(NewPort { patient: Some(usual), .. })) = (urls.is_empty(), &whereabouts)
+            && start.elapsed() >= LISTENING
+        {
+            urls.push(usual.clone());
+        }
         if urls.len() > 1 {
             return Err(FlashError::SeveralBoards { found: urls.iter().map(ToString::to_string).collect() });
         }
-        let Some(url) = urls.into_iter().next() else { continue };
+        let Some(url) = urls.into_iter().next() else {
+            if start.elapsed() >= within {
+                return Err(FlashError::NoPort { seconds: within.as_secs_f64(), hint: hint.into() });
+            }
+            thread::sleep(LOOKING);
+            continue;
+        };
         // In whole milliseconds, because messages show it.
-        let left = within.saturating_sub(start.elapsed()).max(PAUSE);
-        let left = Duration::from_millis(left.as_nanos().div_ceil(1_000_000) as u64);
-        let patience = if matches!(whereabouts, Whereabouts::NewPort { .. }) { left.min(LISTENING) } else { left };
+        let left = within.saturating_sub(start.elapsed()).max(PAUSE).min(patience.max(PAUSE));
+        let patience = Duration::from_millis(left.as_nanos().div_ceil(1_000_000) as u64);
         let error = match Device::open(&url, DeviceOptions { patience, ..DeviceOptions::default() }) {
-            Ok(device) => return of_this_version(device.record()),
+            Ok(device) => return expected(device.record(), board),
             Err(error) => error,
         };
         if !may_come(&error) {
@@ -99,12 +121,16 @@ pub fn greet(whereabouts: &Whereabouts, within: Duration, hint: &str) -> Result<
     }
 }
 
-fn of_this_version(device: record::Device) -> Result<record::Device, FlashError> {
-    let expected = env!("CARGO_PKG_VERSION");
-    if device.firmware == expected {
-        return Ok(device);
+/// The device, if it is what was flashed.
+fn expected(device: record::Device, board: &str) -> Result<record::Device, FlashError> {
+    let version = env!("CARGO_PKG_VERSION");
+    if device.board != board {
+        return Err(FlashError::OtherBoard { place: device.url, found: device.board, expected: board.into() });
     }
-    Err(FlashError::OtherVersion { place: device.url, found: device.firmware, expected: expected.into() })
+    if device.firmware != version {
+        return Err(FlashError::OtherVersion { place: device.url, found: device.firmware, expected: version.into() });
+    }
+    Ok(device)
 }
 
 /// Whether a board that is starting gives this error.
@@ -131,15 +157,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_board_is_the_port_that_was_not_there_before() {
-        let port = |name: &str| format!("serial:/dev/{name}?baud=921600");
-        let usual: DeviceUrl = port("ttyACM0").parse().expect("a URL");
-        let urls = |before: &[&str], now: &[&str]| {
-            let [before, now] = [before, now].map(|names| names.iter().map(|name| port(name)).collect::<Vec<_>>());
-            appeared(&before, &now, &usual).iter().map(ToString::to_string).collect::<Vec<_>>()
+    fn a_board_is_the_port_that_was_not_there_before_or_came_back() {
+        let ports =
+            |names: &[&str]| names.iter().map(|name| format!("serial:/dev/{name}?baud=921600")).collect::<Vec<_>>();
+        let after = |before: &[&str], looks: &[&[&str]]| {
+            let mut port = NewPort { stayed: ports(before), patient: None };
+            let found = looks.iter().map(|now| port.appeared(&ports(now))).next_back();
+            found.unwrap_or_default().iter().map(ToString::to_string).collect::<Vec<_>>()
         };
-        assert_eq!(urls(&["ttyACM0"], &["ttyACM0", "ttyACM1"]), [port("ttyACM1")]);
-        assert_eq!(urls(&["ttyUSB3"], &["ttyUSB3"]), [port("ttyACM0")], "not yet there: the usual one is tried");
-        assert_eq!(urls(&[], &["ttyACM4", "ttyACM5"]), [port("ttyACM4"), port("ttyACM5")], "two: told apart by nobody");
+        assert_eq!(after(&["ttyACM0"], &[&["ttyACM0", "ttyACM1"]]), ports(&["ttyACM1"]));
+        assert_eq!(after(&["ttyACM0"], &[&["ttyACM0"]]), ports(&[]), "another board's port is not asked");
+        assert_eq!(after(&["ttyACM0"], &[&[], &["ttyACM0"]]), ports(&["ttyACM0"]), "it restarted");
+        assert_eq!(after(&[], &[&["ttyACM4", "ttyACM5"]]), ports(&["ttyACM4", "ttyACM5"]), "two: told apart by nobody");
     }
 }

@@ -4,10 +4,10 @@ use super::{
     error::FlashError,
     plan::{Action, Content, Plan, Put},
     program::Machine,
-    survey::{Found, Privilege, Survey},
+    survey::{Privilege, Survey},
     unit,
 };
-use crate::board::BootLine;
+use crate::board::BootLine as Boot;
 
 /// Where the program goes.
 pub const PROGRAM: &str = "/usr/local/bin/kurtoscope-device";
@@ -15,8 +15,6 @@ pub const PROGRAM: &str = "/usr/local/bin/kurtoscope-device";
 pub const UNIT: &str = "/etc/systemd/system/kurtoscope-device.service";
 /// The list of what was put there, written last: without it the finishing steps are done again.
 pub const MANIFEST: &str = "/usr/local/share/kurtoscope/installed";
-/// What a copy is called until it is whole; left behind when the power goes while copying.
-const LEFTOVER: &str = "/usr/local/bin/.kurtoscope-device.new";
 /// The service's name.
 pub const SERVICE: &str = "kurtoscope-device.service";
 /// The link by which systemd starts the service at boot.
@@ -27,6 +25,8 @@ const SPARE_BYTES: u64 = 1 << 20;
 
 /// Marks the lines that are ours in a file that is somebody else's.
 const BEGIN: &str = "# kurtoscope: begin (removed by `kurtoscope flash --remove`)";
+/// Stands behind [`BEGIN`] where the line before it had no end of its own.
+const AFTER_AN_OPEN_LINE: &str = " together with the end of the line above";
 const END: &str = "# kurtoscope: end";
 
 /// What goes onto a board.
@@ -43,15 +43,17 @@ pub struct Software {
     /// How the service is started; none where the board is reached through `exec:` alone.
     pub service: Option<unit::Service>,
     /// What its boot configuration needs for the service.
-    pub boot: Option<BootLine>,
+    pub boot: Option<Boot>,
 }
 
 impl Software {
     /// The files whose state decides what is to be done, and those of them whose text is needed.
     pub fn questions(&self) -> Questions {
+        let boot = self.boot.iter().map(|boot| boot.path.as_str());
+        let leftovers = [PROGRAM, UNIT, MANIFEST].into_iter().chain(boot.clone()).map(leftover);
         Questions {
-            files: [PROGRAM, UNIT, MANIFEST, LEFTOVER].map(String::from).to_vec(),
-            texts: self.boot.iter().map(|boot| boot.path.clone()).collect(),
+            files: [PROGRAM, UNIT, MANIFEST].into_iter().map(String::from).chain(leftovers).collect(),
+            texts: boot.map(String::from).collect(),
         }
     }
 
@@ -64,12 +66,8 @@ impl Software {
         let mut plan = Plan::default();
         let mut changes = Vec::new();
         if !found.holds(PROGRAM, self.program.sha256()) {
-            changes.push(put(
-                PROGRAM,
-                self.program.clone(),
-                Some(0o755),
-                Some(format!("kurtoscope-device {}", self.version)),
-            ));
+            let version = Some(format!("kurtoscope-device {}", self.version));
+            changes.push(put(PROGRAM, self.program.clone(), Some(0o755), version));
         }
         let unit = self.service.as_ref().map(|service| Content::new(service.unit(PROGRAM, found)));
         if let Some(light) = self.service.as_ref().and_then(|service| service.missing_light(found)) {
@@ -78,35 +76,29 @@ impl Software {
         if let Some(unit) = unit.as_ref().filter(|unit| !found.holds(UNIT, unit.sha256())) {
             changes.push(put(UNIT, unit.clone(), Some(0o644), None));
         }
-        if let Some(boot) = self.boot.as_ref().filter(|_| unit.is_some()) {
-            match found.files.get(&boot.path) {
-                Some(Found { text: Some(text), .. }) => {
-                    if let Some(text) = with_line(text, &boot.line) {
-                        changes.push(put(&boot.path, Content::new(text), None, None));
-                        plan.notes.push(format!("restart the board once, so that \"{}\" takes effect", boot.line));
-                    }
-                }
-                Some(Found { text: None, .. }) | None => plan.notes.push(format!(
-                    "{} cannot be read there; for the USB link it needs the line \"{}\"",
-                    boot.path, boot.line
-                )),
-            }
+        if unit.is_some() {
+            self.prepare_boot(found, &mut plan, &mut changes);
         }
+        // Without a port there is nothing to serve on, and the service tries again by itself until there is one.
+        let starts = unit.is_some() && found.is_running() && !found.device_ports.is_empty();
         let manifest = self.manifest(unit.as_ref());
-        let finished = found.holds(MANIFEST, manifest.sha256()) && (unit.is_none() || found.enabled);
-        if changes.is_empty() && finished && !found.has(LEFTOVER) {
+        let finished =
+            found.holds(MANIFEST, manifest.sha256()) && (unit.is_none() || found.enabled) && (!starts || found.active);
+        let leftovers: Vec<&String> = self.leftovers(found).collect();
+        if changes.is_empty() && finished && leftovers.is_empty() {
             return Ok(plan);
         }
         if unit.is_some() && !found.systemd {
             return Err(FlashError::NoSystemd { place: place.into() });
         }
-        check_writable(place, found)?;
-        check_room(place, found, &changes)?;
+        let changed = changes.iter().map(|put| put.path.as_str()).chain([MANIFEST]);
+        check_writable(place, found, changed.chain(leftovers.iter().map(|path| path.as_str())))?;
+        check_room(place, found, &changes, &leftovers)?;
         if found.has(MANIFEST) {
             plan.push(format!("remove {MANIFEST} until all is done"), Action::Delete { path: MANIFEST.into() });
         }
-        if found.has(LEFTOVER) {
-            plan.push("remove what an interrupted copy left", Action::Delete { path: LEFTOVER.into() });
+        for path in leftovers {
+            plan.push(format!("remove {path}, which an interrupted copy left"), Action::Delete { path: path.clone() });
         }
         for change in changes {
             let kind = if found.has(&change.path) { "replace" } else { "put" };
@@ -115,14 +107,40 @@ impl Software {
             plan.push(format!("{kind} {} ({}{tried})", change.path, change.content.size()), Action::Put(change));
         }
         if unit.is_some() {
-            let when = if found.is_running() { "now and at every boot" } else { "at every boot" };
-            plan.push(format!("start {SERVICE} {when}"), Action::Enable);
+            plan.push(format!("have {SERVICE} started at every boot"), Action::Enable);
         } else if found.has(UNIT) || found.enabled {
             remove_service(found, &mut plan);
+        }
+        if starts {
+            plan.push(format!("start {SERVICE} now, and wait until hosts can see the board"), Action::Start);
         }
         let put = put(MANIFEST, manifest, Some(0o644), None);
         plan.push(format!("put {MANIFEST}, which says that all is done"), Action::Put(put));
         Ok(plan)
+    }
+
+    /// What the boot configuration needs for the service, and what the user has to know about it.
+    fn prepare_boot(&self, found: &Survey, plan: &mut Plan, changes: &mut Vec<Put>) {
+        let no_port = found.is_running() && found.device_ports.is_empty();
+        let Some(boot) = &self.boot else {
+            if no_port {
+                plan.notes.push(
+                    "no USB port of the board is a device's end now (/sys/class/udc is empty); the service waits for one"
+                        .into(),
+                );
+            }
+            return;
+        };
+        let Some(text) = found.files.get(&boot.path).and_then(|file| file.text.as_deref()) else {
+            let Boot { path, line } = boot;
+            plan.notes.push(format!("{path} cannot be read there; for the USB link it needs the line \"{line}\""));
+            return;
+        };
+        let with_line = with_line(text, &boot.line);
+        if with_line.is_some() || no_port {
+            plan.notes.push(format!("restart the board once, so that \"{}\" takes effect", boot.line));
+        }
+        changes.extend(with_line.map(|text| put(&boot.path, Content::new(text), None, None)));
     }
 
     /// The steps that undo [`install`](Self::install): none where nothing of it is there.
@@ -131,21 +149,35 @@ impl Software {
     /// When the board cannot be written, or lacks root.
     pub fn remove(&self, place: &str, found: &Survey) -> Result<Plan, FlashError> {
         let mut plan = Plan::default();
-        remove_service(found, &mut plan);
+        let mut changed = Vec::new();
+        if remove_service(found, &mut plan) {
+            changed.push(UNIT);
+        }
         let boot = self.boot.as_ref().and_then(|boot| Some((boot, found.files.get(&boot.path)?.text.as_ref()?)));
         if let Some((boot, text)) = boot.and_then(|(boot, text)| Some((boot, without_lines(text)?))) {
+            changed.push(&boot.path);
             plan.push(
                 format!("take our lines out of {}", boot.path),
                 Action::Put(put(&boot.path, Content::new(text), None, None)),
             );
+            plan.notes.push("the board's USB port becomes what it was when the board is restarted".into());
         }
-        for path in [PROGRAM, LEFTOVER, MANIFEST].into_iter().filter(|path| found.has(path)) {
+        let files = [PROGRAM, MANIFEST].into_iter().filter(|path| found.has(path));
+        for path in files.chain(self.leftovers(found).map(String::as_str)) {
+            changed.push(path);
             plan.push(format!("remove {path}"), Action::Delete { path: path.into() });
         }
         if !plan.steps.is_empty() {
-            check_writable(place, found)?;
+            check_writable(place, found, changed)?;
         }
         Ok(plan)
+    }
+
+    /// What interrupted copies left: files that never got their names.
+    fn leftovers<'a>(&self, found: &'a Survey) -> impl Iterator<Item = &'a String> + use<'a> {
+        let boot = self.boot.iter().map(|boot| boot.path.as_str());
+        let names: Vec<String> = [PROGRAM, UNIT, MANIFEST].into_iter().chain(boot).map(leftover).collect();
+        found.files.keys().filter(move |path| names.contains(path))
     }
 
     fn check_machine(&self, place: &str, found: &Survey) -> Result<(), FlashError> {
@@ -177,13 +209,27 @@ pub struct Questions {
     pub texts: Vec<String>,
 }
 
+impl Questions {
+    /// All files that are asked about, in the order of their numbers.
+    pub fn all(&self) -> impl Iterator<Item = &str> {
+        self.files.iter().chain(&self.texts).map(String::as_str)
+    }
+}
+
+/// What a copy of the file at `path` is called until it is whole.
+pub(super) fn leftover(path: &str) -> String {
+    let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+    format!("{folder}/.{name}.new")
+}
+
 fn put(path: &str, content: Content, mode: Option<u32>, version: Option<String>) -> Put {
     Put { path: path.into(), content, mode, version }
 }
 
-fn remove_service(found: &Survey, plan: &mut Plan) {
+/// Adds the steps that remove the service; gives whether there are any.
+fn remove_service(found: &Survey, plan: &mut Plan) -> bool {
     if !found.has(UNIT) && !found.enabled {
-        return;
+        return false;
     }
     let stop = if found.is_running() { "stop it, and start it no more" } else { "start it no more" };
     plan.push(format!("{SERVICE}: {stop}"), Action::Disable);
@@ -191,45 +237,63 @@ fn remove_service(found: &Survey, plan: &mut Plan) {
     if found.is_running() {
         plan.push("have systemd forget it", Action::Forget);
     }
+    true
 }
 
-fn check_writable(place: &str, found: &Survey) -> Result<(), FlashError> {
+fn check_writable<'a>(
+    place: &str,
+    found: &Survey,
+    changed: impl IntoIterator<Item = &'a str>,
+) -> Result<(), FlashError> {
     if found.privilege == Privilege::None {
         return Err(FlashError::NotRoot { place: place.into() });
     }
-    match &found.read_only {
-        Some(path) => Err(FlashError::ReadOnly { place: place.into(), path: path.clone() }),
+    match changed.into_iter().find_map(|path| found.read_only.get(path)) {
+        Some(folder) => Err(FlashError::ReadOnly { place: place.into(), path: folder.clone() }),
         None => Ok(()),
     }
 }
 
-/// Old and new content lie side by side until the new one is sound, so the new one has to fit into what is free.
-fn check_room(place: &str, found: &Survey, changes: &[Put]) -> Result<(), FlashError> {
+/// Old and new content lie side by side until the new one is sound, so the new one has to fit into what is free once the
+/// leftovers are gone.
+fn check_room(place: &str, found: &Survey, changes: &[Put], leftovers: &[&String]) -> Result<(), FlashError> {
     let largest = changes.iter().max_by_key(|put| put.content.bytes().len());
     let (Some(free), Some(largest)) = (found.free_bytes, largest) else { return Ok(()) };
+    // Free is told of the file system that the program goes to, and only its own leftover is large.
+    let of_program = leftovers.iter().filter(|path| **path == &leftover(PROGRAM));
+    let freed: u64 = of_program.filter_map(|path| found.files.get(*path)).map(|file| file.bytes).sum();
     let needed = largest.content.bytes().len() as u64 + SPARE_BYTES;
-    if free >= needed {
+    if free + freed >= needed {
         return Ok(());
     }
     Err(FlashError::Full { place: place.into(), path: largest.path.clone(), needed, free: Some(free) })
 }
 
-/// The text with the line added in a block of ours; nothing if it is there already. The block opens a section for
-/// all boards, because a line at the end of the file would belong to the section that happens to be last.
+/// The text with the line added in a block of ours; nothing if it is there already, for all boards. The block opens a
+/// section for all boards, because a line at the end of the file would belong to the section that happens to be last.
 fn with_line(text: &str, line: &str) -> Option<String> {
-    if text.lines().any(|there| there.trim() == line) {
-        return None;
+    let mut for_all = true;
+    for there in text.lines().map(str::trim) {
+        if there.starts_with('[') {
+            for_all = there == "[all]";
+        } else if for_all && there == line {
+            return None;
+        }
     }
-    let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
-    Some(format!("{text}{end}{BEGIN}\n[all]\n{line}\n{END}\n"))
+    let (end, open) = if text.is_empty() || text.ends_with('\n') { ("", "") } else { ("\n", AFTER_AN_OPEN_LINE) };
+    Some(format!("{text}{end}{BEGIN}{open}\n[all]\n{line}\n{END}\n"))
 }
 
 /// The text without our block; nothing if it has none.
 fn without_lines(text: &str) -> Option<String> {
     let start = text.find(BEGIN)?;
-    let end = start + text[start..].find(END)? + END.len();
-    let end = end + text[end..].starts_with('\n') as usize;
-    Some(format!("{}{}", &text[..start], &text[end..]))
+    let (before, block) = text.split_at(start);
+    let end = block.find(END)? + END.len();
+    let after = &block[end..];
+    let after = after.strip_prefix('\n').unwrap_or(after);
+    let was_open = after.is_empty() && block[BEGIN.len()..].starts_with(AFTER_AN_OPEN_LINE);
+    let before = before.strip_suffix('\n').filter(|_| was_open).unwrap_or(before);
+    Some(format!("{before}{after}"))
 }
 
 #[cfg(test)]
@@ -238,9 +302,9 @@ mod tests {
 
     #[test]
     fn a_line_is_added_once_and_taken_out_again() {
-        for before in ["", "arm_64bit=1\n", "[cm5]\ndtoverlay=dwc2,dr_mode=host\n"] {
+        for before in ["", "arm_64bit=1\n", "[cm5]\ndtoverlay=dwc2,dr_mode=host\n", "last=line without an end", "\n"] {
             let after = with_line(before, "dtoverlay=dwc2").expect("added");
-            assert!(after.ends_with("[all]\ndtoverlay=dwc2\n# kurtoscope: end\n"), "{after}");
+            assert!(after.ends_with("\n[all]\ndtoverlay=dwc2\n# kurtoscope: end\n"), "{after}");
             assert_eq!(with_line(&after, "dtoverlay=dwc2"), None);
             assert_eq!(without_lines(&after).as_deref(), Some(before));
         }
@@ -248,5 +312,15 @@ mod tests {
         // What the user wrote behind our block stays as well.
         let after = with_line("a=1\n", "dtoverlay=dwc2").expect("added") + "b=2\n";
         assert_eq!(without_lines(&after).as_deref(), Some("a=1\nb=2\n"));
+        let after = with_line("a=1", "dtoverlay=dwc2").expect("added") + "b=2\n";
+        assert_eq!(without_lines(&after).as_deref(), Some("a=1\nb=2\n"));
+    }
+
+    #[test]
+    fn a_line_for_other_boards_does_not_count() {
+        let line = "dtoverlay=dwc2";
+        assert!(with_line("[pi4]\ndtoverlay=dwc2\n", line).is_some());
+        assert_eq!(with_line("[pi4]\nx=1\n[all]\n dtoverlay=dwc2 \n[pi5]\n", line), None);
+        assert_eq!(with_line("dtoverlay=dwc2\n[pi4]\n", line), None);
     }
 }

@@ -84,8 +84,10 @@ pub enum Action {
         /// Where, from the board's root.
         path: String,
     },
-    /// Have the service started now and at every boot.
+    /// Have the service started at every boot.
     Enable,
+    /// Start the service now, or start it once more, and see that it comes up.
+    Start,
     /// Have the service stopped now and started no more.
     Disable,
     /// Have systemd forget a unit whose file is gone.

@@ -10,11 +10,13 @@ use std::{
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
     /// There is no such command.
-    #[error(
-        "probe-rs cannot be started: {0}; install it (https://probe.rs), or bring the board into boot mode and flash with \
-         --method uf2"
-    )]
-    NoCommand(#[source] io::Error),
+    #[error("probe-rs cannot be started: {source}; install it (https://probe.rs){}", or(.way_out))]
+    NoCommand {
+        /// The system's reason.
+        source: io::Error,
+        /// What else can be done with this board.
+        way_out: Option<&'static str>,
+    },
     /// No probe.
     #[error("no debug probe is attached; plug one in and connect it to the board{}", said(.0))]
     None(String),
@@ -31,6 +33,10 @@ pub enum ProbeError {
     },
 }
 
+fn or(way_out: &Option<&str>) -> String {
+    way_out.map(|way| format!(", or {way}")).unwrap_or_default()
+}
+
 fn said(text: &str) -> String {
     if text.is_empty() { String::new() } else { format!(" (probe-rs says: {text})") }
 }
@@ -45,12 +51,12 @@ pub fn commands(chip: &str, probe: Option<&str>, program: &Path) -> Vec<Vec<Stri
     vec![with(&["download", "--verify"], &[program.display().to_string()]), with(&["reset"], &[])]
 }
 
-/// Finds out that there is exactly one probe, unless the user named one.
+/// Finds out that there is exactly one probe, unless the user named one. `way_out` is what else can be done with the board.
 ///
 /// # Errors
 /// When there is no command, none or several.
-pub fn find(probe: Option<&str>) -> Result<(), ProbeError> {
-    let output = run(&["list".into()])?;
+pub fn find(probe: Option<&str>, way_out: Option<&'static str>) -> Result<(), ProbeError> {
+    let output = run(&["list".into()], way_out)?;
     let text = String::from_utf8_lossy(&output.stdout);
     // A line a probe: `[0]: Debug Probe (CMSIS-DAP) -- 2e8a:000c:E6614103 (CMSIS-DAP)`.
     let found: Vec<String> = text
@@ -64,12 +70,13 @@ pub fn find(probe: Option<&str>) -> Result<(), ProbeError> {
     }
 }
 
-/// Runs `probe-rs` with these arguments.
+/// Runs `probe-rs` with these arguments; `way_out` as in [`find`].
 ///
 /// # Errors
 /// When there is no command, or it fails.
-pub fn run(arguments: &[String]) -> Result<Output, ProbeError> {
-    let output = Command::new("probe-rs").args(arguments).output().map_err(ProbeError::NoCommand)?;
+pub fn run(arguments: &[String], way_out: Option<&'static str>) -> Result<Output, ProbeError> {
+    let start = |source| ProbeError::NoCommand { source, way_out };
+    let output = Command::new("probe-rs").args(arguments).output().map_err(start)?;
     if output.status.success() {
         return Ok(output);
     }

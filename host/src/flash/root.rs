@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     error::FlashError,
-    linux::{ENABLED, MANIFEST, PROGRAM, Questions, SERVICE, UNIT},
+    linux::{ENABLED, PROGRAM, Questions, SERVICE, UNIT, leftover},
     plan::{Action, Put, digest},
     program::Machine,
     site::Site,
@@ -73,6 +73,7 @@ impl Root {
                 FlashError::Full { place, path: path.into(), needed, free: None }
             }
             io::ErrorKind::ReadOnlyFilesystem => FlashError::ReadOnly { place, path: path.into() },
+            io::ErrorKind::PermissionDenied => FlashError::Denied { place, path: path.into() },
             _ => FlashError::Step { place, what: what.into(), said: source.to_string() },
         }
     }
@@ -80,9 +81,9 @@ impl Root {
     fn put(&self, what: &str, put: &Put) -> Result<(), FlashError> {
         let path = self.inside(&put.path)?;
         let failed = |source: io::Error| self.failed(what, &put.path, put.content.bytes().len() as u64, &source);
-        let (folder, name) = (path.parent().unwrap_or(&self.root), path.file_name().unwrap_or_default());
+        let folder = path.parent().unwrap_or(&self.root);
         fs::create_dir_all(folder).map_err(failed)?;
-        let new = Unfinished(folder.join(format!(".{}.new", name.to_string_lossy())));
+        let new = Unfinished(self.inside(&leftover(&put.path))?);
         new.write(put).map_err(failed)?;
         if fs::read(&new.0).map(|bytes| digest(&bytes)).map_err(failed)? != put.content.sha256() {
             return Err(FlashError::Damaged { place: self.place(), path: put.path.clone() });
@@ -128,23 +129,25 @@ impl Site for Root {
 
     fn survey(&mut self, questions: &Questions) -> Result<Survey, FlashError> {
         let mut files = std::collections::BTreeMap::new();
-        for path in questions.files.iter().chain(&questions.texts) {
-            let here = self.inside(path)?;
-            match fs::read(&here) {
-                Ok(bytes) => {
-                    let sha256 = digest(&bytes);
-                    let text = questions.texts.contains(path).then(|| String::from_utf8(bytes).ok()).flatten();
-                    files.insert(path.clone(), Found { sha256, text });
-                }
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(source) => return Err(FlashError::Read { path: here, source }),
-            }
-        }
-        let mut read_only = None;
-        for path in [PROGRAM, UNIT, MANIFEST].into_iter().chain(questions.texts.iter().map(String::as_str)) {
+        let mut read_only = std::collections::BTreeMap::new();
+        for path in questions.all() {
             let folder = self.above(path)?;
             if is_read_only(&folder) {
-                read_only = read_only.or(Some(folder.display().to_string()));
+                read_only.insert(path.to_owned(), folder.display().to_string());
+            }
+            let here = self.inside(path)?;
+            match fs::read(&here) {
+                Ok(content) => {
+                    let (sha256, bytes) = (digest(&content), content.len() as u64);
+                    let is_text = questions.texts.iter().any(|text| text == path);
+                    let text = is_text.then(|| String::from_utf8(content).ok()).flatten();
+                    files.insert(path.to_owned(), Found { sha256, bytes, text });
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                    return Err(FlashError::Denied { place: self.place(), path: path.into() });
+                }
+                Err(source) => return Err(FlashError::Read { path: here, source }),
             }
         }
         let systemd =
@@ -181,7 +184,7 @@ impl Site for Root {
             }
             Action::Disable => delete(ENABLED),
             // systemd reads all units when the board starts.
-            Action::Forget => Ok(()),
+            Action::Start | Action::Forget => Ok(()),
         }
     }
 
@@ -192,6 +195,7 @@ impl Site for Root {
             Action::Delete { path } => format!("delete {}", here(path)),
             Action::Enable => format!("link {} to {UNIT}", here(ENABLED)),
             Action::Disable => format!("delete {}", here(ENABLED)),
+            Action::Start => format!("nothing: {SERVICE} is started when the board starts"),
             Action::Forget => format!("nothing: {SERVICE} is forgotten when the board starts"),
         }
     }

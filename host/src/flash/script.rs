@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    linux::{ENABLED, MANIFEST, PROGRAM, Questions, SERVICE, UNIT},
+    linux::{ENABLED, PROGRAM, Questions, SERVICE, UNIT, leftover},
     plan::{Action, Put, digest},
     survey::{Found, Privilege, Survey},
 };
@@ -15,6 +15,8 @@ pub(super) const DAMAGED: i32 = 81;
 pub(super) const DOES_NOT_RUN: i32 = 82;
 /// Exit code of a script whose new program is another version.
 pub(super) const OTHER_VERSION: i32 = 83;
+/// Exit code of a script whose service does not come up.
+pub(super) const DOES_NOT_STAY: i32 = 84;
 
 /// What stands before every line that is an answer; others come from the user's profile.
 const ANSWER: &str = "kurtoscope:";
@@ -42,16 +44,16 @@ if [ -x {PROGRAM} ]; then say "version=$({PROGRAM} --version 2>&1 | head -n 1)";
 for p in /sys/class/udc/*; do if [ -e "$p" ]; then say "port=${{p##*/}}"; fi; done
 for p in /sys/class/leds/*; do if [ -e "$p" ]; then say "light=${{p##*/}}"; fi; done
 if [ -L {ENABLED} ]; then say enabled=yes; fi
+if [ -d /run/systemd/system ] && systemctl is-active --quiet {SERVICE}; then say active=yes; fi
 "#
     );
-    for path in [PROGRAM, UNIT, MANIFEST].into_iter().chain(questions.texts.iter().map(String::as_str)) {
+    for (number, path) in questions.all().enumerate() {
         let path = quote(path);
-        script += &format!("above {path}; if ! $as env test -w \"$d\"; then say \"locked=$d\"; fi\n");
-    }
-    for (number, path) in questions.files.iter().chain(&questions.texts).enumerate() {
-        let path = quote(path);
-        script +=
-            &format!("if [ -f {path} ]; then say \"sha={number}=$($as cat {path} | sha256sum | cut -c 1-64)\"; fi\n");
+        script += &format!(
+            "above {path}; if ! $as env test -w \"$d\"; then say \"locked={number}=$d\"; fi\n\
+             if [ -f {path} ]; then say \"size={number}=$($as cat {path} | wc -c)\"; \
+             say \"sha={number}=$($as cat {path} | sha256sum | cut -c 1-64)\"; fi\n"
+        );
     }
     for (number, path) in questions.texts.iter().enumerate() {
         let path = quote(path);
@@ -65,7 +67,8 @@ pub(super) fn read_survey(answers: &str, questions: &Questions) -> Option<Survey
     let mut survey = Survey::default();
     let mut lights = Vec::new();
     let mut texts: BTreeMap<usize, Vec<&str>> = BTreeMap::new();
-    let mut locked = None;
+    let mut sizes: BTreeMap<usize, u64> = BTreeMap::new();
+    let asked = |number: &str| questions.all().nth(number.parse().ok()?).map(String::from);
     let mut ended = false;
     for line in answers.split('\n') {
         let Some((key, value)) = line.strip_prefix(ANSWER).and_then(|line| line.split_once('=')) else { continue };
@@ -79,11 +82,19 @@ pub(super) fn read_survey(answers: &str, questions: &Questions) -> Option<Survey
             "light" => lights.push(value.to_owned()),
             "port" => survey.device_ports.push(value.into()),
             "enabled" => survey.enabled = true,
-            "locked" => locked = locked.or(Some(value)),
+            "active" => survey.active = true,
+            "locked" => {
+                let (number, folder) = value.split_once('=')?;
+                survey.read_only.insert(asked(number)?, folder.into());
+            }
+            "size" => {
+                let (number, bytes) = value.split_once('=')?;
+                sizes.insert(number.parse().ok()?, bytes.trim().parse().ok()?);
+            }
             "sha" => {
                 let (number, sha256) = value.split_once('=')?;
-                let path = questions.files.iter().chain(&questions.texts).nth(number.parse().ok()?)?;
-                survey.files.insert(path.clone(), Found { sha256: sha256.into(), text: None });
+                let bytes = sizes.get(&number.parse().ok()?).copied()?;
+                survey.files.insert(asked(number)?, Found { sha256: sha256.into(), bytes, text: None });
             }
             "text" => {
                 let (number, text) = value.split_once('=')?;
@@ -95,7 +106,9 @@ pub(super) fn read_survey(answers: &str, questions: &Questions) -> Option<Survey
     }
     survey.lights = Some(lights);
     // Who is not root cannot write there in any case, and is told that.
-    survey.read_only = locked.filter(|_| survey.privilege != Privilege::None).map(Into::into);
+    if survey.privilege == Privilege::None {
+        survey.read_only.clear();
+    }
     for (number, path) in questions.texts.iter().enumerate() {
         if let Some(found) = survey.files.get_mut(path) {
             found.text = unharmed(&texts.remove(&number).unwrap_or_default(), &found.sha256);
@@ -122,9 +135,11 @@ pub(super) fn action(action: &Action) -> String {
     match action {
         Action::Put(put) => put_file(put),
         Action::Delete { path } => format!("rm -f {}", quote(path)),
-        Action::Enable => {
-            format!("set -e; systemctl daemon-reload; systemctl enable {SERVICE}; systemctl restart {SERVICE}")
-        }
+        Action::Enable => format!("set -e; systemctl daemon-reload; systemctl enable {SERVICE}"),
+        // The unit is of the kind that tells systemd when it is ready, so `restart` waits for that.
+        Action::Start => format!(
+            "systemctl restart {SERVICE} && exit; journalctl -u {SERVICE} -n 3 -o cat --no-pager >&2; exit {DOES_NOT_STAY}"
+        ),
         Action::Disable => {
             format!("set -e; if [ -e {UNIT} ]; then systemctl disable --now {SERVICE}; fi; rm -f {ENABLED}")
         }
@@ -137,8 +152,8 @@ pub(super) fn action(action: &Action) -> String {
 /// Writes beside the file, checks, tries, and only then renames: an interruption at any point leaves the old file or the new
 /// one. What an interrupted run left is removed first.
 fn put_file(put: &Put) -> String {
-    let (folder, name) = put.path.rsplit_once('/').unwrap_or(("", &put.path));
-    let new = quote(&format!("{folder}/.{name}.new"));
+    let folder = put.path.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let new = quote(&leftover(&put.path));
     let mut script = format!(
         "set -e; LC_ALL=C; export LC_ALL\nmkdir -p {}\ntrap 'rm -f {new}' EXIT\nrm -f {new}; cat >{new}\n",
         quote(if folder.is_empty() { "/" } else { folder }),
@@ -174,13 +189,14 @@ mod tests {
         let text = "x=1\n\n  y";
         let answers = format!(
             "Welcome to the board!\nkurtoscope:root=sudo\nkurtoscope:machine=aarch64\nkurtoscope:room=/dev/my disk 100 40 60 40% /\n\
-             kurtoscope:sha=1={}\nkurtoscope:text=0=x=1\nkurtoscope:text=0=\nkurtoscope:text=0=  y\nkurtoscope:end=yes\n",
+             kurtoscope:locked=1=/b c\nkurtoscope:size=1= 8\nkurtoscope:sha=1={}\nkurtoscope:text=0=x=1\nkurtoscope:text=0=\nkurtoscope:text=0=  y\nkurtoscope:end=yes\n",
             digest(text.as_bytes())
         );
         let survey = read_survey(&answers, &questions).expect("complete");
         assert_eq!(survey.privilege, Privilege::Sudo);
         assert_eq!(survey.free_bytes, Some(60 << 10));
         assert_eq!(survey.files["/b c"].text.as_deref(), Some(text));
+        assert_eq!((survey.files["/b c"].bytes, survey.read_only["/b c"].as_str()), (8, "/b c"));
         assert!(!survey.has("/a"));
         assert_eq!(read_survey(answers.strip_suffix("kurtoscope:end=yes\n").expect("its end"), &questions), None);
     }

@@ -18,7 +18,7 @@ use super::{
 
 /// Exit code of ssh itself, as opposed to those of the commands that it runs.
 const SSH_FAILED: i32 = 255;
-/// A host that does not answer, or answers no more, is given up; the user's own settings may be shorter.
+/// A host that does not answer, or answers no more, is given up, whatever the user's own settings say.
 const OPTIONS: [&str; 6] = ["-o", "ConnectTimeout=20", "-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=4"];
 
 /// A board at the other end of ssh.
@@ -54,7 +54,7 @@ impl Ssh {
             Privilege::Sudo => format!("exec sudo -n sh -c {}", quote(script)),
             Privilege::Root | Privilege::None => script.to_owned(),
         };
-        // The login shell there need not be a POSIX one; all of them understand this line.
+        // The login shell there may be another; what it has to understand is this: quoting, over several lines.
         let line = format!("exec sh -c {}", quote(&script));
         let mut child = Command::new("ssh")
             .args(OPTIONS)
@@ -117,7 +117,7 @@ impl Ssh {
         let said = said(output);
         let path = match action {
             Action::Put(Put { path, .. }) | Action::Delete { path } => path.clone(),
-            Action::Enable | Action::Disable | Action::Forget => super::linux::UNIT.into(),
+            Action::Enable | Action::Start | Action::Disable | Action::Forget => super::linux::UNIT.into(),
         };
         if said.contains("No space left on device") || said.contains("Disk quota exceeded") {
             let needed = if let Action::Put(put) = action { put.content.bytes().len() as u64 } else { 0 };
@@ -128,6 +128,7 @@ impl Ssh {
         }
         match (output.status.code(), action) {
             (Some(script::DAMAGED), _) => FlashError::Damaged { place, path },
+            (Some(script::DOES_NOT_STAY), Action::Start) => FlashError::Service { place, said },
             (Some(script::DOES_NOT_RUN), _) => FlashError::DoesNotRun { place, said },
             (Some(script::OTHER_VERSION), Action::Put(Put { version: Some(version), .. })) => {
                 FlashError::OtherVersion { place, found: said, expected: expected(version) }

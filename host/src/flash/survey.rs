@@ -19,6 +19,8 @@ pub enum Privilege {
 pub struct Found {
     /// The SHA-256 of its content, in small hexadecimal digits.
     pub sha256: String,
+    /// Its bytes.
+    pub bytes: u64,
     /// Its text, where it was asked for and came over unharmed.
     pub text: Option<String>,
 }
@@ -34,8 +36,8 @@ pub struct Survey {
     pub systemd: bool,
     /// Bytes free where the program goes.
     pub free_bytes: Option<u64>,
-    /// The first directory that is to be changed and cannot be, because its file system is read-only.
-    pub read_only: Option<String>,
+    /// For the files that were asked for and cannot be changed because their file system is read-only: the directory.
+    pub read_only: BTreeMap<String, String>,
     /// What the program on the board prints for `--version`.
     pub version: Option<String>,
     /// The USB ports that can be the device's end (`/sys/class/udc`).
@@ -46,6 +48,8 @@ pub struct Survey {
     pub files: BTreeMap<String, Found>,
     /// Whether the service is started at boot.
     pub enabled: bool,
+    /// Whether the service runs now.
+    pub active: bool,
 }
 
 impl Survey {

@@ -9,26 +9,32 @@ pub struct Service {
     pub board: String,
     /// The engine: `cpu`, `gpu` or `gpu=NAME`.
     pub engine: String,
-    /// The light that shows what the device does, in `/sys/class/leds`.
+    /// The light that shows what the device does: one of `/sys/class/leds`, or a line of a chip, `gpiochip0:17`.
     pub light: Option<String>,
+    /// The USB device controller; the only free one where none is named.
+    pub controller: Option<String>,
 }
 
 impl Service {
-    /// The light, if the board as it was found has none of this name. Of a board that does not run, nothing is known.
+    /// The light, if it is one of the kernel's and the board as it was found has none of this name. Of a board that does not
+    /// run, nothing is known.
     pub fn missing_light(&self, found: &Survey) -> Option<&str> {
         let lights = found.lights.as_ref()?;
-        self.light.as_deref().filter(|light| !lights.iter().any(|there| there == light))
+        let of_the_kernel = |light: &&str| !light.trim_start_matches("/dev/").starts_with("gpiochip");
+        self.light.as_deref().filter(of_the_kernel).filter(|light| !lights.iter().any(|there| there == light))
     }
 
     /// The unit's text, for the program at `program` on the board as it was found.
     ///
-    /// The gadget needs root, because configfs and FunctionFS do. A port that becomes a device's end late, or a host that
-    /// is unplugged, ends the program; it is started again for as long as the board is on.
+    /// The gadget needs root, because configfs and FunctionFS do. The program says when hosts can see the board, and that is
+    /// when the service counts as started. A port that becomes a device's end late, or a host that is unplugged, ends the
+    /// program; it is started again for as long as the board is on.
     pub fn unit(&self, program: &str, found: &Survey) -> String {
         let words = [program, "--usb-gadget", "--board", &self.board, "--engine", &self.engine];
         let light = self.light.as_deref().filter(|_| self.missing_light(found).is_none());
-        let command: Vec<String> =
-            words.into_iter().chain(light.into_iter().flat_map(|light| ["--led", light])).map(quoted).collect();
+        let options = [("--led", light), ("--udc", self.controller.as_deref())];
+        let options = options.into_iter().filter_map(|(option, value)| Some([option, value?])).flatten();
+        let command: Vec<String> = words.into_iter().chain(options).map(quoted).collect();
         format!(
             "\
 [Unit]
@@ -36,6 +42,7 @@ Description=Kurtoscope device: measures what a host sends over USB
 StartLimitIntervalSec=0
 
 [Service]
+Type=notify
 ExecStartPre=-modprobe libcomposite
 ExecStart={}
 Restart=always
@@ -63,8 +70,12 @@ mod tests {
 
     #[test]
     fn names_with_spaces_stay_one_word() {
-        let mut service =
-            Service { board: "my-board".into(), engine: "gpu=V3D 7.1 100%".into(), light: Some("ACT".into()) };
+        let mut service = Service {
+            board: "my-board".into(),
+            engine: "gpu=V3D 7.1 100%".into(),
+            light: Some("ACT".into()),
+            controller: None,
+        };
         let mut found = Survey { lights: Some(vec!["PWR".into()]), ..Survey::default() };
         let unit = service.unit("/usr/local/bin/kurtoscope-device", &found);
         assert!(
@@ -76,5 +87,8 @@ mod tests {
         service.engine = "cpu".into();
         found.lights = Some(vec!["PWR".into(), "ACT".into()]);
         assert!(service.unit("/x", &found).contains(" --engine cpu --led ACT\n"));
+        // A line of a chip is none of the kernel's lights.
+        (service.light, service.controller) = (Some("gpiochip0:17".into()), Some("fe980000.usb".into()));
+        assert!(service.unit("/x", &found).contains(" --led gpiochip0:17 --udc fe980000.usb\n"));
     }
 }

@@ -67,15 +67,24 @@ pub enum VolumeError {
         /// The volume.
         path: PathBuf,
     },
+    /// The volume is another user's.
+    #[error(
+        "{path}: this user may not write to the volume; mount it for yourself (`mount -o uid=$(id -u) …`) or run the same \
+         command as root"
+    )]
+    Denied {
+        /// The volume.
+        path: PathBuf,
+    },
     /// The volume went away too early, or gave an error.
     #[error(
-        "{path}: writing ended after {written} of {total} bytes ({source}); the board holds half a firmware now. Bring it \
+        "{path}: writing ended after {written} of {total} bytes ({source}); what the board held before may be gone. Bring it \
          into boot mode and run the same command again"
     )]
     Interrupted {
         /// The volume.
         path: PathBuf,
-        /// Bytes that went.
+        /// Bytes that the board has for certain.
         written: usize,
         /// Bytes of the firmware.
         total: usize,
@@ -150,27 +159,44 @@ pub fn write(volume: &Path, firmware: &[u8]) -> Result<Taken, VolumeError> {
     let path = volume.join(NAME);
     let total = firmware.len();
     let mut written = 0;
-    match write_pieces(&path, firmware, &mut written) {
-        Ok(()) => {}
-        // A boot loader that has its last block restarts and does not wait for the file to be closed.
-        Err(_) if written == total && !volume.join(INFO).is_file() => return Ok(Taken::Restarted),
-        Err(source) => {
-            let path = volume.to_owned();
-            return Err(match source.kind() {
-                io::ErrorKind::StorageFull => VolumeError::Full { path, written, total },
-                io::ErrorKind::ReadOnlyFilesystem => VolumeError::ReadOnly { path },
-                _ => VolumeError::Interrupted { path, written, total, source },
-            });
-        }
+    let Err(source) = write_pieces(&path, firmware, &mut written) else {
+        return if goes_away(volume) { Ok(Taken::Restarted) } else { read_back(volume, &path, firmware) };
+    };
+    // A boot loader that has its last block restarts at once, and the last piece is never acknowledged.
+    let is_last = total - written <= PIECE;
+    if is_last && may_be_a_restart(source.kind()) && goes_away(volume) {
+        return Ok(Taken::Restarted);
     }
-    let written_at = Instant::now();
-    while written_at.elapsed() < SETTLING {
-        if !volume.join(INFO).is_file() {
-            return Ok(Taken::Restarted);
+    let path = volume.to_owned();
+    Err(match source.kind() {
+        io::ErrorKind::StorageFull => VolumeError::Full { path, written, total },
+        io::ErrorKind::ReadOnlyFilesystem => VolumeError::ReadOnly { path },
+        io::ErrorKind::PermissionDenied => VolumeError::Denied { path },
+        _ => VolumeError::Interrupted { path, written, total, source },
+    })
+}
+
+/// Whether a volume that goes away can be why writing failed in this way.
+fn may_be_a_restart(error: io::ErrorKind) -> bool {
+    use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem, StorageFull};
+    !matches!(error, StorageFull | ReadOnlyFilesystem | PermissionDenied)
+}
+
+/// Whether the volume goes away while its boot loader has time to restart.
+fn goes_away(volume: &Path) -> bool {
+    let start = Instant::now();
+    while volume.join(INFO).is_file() {
+        if start.elapsed() >= SETTLING {
+            return false;
         }
         thread::sleep(Duration::from_millis(100));
     }
-    let back = read_from_the_device(&path).unwrap_or_default();
+    true
+}
+
+/// Compares what a volume that stayed gives back.
+fn read_back(volume: &Path, path: &Path, firmware: &[u8]) -> Result<Taken, VolumeError> {
+    let back = read_from_the_device(path).unwrap_or_default();
     if back == firmware {
         return Ok(Taken::ReadBack);
     }
@@ -178,16 +204,18 @@ pub fn write(volume: &Path, firmware: &[u8]) -> Result<Taken, VolumeError> {
         return Ok(Taken::Restarted);
     }
     let at = back.iter().zip(firmware).take_while(|(back, there)| back == there).count();
-    Err(VolumeError::Differs { path: volume.into(), at, total })
+    Err(VolumeError::Differs { path: volume.into(), at, total: firmware.len() })
 }
 
+/// Writes piece by piece, each of which is on the device before it counts as written.
 fn write_pieces(path: &Path, firmware: &[u8], written: &mut usize) -> io::Result<()> {
     let mut file = fs::File::create(path)?;
     for piece in firmware.chunks(PIECE) {
         file.write_all(piece)?;
+        file.sync_all()?;
         *written += piece.len();
     }
-    file.sync_all()
+    Ok(())
 }
 
 /// Reads a file without the system's copy of what was just written, where the system can be told to forget it.

@@ -14,7 +14,10 @@ const WRITE_PATIENCE: Duration = Duration::from_secs(24 * 3600);
 /// Opens the port for this program alone.
 pub(super) fn open(url: &DeviceUrl, path: &str, baud: u32) -> Result<Link, LinkError> {
     let failed = |error: serialport::Error| LinkError::from_open(url, as_io(error));
-    let port = serialport::new(path, baud).timeout(WRITE_PATIENCE).open().map_err(failed)?;
+    let mut port = serialport::new(path, baud).timeout(WRITE_PATIENCE).open().map_err(failed)?;
+    // Boards that look like serial ports say nothing to nobody. Linux raises this line by itself, Windows does not, and a
+    // pseudo-terminal has none.
+    let _ = port.write_data_terminal_ready(true);
     // A board that was busy before may have left bytes behind.
     let _ = port.clear(serialport::ClearBuffer::All);
     let mut reader = port.try_clone().map_err(failed)?;

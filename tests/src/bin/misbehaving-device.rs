@@ -1,5 +1,5 @@
 //! A device that speaks the protocol on standard input and output and does one thing wrong, named by its argument. `crash`
-//! takes a file as second argument, and counts its crashes there.
+//! takes a file as second argument, and counts its crashes there. The variable KURTOSCOPE_TEST_NAME gives it another name.
 
 use std::{
     io::{self, Read, Write},
@@ -208,7 +208,8 @@ fn main() -> ExitCode {
         }
     };
     let engine = Faulty { engine: BurnEngine::cpu_with_payload(1 << 14), fault, measured: 0 };
-    let board = Board { name: "misbehaving".into(), identity: String::new() };
+    let name = std::env::var("KURTOSCOPE_TEST_NAME").unwrap_or_else(|_| "misbehaving".into());
+    let board = Board { name, identity: String::new() };
     let mut session = Session::new(engine, board);
     let mut to: Box<dyn Write> = Box::new(io::stdout().lock());
     if std::env::args().nth(1).as_deref() == Some("older") {

@@ -5,7 +5,8 @@
 //! answer with the length, or with the bytes themselves where the length's highest bit is set. `usb-copy to URL BYTES`
 //! writes one message and prints bytes a second; `usb-copy lengths URL MOST` has messages of all the lengths up to MOST at
 //! which packets and transfers begin and end sent back and compares them. `usb-copy join PORT` is a cable: it plugs the
-//! board on this machine's virtual controller (usbip_vudc) into that port of its virtual hub (vhci_hcd).
+//! board on this machine's virtual controller (usbip_vudc) into that port of its virtual hub (vhci_hcd). `usb-copy notified
+//! SOCKET` stands in for systemd: it prints the first thing that a service says there.
 
 use std::{
     error::Error,
@@ -30,7 +31,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         ["to", url, bytes] => copy(&mut open(url)?, bytes.parse()?),
         ["lengths", url, most] => lengths(&mut open(url)?, most.parse()?),
         ["join", port] => join(port.parse()?),
-        _ => Err("usage: usb-copy bulk | acm | to URL BYTES | lengths URL MOST | join PORT".into()),
+        ["notified", socket] => notified(socket),
+        _ => Err("usage: usb-copy bulk | acm | to URL BYTES | lengths URL MOST | join PORT | notified SOCKET".into()),
     }
 }
 
@@ -90,6 +92,20 @@ fn join(port: u8) -> Result<(), Box<dyn Error>> {
 #[cfg(not(target_os = "linux"))]
 fn join(_port: u8) -> Result<(), Box<dyn Error>> {
     Err("boards need Linux".into())
+}
+
+/// Prints the first thing that a service tells its manager.
+#[cfg(target_os = "linux")]
+fn notified(socket: &str) -> Result<(), Box<dyn Error>> {
+    let mut said = [0; 256];
+    let length = std::os::unix::net::UnixDatagram::bind(socket)?.recv(&mut said)?;
+    print!("{}", String::from_utf8_lossy(&said[..length]));
+    Ok(())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn notified(_socket: &str) -> Result<(), Box<dyn Error>> {
+    Err("services need Linux".into())
 }
 
 /// A reader that waits as long as it takes.

@@ -35,17 +35,26 @@ code=$?
 exit "$code"
 "##;
 
+/// The file `active` says whether the service runs, `fails` that it will not.
 const SYSTEMCTL: &str = r#"#!/bin/sh
+[ "$1" != is-active ] || exec test -e "$BOARD/active"
 echo "$*" >>"$BOARD/systemctl.log"
 wants=$BOARD/etc/systemd/system/multi-user.target.wants
 case "$1" in
   enable) mkdir -p "$wants" && ln -sf "/etc/systemd/system/$2" "$wants/$2";;
-  disable) rm -f "$wants/$3";;
+  disable) rm -f "$wants/$3" "$BOARD/active";;
+  restart)
+    rm -f "$BOARD/active"
+    [ ! -e "$BOARD/fails" ] || { echo "Job for $2 failed. See \"systemctl status $2\" for details." >&2; exit 1; }
+    touch "$BOARD/active";;
 esac
 "#;
 
-/// The test boards: one that runs Linux on this machine's processor, one with a boot loader's volume, one with a probe.
-fn descriptions() -> [(&'static str, String); 3] {
+const JOURNALCTL: &str = "#!/bin/sh\necho 'kurtoscope-device: the USB device controller fe980000.usb is taken'\n";
+
+/// The test boards: one that runs Linux on this machine's processor, one with a boot loader's volume, the same on a serial
+/// port, one with a probe.
+fn descriptions() -> [(&'static str, String); 4] {
     let head = |name: &str, kind: &str, target: &str| {
         format!(
             "name = \"{name}\"\ntitle = \"Test board\"\nchip = \"none\"\nkind = \"{kind}\"\ntarget = \"{target}\"\n\
@@ -56,13 +65,14 @@ fn descriptions() -> [(&'static str, String); 3] {
     let here = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     let linux = head("test-linux", "linux-gpu", &here)
         + "[flash]\nmethod = \"ssh\"\nuser = \"pi\"\n[linux]\nengine = \"cpu\"\n[linux.gadget]\n\
-           vendor_id = 0x1209\nproduct_id = 0x0001\n\
            boot = { path = \"/boot/firmware/config.txt\", line = \"dtoverlay=dwc2\" }\n";
     let pico = head("test-pico", "microcontroller", "thumbv8m.main-none-eabihf")
-        + "[flash]\nmethod = \"uf2-volume\"\nvolume = \"RP2350\"\nfamily = 0xe48bff59\nenter = \"Hold BOOTSEL.\"\n";
+        + "[flash]\nmethod = \"uf2-volume\"\nboard_id = \"RP2350\"\nfamily = 0xe48bff59\nenter = \"Hold BOOTSEL.\"\n\
+           chip = \"RP235x\"\n";
     let probed = head("test-probed", "microcontroller", "thumbv7em-none-eabihf")
         + "[flash]\nmethod = \"probe-rs\"\nchip = \"STM32F405RG\"\n";
-    [("test-linux", linux), ("test-pico", pico), ("test-probed", probed)]
+    let serial = pico.replace("test-pico", "test-serial").replace("exec:false", "serial:/dev/ttyACM250");
+    [("test-linux", linux), ("test-pico", pico), ("test-serial", serial), ("test-probed", probed)]
 }
 
 /// The configuration that the board came with. It ends in a section for another board.
@@ -94,6 +104,7 @@ impl Bench {
         fs::copy(bench.program(), tree.join("usr/bin/env")).expect("writable");
         fs::create_dir_all(tree.join("sys/class/udc/fe980000.usb")).expect("writable");
         bench.board_has("systemctl", SYSTEMCTL);
+        bench.board_has("journalctl", JOURNALCTL);
         bench.board_has("id", "#!/bin/sh\necho 0\n");
         bench.this_machine_has("ssh", SSH);
         for (name, text) in descriptions() {
@@ -102,6 +113,11 @@ impl Bench {
             fs::write(folder.join("board.toml"), text).expect("writable");
         }
         bench
+    }
+
+    /// Lets other users read what is here.
+    pub fn everybody_may_look(&self) {
+        fs::set_permissions(self.folder.path(), fs::Permissions::from_mode(0o755)).expect("ours");
     }
 
     /// The board's root.
@@ -238,14 +254,22 @@ impl Mounted {
 
     /// Makes it read-only.
     pub fn lock(&self) {
-        let status = Command::new("mount").args(["-o", "remount,ro"]).arg(&self.0).status();
-        assert!(status.is_ok_and(|status| status.success()), "{}: cannot be made read-only", self.0.display());
+        self.remount("ro");
+    }
+
+    /// Makes it writable again.
+    pub fn unlock(&self) {
+        self.remount("rw");
     }
 
     /// Gives it this size.
     pub fn resize(&self, size: &str) {
-        let status = Command::new("mount").args(["-o", &format!("remount,size={size}")]).arg(&self.0).status();
-        assert!(status.is_ok_and(|status| status.success()), "{}: cannot be resized", self.0.display());
+        self.remount(&format!("size={size}"));
+    }
+
+    fn remount(&self, how: &str) {
+        let status = Command::new("mount").args(["-o", &format!("remount,{how}")]).arg(&self.0).status();
+        assert!(status.is_ok_and(|status| status.success()), "{}: cannot be remounted {how}", self.0.display());
     }
 }
 

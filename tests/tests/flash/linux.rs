@@ -66,9 +66,11 @@ fn a_dry_run_prints_the_steps_and_changes_nothing() {
         "--version",
         "2. put /etc/systemd/system/kurtoscope-device.service",
         "3. replace /boot/firmware/config.txt",
-        "4. start kurtoscope-device.service now and at every boot",
+        "4. have kurtoscope-device.service started at every boot",
         "systemctl enable kurtoscope-device.service",
-        "5. put /usr/local/share/kurtoscope/installed",
+        "5. start kurtoscope-device.service now",
+        "systemctl restart kurtoscope-device.service",
+        "6. put /usr/local/share/kurtoscope/installed",
     ] {
         assert!(outcome.said().contains(part), "{part}: {}", outcome.said());
     }
@@ -89,8 +91,8 @@ fn wherever_it_is_interrupted_the_next_run_repairs_it() {
     let reference = Bench::new();
     reference.flashed();
     let whole = reference.state();
-    // The look around, five steps; the greeting is call seven.
-    for (variable, calls) in [("DIE_AT", 1..=6), ("DIE_AFTER", 1..=6), ("CUT_AT", 2..=4)] {
+    // The look around, six steps; the greeting is call eight.
+    for (variable, calls) in [("DIE_AT", 1..=7), ("DIE_AFTER", 1..=7), ("CUT_AT", 2..=4)] {
         for call in calls {
             let bench = Bench::new();
             let torn = bench
@@ -110,6 +112,7 @@ fn wherever_it_is_interrupted_the_next_run_repairs_it() {
             bench.flashed();
             assert_eq!(bench.state(), whole, "{variable}={call}");
             assert!(systemctl(&bench).ends_with("restart kurtoscope-device.service\n"), "{variable}={call}");
+            assert!(bench.tree().join("active").exists(), "{variable}={call}");
         }
     }
 }
@@ -125,6 +128,54 @@ fn a_power_cut_in_the_middle_of_a_copy_is_cleaned_up() {
     fs::write(bench.tree().join(PROGRAM), b"an older program").expect("writable");
     bench.flashed();
     assert_eq!(bench.state(), whole);
+}
+
+#[test]
+fn a_service_that_does_not_come_up_is_an_error_until_it_does() {
+    let bench = Bench::new();
+    let fails = bench.tree().join("fails");
+    fs::write(&fails, "").expect("writable");
+    for _ in 0..2 {
+        let outcome = bench.over_ssh(&bench.program(), &[]).run();
+        outcome.assert_failed(&["pi@board", "the service ends soon", "fe980000.usb is taken", "--no-service"]);
+    }
+    fs::remove_file(&fails).expect("there");
+    bench.flashed();
+    let whole = bench.state();
+    // Stopped by somebody since: it is not up to date then, and is started.
+    fs::remove_file(bench.tree().join("active")).expect("there");
+    let outcome = bench.flashed();
+    assert!(outcome.said().contains("start kurtoscope-device.service now"), "{}", outcome.said());
+    assert!(bench.tree().join("active").exists());
+    assert_eq!(bench.state(), whole);
+}
+
+#[test]
+fn a_board_whose_port_comes_with_the_next_start_is_told_so_every_time() {
+    let bench = Bench::new();
+    fs::remove_dir(bench.tree().join("sys/class/udc/fe980000.usb")).expect("there");
+    for state in ["Flashed", "Already up to date"] {
+        let outcome = bench.flashed();
+        for part in [state, "restart the board once, so that \"dtoverlay=dwc2\" takes effect"] {
+            assert!(outcome.said().contains(part), "{part}: {}", outcome.said());
+        }
+    }
+    assert_eq!(systemctl(&bench), "daemon-reload\nenable kurtoscope-device.service\n", "nothing is started in vain");
+    let removed = bench.flash("test-linux", &["--to", "pi@board", "--remove"]).run();
+    assert!(removed.code == Some(0) && removed.said().contains("when the board is restarted"), "{}", removed.said());
+}
+
+#[test]
+fn lights_and_ports_by_name() {
+    let bench = Bench::new();
+    let unit = |more: &[&str]| {
+        let outcome = bench.over_ssh(&bench.program(), more).run();
+        assert_eq!(outcome.code, Some(0), "{}", outcome.said());
+        fs::read_to_string(bench.tree().join(UNIT)).expect("flashed")
+    };
+    let named = unit(&["--led", "gpiochip0:17", "--udc", "fe980000.usb"]);
+    assert!(named.contains(" --led gpiochip0:17 --udc fe980000.usb\n"), "{named}");
+    assert!(!unit(&["--led", "ACT"]).contains("--led"), "there is none of this name");
 }
 
 #[test]
@@ -234,6 +285,12 @@ fn a_full_disk_before_and_while_copying() {
     assert_eq!(fs::read_dir(bench.tree().join("usr/local/bin")).map(Iterator::count).unwrap_or(0), 0);
     disk.resize("200M");
     bench.flashed();
+    // What a power cut left fills the rest: it makes room.
+    let program = fs::metadata(bench.program()).expect("there").len();
+    fs::write(bench.tree().join(PROGRAM), b"an older program").expect("writable");
+    fs::write(bench.tree().join("usr/local/bin/.kurtoscope-device.new"), vec![7; program as usize]).expect("writable");
+    disk.resize(&format!("{}K", program / 1024 + 2048));
+    bench.flashed();
 }
 
 #[test]
@@ -246,6 +303,23 @@ fn a_read_only_disk() {
     assert!(!bench.tree().join(UNIT).exists(), "nothing else was begun");
 }
 
+#[test]
+fn a_read_only_disk_that_need_not_be_written() {
+    let bench = Bench::new();
+    let Some(disk) = Mounted::new(&bench.tree().join("boot"), "1M") else { return };
+    fs::create_dir_all(bench.tree().join("boot/firmware")).expect("writable");
+    let config = bench.tree().join("boot/firmware/config.txt");
+    fs::write(&config, CONFIG).expect("writable");
+    disk.lock();
+    bench.over_ssh(&bench.program(), &[]).run().assert_failed(&["read-only file system", "boot/firmware"]);
+    let alone = bench.over_ssh(&bench.program(), &["--no-service"]).run();
+    assert_eq!(alone.code, Some(0), "{}", alone.said());
+    disk.unlock();
+    fs::write(&config, "dtoverlay=dwc2\n").expect("writable");
+    disk.lock();
+    bench.flashed();
+}
+
 /// Flashes well, and lets the board answer through `device`.
 fn answered_by(device: &str) -> (Bench, Outcome) {
     let bench = Bench::new();
@@ -256,19 +330,21 @@ fn answered_by(device: &str) -> (Bench, Outcome) {
 
 #[test]
 fn a_board_that_never_answers_or_answers_wrongly() {
-    let (bench, silent) = answered_by(&misbehaving!("silent"));
+    let (bench, silent) = answered_by(&misbehaving!("silent", "test-linux"));
     silent.assert_failed(&["did not answer within 1 s", "no answer", "ssh pi@board journalctl"]);
     // It is flashed, and is told so when it is greeted again.
     let again = bench.flashed();
     assert!(again.said().contains("Already up to date"), "{}", again.stdout);
     let (_, gone) = answered_by("exec:false");
     gone.assert_failed(&["the program ends instead of answering", "the link ended", "--engine cpu"]);
-    let (_, stranger) = answered_by(&misbehaving!("stranger"));
+    let (_, stranger) = answered_by(&misbehaving!("stranger", "test-linux"));
     stranger.assert_failed(&["flashed, but", "protocol 77", "same version"]);
-    let (_, older) = answered_by(&misbehaving!("older"));
+    let (_, older) = answered_by(&misbehaving!("older", "test-linux"));
     older.assert_failed(&["calls itself \"0.0.9\"", "this is kurtoscope 0.1.0", "same version"]);
-    let (_, wrong) = answered_by(&misbehaving!("wrong"));
+    let (_, wrong) = answered_by(&misbehaving!("wrong", "test-linux"));
     wrong.assert_failed(&["flashed, but", "self-test"]);
+    let (_, other) = answered_by(&misbehaving!("good", "other"));
+    other.assert_failed(&["calls itself \"other\", not \"test-linux\"", "--device"]);
 }
 
 #[test]
@@ -278,7 +354,7 @@ fn firmware_is_built_first_where_none_is_named() {
         return;
     }
     let bench = Bench::new();
-    let (target, good) = (bench.beside("target"), misbehaving!("good"));
+    let (target, good) = (bench.beside("target"), misbehaving!("good", "test-linux"));
     let flash = || {
         bench.flash("test-linux", &["--to", "pi@board", "--device", &good]).with(|command| {
             command.env("CARGO_TARGET_DIR", &target);

@@ -52,7 +52,7 @@ fn a_file_on_the_volume_read_back_and_the_board_greeted() {
         "--firmware",
         &firmware(&bench, &content),
         "--device",
-        &misbehaving!("good"),
+        &misbehaving!("good", "test-pico"),
     ];
     let dry = bench.flash("test-pico", &[&arguments[..], &["--dry-run"]].concat()).run();
     assert!(dry.code == Some(0) && dry.said().contains("nothing is changed"), "{}{}", dry.stdout, dry.stderr);
@@ -91,7 +91,7 @@ fn a_boot_loader_that_restarts_takes_its_volume_with_it() {
                 "--firmware",
                 &firmware(&bench, &content),
                 "--device",
-                &misbehaving!("good"),
+                &misbehaving!("good", "test-pico"),
             ],
         )
         .run();
@@ -112,6 +112,8 @@ fn files_and_volumes_of_others_are_refused() {
     let whole = uf2(4, FAMILY);
     flash(&there, &whole).assert_failed(&["calls itself \"RPI-RP2\"", "\"RP2350\""]);
     flash(&plain, &whole).assert_failed(&["no volume of a UF2 boot loader"]);
+    let elf_of_this_machine = fs::read(bench.program()).expect("readable");
+    flash(&there, &elf_of_this_machine).assert_failed(&["not a program of a 32-bit processor"]);
     flash(&there, &uf2(4, 0xe48b_ff56)).assert_failed(&["family 0xe48bff56", "takes 0xe48bff59"]);
     flash(&there, &whole[..1500]).assert_failed(&["no UF2 file", "1500 bytes"]);
     flash(&there, &whole[..1024]).assert_failed(&["block 0 of 2 calls itself number 0 of 4"]);
@@ -125,9 +127,50 @@ fn a_board_that_never_answers_after_flashing() {
     volume(&there, "RP2350");
     let arguments = ["--volume", &there.display().to_string(), "--firmware", &firmware(&bench, &uf2(4, FAMILY))];
     let silent = bench
-        .flash("test-pico", &[&arguments[..], &["--device", &misbehaving!("silent"), "--wait", "1"]].concat())
+        .flash(
+            "test-pico",
+            &[&arguments[..], &["--device", &misbehaving!("silent", "test-pico"), "--wait", "1"]].concat(),
+        )
         .run();
     silent.assert_failed(&["did not answer within 1 s", "kurtoscope devices"]);
+}
+
+#[test]
+fn another_board_that_answers_is_not_taken_for_the_flashed_one() {
+    let bench = Bench::new();
+    let there = bench.beside("volume");
+    volume(&there, "RP2350");
+    let firmware = firmware(&bench, &uf2(4, FAMILY));
+    let other = misbehaving!("good", "my-thermometer");
+    let arguments = ["--volume", &there.display().to_string(), "--firmware", &firmware, "--device", &other];
+    bench
+        .flash("test-pico", &arguments)
+        .run()
+        .assert_failed(&["calls itself \"my-thermometer\", not \"test-pico\"", "--device"]);
+    // A board on a serial port that does not appear: no other port is asked.
+    let silent = bench.flash("test-serial", &[&arguments[..4], &["--wait", "0.5"]].concat()).run();
+    silent.assert_failed(&["no serial port appeared within 0.5 s", "kurtoscope devices", "--device"]);
+}
+
+#[test]
+fn a_volume_of_another_user() {
+    let nobody = ["--reuid=65534", "--regid=65534", "--clear-groups"];
+    let bench = Bench::new();
+    let there = bench.beside("volume");
+    volume(&there, "RP2350");
+    let firmware = firmware(&bench, &uf2(4, FAMILY));
+    let arguments = ["--volume", &there.display().to_string(), "--firmware", &firmware];
+    // Everybody may look, and only the owner may write.
+    bench.everybody_may_look();
+    let program = env!("CARGO_BIN_EXE_kurtoscope-under-test");
+    let works = Command::new("setpriv").args(nobody).args([program, "--version"]).output();
+    if !works.is_ok_and(|output| output.status.success()) {
+        println!("SKIPPED: commands cannot be run as another user here: a volume that may not be written is not tried");
+        return;
+    }
+    let outcome = bench.flash("test-pico", &arguments).inside("setpriv", &nobody, "").run();
+    outcome.assert_failed(&["this user may not write to the volume", "uid=$(id -u)"]);
+    assert!(!outcome.stderr.contains("half"), "{}", outcome.stderr);
 }
 
 #[test]
@@ -144,7 +187,7 @@ fn full_and_read_only_volumes() {
         "--firmware",
         &firmware(&bench, &content),
         "--device",
-        &misbehaving!("good"),
+        &misbehaving!("good", "test-pico"),
     ];
     bench.flash("test-pico", &arguments).run().assert_failed(&["the volume is full after", "of 358400 bytes"]);
     disk.lock();
@@ -179,7 +222,7 @@ fn no_one_and_two_boards_in_boot_mode() {
             })
             .collect();
         bench
-            .flash("test-pico", &["--firmware", &firmware, "--device", &misbehaving!("good")])
+            .flash("test-pico", &["--firmware", &firmware, "--device", &misbehaving!("good", "test-pico")])
             .inside("unshare", &private, &script)
             .run()
     };
@@ -209,7 +252,7 @@ fn probe_rs(bench: &Bench, probes: &str, download: &str) {
 fn a_debug_probe_and_none_and_two() {
     let bench = Bench::new();
     let program = bench.program().display().to_string();
-    let good = misbehaving!("good");
+    let good = misbehaving!("good", "test-probed");
     let arguments = ["--firmware", program.as_str(), "--device", &good];
     probe_rs(&bench, "No debug probes were found.\\n", "true");
     bench.flash("test-probed", &arguments).run().assert_failed(&["no debug probe is attached"]);
@@ -235,6 +278,22 @@ fn a_debug_probe_and_none_and_two() {
         })
         .run();
     absent.assert_failed(&["probe-rs cannot be started", "https://probe.rs"]);
+    assert!(!absent.stderr.contains("--method"), "{}", absent.stderr);
+    // A board that is flashed in either way is.
+    let good = misbehaving!("good", "test-pico");
+    let arguments = ["--method", "probe-rs", "--firmware", program.as_str(), "--device", &good];
+    bench
+        .flash("test-pico", &arguments)
+        .with(|command| {
+            command.env("PATH", bench.beside("nothing"));
+        })
+        .run()
+        .assert_failed(&["probe-rs cannot be started", "flash with --method uf2"]);
+    probe_rs(&bench, "[0]: A -- 2e8a:000c:1\\n", "true");
+    let outcome = bench.flash("test-pico", &arguments).run();
+    assert_eq!(outcome.code, Some(0), "{}", outcome.said());
+    let log = fs::read_to_string(bench.beside("files").join("probe.log")).expect("written");
+    assert!(log.ends_with(&format!("download --verify --chip RP235x {program}\nreset --chip RP235x\n")), "{log}");
 }
 
 #[test]
@@ -243,8 +302,13 @@ fn options_of_other_kinds_of_boards() {
     bench.flash("test-pico", &["--to", "pi@board"]).run().assert_failed(&["this option is for boards that run Linux"]);
     bench.flash("test-linux", &["--method", "uf2"]).run().assert_failed(&["this option is for microcontrollers"]);
     bench
-        .flash("test-pico", &["--method", "probe-rs"])
+        .flash("test-probed", &["--method", "uf2"])
         .run()
-        .assert_failed(&["its board.toml does not say the chip's name"]);
+        .assert_failed(&["its board.toml does not say its boot loader's volume"]);
+    bench.flash("test-pico", &["--probe", "1:2:3"]).run().assert_failed(&["this option is for debug probes"]);
+    bench
+        .flash("test-pico", &["--method", "probe-rs", "--volume", "/"])
+        .run()
+        .assert_failed(&["this option is for volumes of boot loaders"]);
     bench.flash("nobody", &[]).run().assert_failed(&["nobody", "test-linux", "test-pico"]);
 }

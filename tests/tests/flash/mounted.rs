@@ -1,6 +1,6 @@
 //! A Linux board's root file system that is mounted here.
 
-use std::{fs, os::unix::fs::symlink, path::Path};
+use std::{fs, os::unix::fs::symlink, path::Path, process::Command};
 
 use kurtoscope_tests::command::Outcome;
 
@@ -72,4 +72,22 @@ fn a_full_and_a_read_only_card() {
     card.resize("200M");
     card.lock();
     into_root(&bench, &bench.tree(), &[]).assert_failed(&["read-only file system"]);
+}
+
+#[test]
+fn a_card_of_another_user() {
+    let nobody = ["--reuid=65534", "--regid=65534", "--clear-groups"];
+    let bench = Bench::new();
+    bench.everybody_may_look();
+    let before = bench.state();
+    let (root, program) = (bench.tree().display().to_string(), bench.program().display().to_string());
+    let works = Command::new("setpriv").args(nobody).args([program.as_str(), "--version"]).output();
+    if !works.is_ok_and(|output| output.status.success()) {
+        println!("SKIPPED: commands cannot be run as another user here: a card that may not be written is not tried");
+        return;
+    }
+    let arguments = ["--root", root.as_str(), "--firmware", &program];
+    let outcome = bench.flash("test-linux", &arguments).inside("setpriv", &nobody, "").run();
+    outcome.assert_failed(&["this user may not change /usr/local/bin/kurtoscope-device", "as root", "sudo"]);
+    assert_eq!(bench.state(), before);
 }

@@ -104,7 +104,7 @@ fn through_a_real_ssh_client_and_server() {
     let arguments = ["--to", "board", "--firmware", &program, "--engine", "cpu"];
     let dry = bench.flash("test-linux", &[&arguments[..], &["--dry-run"]].concat()).run();
     assert!(dry.code == Some(0) && bench.state() == before, "{}", dry.said());
-    for state in ["1/5 put /usr/local/bin/kurtoscope-device", "Already up to date"] {
+    for state in ["1/6 put /usr/local/bin/kurtoscope-device", "Already up to date"] {
         let outcome = bench.flash("test-linux", &arguments).run();
         assert_eq!(outcome.code, Some(0), "{}", outcome.said());
         for part in [state, "test-linux answers: firmware 0.1.0", "Self-test passed"] {

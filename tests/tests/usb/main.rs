@@ -120,9 +120,11 @@ fn mistakes_are_explained() {
         ("taken", ["another kurtoscope-device", "dummy_udc.0"]),
         ("unknown", ["no USB device controller musb", "dummy_udc.1"]),
         ("led", ["the LED none cannot be used", "::capslock, "]),
+        ("led", ["going on without it", "serving on USB (dummy_udc.1)"]),
     ] {
         assert_says(&guest.text(&format!("{name}.board")), &words);
     }
+    assert_eq!(guest.text("led.notified"), "READY=1\n", "what a service manager is told");
     assert_eq!(guest.text("faults.left"), "");
 }
 

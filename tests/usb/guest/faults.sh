@@ -29,7 +29,8 @@ board one --usb-gadget --udc dummy_udc.0
 await $one
 timeout 20 kurtoscope-under-test device --usb-gadget --udc dummy_udc.0 2>/out/taken.board
 timeout 20 kurtoscope-under-test device --usb-gadget --udc musb 2>/out/unknown.board
-timeout 20 kurtoscope-under-test device --usb-gadget --udc dummy_udc.1 --led none 2>/out/led.board
+usb-copy notified /tmp/notify >/out/led.notified &
+NOTIFY_SOCKET=/tmp/notify timeout 10 kurtoscope-under-test device --usb-gadget --udc dummy_udc.1 --led none 2>/out/led.board
 
 step "a board without permission, and one in use"
 echo "nobody:x:65534:65534::/:/bin/sh" >/etc/passwd

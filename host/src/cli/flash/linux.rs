@@ -29,9 +29,11 @@ fn over_ssh(arguments: &FlashArguments, board: &Board, to: &str) -> Outcome {
         return Ok(());
     }
     if arguments.remove {
-        return say(done);
+        say(done)?;
+        return note(&plan);
     }
     tell(done);
+    tell_notes(&plan);
     let whereabouts = Whereabouts::Url(match &arguments.device {
         Some(device) => device.clone(),
         None => {
@@ -40,8 +42,7 @@ fn over_ssh(arguments: &FlashArguments, board: &Board, to: &str) -> Outcome {
         }
     });
     let hint = format!("`ssh {to} {PROGRAM} --version` and `ssh {to} journalctl -u kurtoscope-device`");
-    meet(arguments, &whereabouts, &hint)?;
-    note(&plan)
+    meet(arguments, board, whereabouts, &hint)
 }
 
 fn into_root(arguments: &FlashArguments, board: &Board, root: &std::path::Path) -> Outcome {
@@ -52,11 +53,19 @@ fn into_root(arguments: &FlashArguments, board: &Board, root: &std::path::Path) 
     match &arguments.device {
         Some(device) if !arguments.remove => {
             tell(done);
-            meet(arguments, &Whereabouts::Url(device.clone()), "a screen, or its serial console")?;
+            tell_notes(&plan);
+            meet(arguments, board, Whereabouts::Url(device.clone()), "a screen, or its serial console")
         }
-        _ => say(done)?,
+        _ => {
+            say(done)?;
+            note(&plan)
+        }
     }
-    note(&plan)
+}
+
+/// The notes before the board is greeted: they hold whatever it answers.
+fn tell_notes(plan: &Plan) {
+    plan.notes.iter().for_each(|note| tell(&format!("Note: {note}")));
 }
 
 fn note(plan: &Plan) -> Outcome {
@@ -125,10 +134,11 @@ fn software(arguments: &FlashArguments, board: &Board) -> Result<Software, Troub
     let program = if unbuilt { Content::unbuilt() } else { Content::new(program(arguments, board, machine)?) };
     let linux = description.linux.as_ref();
     let gadget = linux.and_then(|linux| linux.gadget.as_ref());
-    let service = gadget.filter(|_| !arguments.no_service).map(|_| Service {
+    let service = gadget.filter(|_| !arguments.no_service).map(|gadget| Service {
         board: description.name.clone(),
         engine: engine(arguments, board),
-        light: linux.and_then(|linux| linux.led.clone()),
+        light: arguments.led.clone().or_else(|| linux.and_then(|linux| linux.led.clone())),
+        controller: arguments.udc.clone().or_else(|| gadget.controller.clone()),
     });
     let version = env!("CARGO_PKG_VERSION").into();
     let boot = gadget.and_then(|gadget| gadget.boot.clone());

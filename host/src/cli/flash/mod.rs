@@ -37,7 +37,7 @@ pub(super) struct FlashArguments {
     #[arg(long, value_name = "DIR", group = "where")]
     volume: Option<PathBuf>,
 
-    /// How a microcontroller is flashed, where that is not as its board.toml says
+    /// How a microcontroller is flashed, where its board.toml tells more than one way
     #[arg(long, value_enum)]
     method: Option<Method>,
 
@@ -53,6 +53,15 @@ pub(super) struct FlashArguments {
     /// What a Linux board computes with: cpu, gpu or gpu=NAME; as its board.toml says otherwise
     #[arg(long, value_name = "ENGINE")]
     engine: Option<String>,
+
+    /// The light of a Linux board that shows what the device does: an LED of /sys/class/leds, or a line of a chip:
+    /// gpiochip0:17; as its board.toml says otherwise
+    #[arg(long, value_name = "LIGHT")]
+    led: Option<String>,
+
+    /// The USB port of a Linux board that is to be a device's end, where it has several: a name from /sys/class/udc
+    #[arg(long, value_name = "NAME")]
+    udc: Option<String>,
 
     /// Put no service on a Linux board: it is reached through exec:ssh alone
     #[arg(long)]
@@ -124,7 +133,9 @@ pub(super) fn run(arguments: &FlashArguments) -> Outcome {
                 || arguments.root.is_some()
                 || arguments.remove
                 || arguments.no_service
-                || arguments.engine.is_some() =>
+                || arguments.engine.is_some()
+                || arguments.led.is_some()
+                || arguments.udc.is_some() =>
         {
             Err(wrong("boards that run Linux").into())
         }
@@ -161,9 +172,9 @@ fn read(path: &Path) -> Result<Vec<u8>, crate::flash::FlashError> {
 }
 
 /// Greets the board and shows what it says of itself.
-fn meet(arguments: &FlashArguments, whereabouts: &Whereabouts, hint: &str) -> Outcome {
+fn meet(arguments: &FlashArguments, board: &Board, whereabouts: Whereabouts, hint: &str) -> Outcome {
     tell("Waiting for the board's answer");
-    let device = greet(whereabouts, Duration::from_secs_f64(arguments.wait), hint)?;
+    let device = greet(whereabouts, &board.description.name, Duration::from_secs_f64(arguments.wait), hint)?;
     let adapter = device.adapter.as_ref().map(|adapter| format!(" on {}", adapter.name)).unwrap_or_default();
     let error =
         device.self_test.max_relative_error.map_or_else(|| "unknown".to_owned(), |error| format!("{error:.1e}"));
