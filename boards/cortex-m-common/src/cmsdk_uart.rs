@@ -19,6 +19,10 @@ const RECEIVE: u32 = 1 << 1;
 const RECEIVE_INTERRUPT: u32 = 1 << 3;
 const RECEIVED: u32 = 1 << 1;
 
+/// How often a receiver looks for the next byte before it sleeps. In the middle of a frame the next one is due at once, and
+/// waking from sleep takes an emulator longer than this many looks.
+const LOOKS: u32 = 200;
+
 /// The number of an interrupt.
 #[derive(Debug, Clone, Copy)]
 pub struct Interrupt(pub u16);
@@ -109,7 +113,7 @@ impl Read for Receiver {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Infallible> {
         let Some((first, rest)) = buffer.split_first_mut() else { return Ok(0) };
         *first = loop {
-            match self.0.received() {
+            match (0..LOOKS).find_map(|_| self.0.received()) {
                 Some(byte) => break byte,
                 None => self.0.sleep(),
             }

@@ -153,8 +153,9 @@ pub enum FlashError {
     },
     /// The service ends soon after it was started.
     #[error(
-        "{place}: everything is in its place, but the service ends soon after it is started: {said}. Once that is put right, \
-         run the same command again; without USB, --no-service is enough for exec: links"
+        "{place}: everything is in its place, but the service ends soon after it is started ({}). Once that is put right, \
+         run the same command again; without USB, --no-service is enough for exec: links",
+        said.trim_start_matches("kurtoscope-device: ").trim_end_matches('.')
     )]
     Service {
         /// The host.

@@ -162,8 +162,8 @@ mod tests {
             |names: &[&str]| names.iter().map(|name| format!("serial:/dev/{name}?baud=921600")).collect::<Vec<_>>();
         let after = |before: &[&str], looks: &[&[&str]]| {
             let mut port = NewPort { stayed: ports(before), patient: None };
-            let found = looks.iter().map(|now| port.appeared(&ports(now))).next_back();
-            found.unwrap_or_default().iter().map(ToString::to_string).collect::<Vec<_>>()
+            let found = looks.iter().fold(Vec::new(), |_, now| port.appeared(&ports(now)));
+            found.iter().map(ToString::to_string).collect::<Vec<_>>()
         };
         assert_eq!(after(&["ttyACM0"], &[&["ttyACM0", "ttyACM1"]]), ports(&["ttyACM1"]));
         assert_eq!(after(&["ttyACM0"], &[&["ttyACM0"]]), ports(&[]), "another board's port is not asked");

@@ -136,9 +136,12 @@ pub(super) fn action(action: &Action) -> String {
         Action::Put(put) => put_file(put),
         Action::Delete { path } => format!("rm -f {}", quote(path)),
         Action::Enable => format!("set -e; systemctl daemon-reload; systemctl enable {SERVICE}"),
-        // The unit is of the kind that tells systemd when it is ready, so `restart` waits for that.
+        // The unit is of the kind that tells systemd when it is ready, so `restart` waits for that. What the program said last
+        // tells more than what systemd says about it.
         Action::Start => format!(
-            "systemctl restart {SERVICE} && exit; journalctl -u {SERVICE} -n 3 -o cat --no-pager >&2; exit {DOES_NOT_STAY}"
+            "said=$(systemctl restart {SERVICE} 2>&1) && exit\n\
+             last=$(journalctl -u {SERVICE} -n 20 -o cat --no-pager | grep '^kurtoscope-device: ' | tail -n 1)\n\
+             printf '%s\\n' \"${{last:-$said}}\" >&2; exit {DOES_NOT_STAY}"
         ),
         Action::Disable => {
             format!("set -e; if [ -e {UNIT} ]; then systemctl disable --now {SERVICE}; fi; rm -f {ENABLED}")

@@ -97,7 +97,7 @@ impl Guest {
         let said = boot(scenario, &kernel, &image, &disk);
         let out = guest.folder.path().join("out");
         fs::create_dir(&out).expect("a folder");
-        let unpacked = Command::new("tar").arg("xf").arg(&disk).arg("-C").arg(&out).status();
+        let unpacked = Command::new("tar").arg("xmf").arg(&disk).arg("-C").arg(&out).status();
         assert!(unpacked.is_ok_and(|status| status.success()), "the guest left nothing:\n{said}");
         println!("{}", guest.text("guest.log"));
         guest
