@@ -66,13 +66,14 @@ fn vectors_embeddings_and_positions_follow_the_tools() {
     let tensors = vec![
         made("wte", Component::Embedding),
         made("wpe", Component::PositionEmbedding),
+        made("embeddings.token_type_embeddings.weight", Component::Embedding),
         made("up", Component::MlpUp),
         made("head", Component::Head),
         bias,
     ];
     let names = |name: &str| -> Vec<String> {
         let plan = Plan::of(&run(tensors.clone()), target(name)).expect("a plan");
-        assert_eq!(plan.others + plan.entries.iter().map(|entry| entry.elements).sum::<u64>(), 4 * 1024 * 256 + 256);
+        assert_eq!(plan.others + plan.entries.iter().map(|entry| entry.elements).sum::<u64>(), 5 * 1024 * 256 + 256);
         plan.entries.into_iter().map(|entry| entry.name).collect()
     };
     assert_eq!(names("q4_k"), ["wte", "up", "head"]);

@@ -42,13 +42,18 @@ pub struct Sorted<'a> {
 pub fn sort(run: &Run, habit: Habit) -> Sorted<'_> {
     let mut sorted = Sorted { matrices: Vec::new(), others: Vec::new() };
     for tensor in run.tensors.iter().filter(|tensor| tensor.role == Role::Parameter) {
-        if is_matrix(tensor) && is_quantized(tensor.component, habit) {
+        if is_matrix(tensor) && is_quantized(tensor.component, habit) && !is_token_types(&tensor.name) {
             sorted.matrices.push(matrix(tensor, run.model.family));
         } else {
             sorted.others.push(tensor);
         }
     }
     sorted
+}
+
+/// Whether these are the embeddings of token types: an embedding of two rows, which all tools leave alone.
+fn is_token_types(name: &str) -> bool {
+    name.contains("token_type")
 }
 
 fn is_quantized(component: Component, habit: Habit) -> bool {
