@@ -8,7 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use kurtoscope::analysis::conversation::{Conversation, Patience, Step};
+use kurtoscope::analysis::{
+    conversation::{Conversation, Patience, Step},
+    link_counter::LinkCounter,
+};
 use kurtoscope_shared::protocol::{
     ElementSet, EngineKind, Fault, FaultKind, Limits, LinkHealth, Measurement, PROTOCOL_VERSION, PackingSet, Report,
     SCHEMA_HASH, SelfTest, Statistics, ToHost, Welcome,
@@ -20,7 +23,7 @@ const WINDOW: u32 = 250;
 fuzz_target!(|bytes: &[u8]| {
     let mut now = Instant::now();
     let patience = Patience { silence: Duration::from_secs(1), give_up: Duration::from_secs(60) };
-    let mut talk = Conversation::new(&welcome(), 0, patience, now);
+    let mut talk = Conversation::new(&welcome(), 0, LinkCounter::default(), patience, now);
     let (mut next, mut measured, mut flying) = (0, HashSet::new(), HashMap::new());
     for pair in bytes.chunks_exact(2) {
         let [what, detail] = [pair[0], pair[1]];
@@ -55,7 +58,7 @@ fuzz_target!(|bytes: &[u8]| {
             }
             5 => {
                 now += Duration::from_millis(u64::from(detail) * 20);
-                talk.tick(now)
+                talk.tick(now, what & 0x80 == 0)
             }
             6 => {
                 talk.progressed(u64::from(detail), now);
@@ -71,7 +74,8 @@ fuzz_target!(|bytes: &[u8]| {
                 }
                 Step::Resend { chunk, .. } => assert!(flying.contains_key(&chunk), "sent again after its answer"),
                 Step::Greet => {}
-                Step::GiveUp(_) => {
+                Step::GiveUp { chunk, .. } => {
+                    assert!(chunk.is_none_or(|chunk| flying.contains_key(&chunk)));
                     let left: HashSet<usize> = talk.abandon().collect();
                     assert_eq!(left, flying.into_keys().collect(), "what is unanswered is left for others");
                     return;

@@ -28,7 +28,7 @@ pub struct Run {
     pub devices: Vec<DeviceShare>,
     /// When the run began: RFC 3339, UTC.
     pub started: String,
-    /// Wall-clock seconds from opening the checkpoint to the last report.
+    /// Wall-clock seconds of the run, the checkpoint and the devices being open: planning, measuring the links, all chunks.
     pub seconds: f64,
     /// Bytes of tensor data measured, each once.
     pub bytes: u64,

@@ -189,10 +189,14 @@ impl Noise {
             && self.rows.is_valid()
     }
 
-    /// Adds another part's errors. A scheme that is missing in either part is missing in the whole.
+    /// Adds another part's errors. A scheme that is missing in either part is missing in the whole; where nothing at all is
+    /// known of one part, the whole is the other, as it is with a part without elements.
     pub fn merge(&mut self, other: &Self) {
         if self.errors.is_empty() {
             self.clone_from(other);
+            return;
+        }
+        if other.errors.is_empty() {
             return;
         }
         for (errors, more) in self.errors.iter_mut().zip(&other.errors) {

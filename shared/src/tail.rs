@@ -110,7 +110,7 @@ impl Tail {
     }
 
     /// The magnitude that a fraction `q` (0 to 1) of `zeros` zeros and the counted elements does not exceed, linear
-    /// inside a bin, so at most a sixteenth of an octave's width off. `None` without elements.
+    /// inside a bin, so at most a bin's width off, an eighth of the octave's; it can lie beyond the largest element. `None` without elements.
     pub fn quantile(&self, q: f64, zeros: u64) -> Option<f64> {
         let total = self.total() + zeros;
         if total == 0 {

@@ -129,7 +129,23 @@ impl Tested {
     /// # Panics
     /// When it cannot be started, does not end in time, or leaves a process behind that holds its output open.
     pub fn run(mut self) -> Outcome {
-        self.command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        self.command.stdout(Stdio::piped());
+        self.collected()
+    }
+
+    /// Runs the command to its end with a standard output that nobody reads: the other end of its pipe is closed.
+    ///
+    /// # Panics
+    /// As [`run`](Self::run).
+    pub fn run_unread(mut self) -> Outcome {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        self.command.stdout(writer);
+        self.collected()
+    }
+
+    fn collected(mut self) -> Outcome {
+        self.command.stderr(Stdio::piped());
         let shown = format!("{:?}", self.command);
         let mut started = self.start();
         let stdout = collect(started.child.stdout.take());

@@ -113,6 +113,8 @@ fn mistakes_are_named_with_file_and_line() {
         assert_eq!(listed.code, Some(1), "a list with a board that is wrong: {}", listed.stdout);
         assert!(listed.stdout.contains("qemu-mps2-an386"), "the others are listed all the same");
         listed.assert_said(&[&place, words]);
+        let unread = boards(boards_folder.path(), &[]).run_unread();
+        assert_eq!(unread.code, Some(1), "the same when nobody reads the list: {}", unread.stderr);
     }
 }
 

@@ -77,6 +77,24 @@ fn finished_runs_are_compared_within_a_tolerance() {
 }
 
 #[test]
+fn the_exit_code_is_the_same_when_nobody_reads_the_report() {
+    let (folder, model) = model();
+    let out = folder.path().join("out");
+    let model = model.to_str().expect("UTF-8");
+    for (fault, code) in [("wrong", 3), ("good", 0)] {
+        for format in ["json", "table"] {
+            let device = misbehaving!(fault);
+            let arguments = ["compare", model, "--device", &device, "--allow-untrusted", "--quiet", "--format", format];
+            let outcome = tested!().args(arguments).args(["--out".as_ref(), out.as_os_str()]).run_unread();
+            assert_eq!(outcome.code, Some(code), "{fault}, {format}: {}", outcome.stderr);
+            assert!(out.join("device/run.json").is_file());
+            let finished = ["reference", "device"].map(|run| out.join(run));
+            assert_eq!(tested!().args(["compare"]).args(finished).run_unread().code, Some(code), "{fault}");
+        }
+    }
+}
+
+#[test]
 fn what_cannot_be_compared_is_refused() {
     let (folder, model) = model();
     let other = folder.path().join("other.safetensors");

@@ -9,7 +9,7 @@ use std::{
 
 use kurtoscope_tests::{
     checkpoints::{Safetensors, noise},
-    command::Outcome,
+    command::{Outcome, names},
     tested,
 };
 use serde_json::Value;
@@ -74,6 +74,26 @@ fn analyzing_several_models_ends_with_the_report_that_their_runs_give() {
     // Six matrices a model: q, k and v stand for the fused weight.
     assert_eq!(first["evidence"]["tensors"].as_array().map(Vec::len), Some(18));
     assert_eq!(first["evidence"]["models"][0]["facts"]["config.attention_dropout"]["value"], 0.1);
+}
+
+#[test]
+fn files_are_written_when_nobody_reads_what_is_printed() {
+    let (folder, models) = models();
+    for format in ["json", "table"] {
+        let (out, again) = (folder.path().join(format), folder.path().join(format).join("again"));
+        let analyze = tested!().args(["analyze", "--quiet", "--format", format, "--out"]).args([&out]).args(&models);
+        let outcome = analyze.run_unread();
+        assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""), "{format}");
+        let of_each = ["report.md", "run.json", "tensors.csv"];
+        assert_eq!(names(&out.join("a")), of_each, "{format}");
+        let outcome = tested!().args(["hypotheses", "--format", format, "--out"]).args([&again, &out]).run_unread();
+        assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""), "{format}");
+        for folder in [out, again] {
+            for file in ["hypotheses.json", "report.md", "report.html", "exp-022.svg"] {
+                assert!(folder.join(file).is_file(), "{format}: {file}");
+            }
+        }
+    }
 }
 
 #[test]

@@ -40,7 +40,7 @@ impl BurnEngine {
     }
 
     /// An engine for processors that compute in 32 bits and only emulate 64, for payloads of up to `max_payload` bytes: sums
-    /// of 128 elements in f32, added up in f64. It measures moments and extremes; histograms and errors of quantizing would
+    /// of 256 elements in f32, added up in f64. It measures moments and extremes; histograms and errors of quantizing would
     /// take more memory than such processors have.
     pub fn single_precision(max_payload: u32) -> Self {
         let Self { limits, .. } = Self::cpu_with_payload(max_payload);

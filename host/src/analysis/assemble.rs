@@ -198,7 +198,9 @@ fn tensor(header: Header, whole: &Whole, tolerance: f64) -> Tensor {
 
 fn quantiles(found: &Measurement) -> BTreeMap<String, f64> {
     let zeros = found.moments.zeros;
-    let of = |q: f64| found.tail.quantile(q, zeros);
+    // The last bin reaches beyond the largest element.
+    let largest = found.moments.min.abs().max(found.moments.max.abs());
+    let of = |q: f64| Some(found.tail.quantile(q, zeros)?.min(largest));
     QUANTILES.iter().filter_map(|(key, q)| Some((String::from(*key), of(*q)?))).collect()
 }
 
@@ -223,6 +225,16 @@ mod tests {
         let statistics = kurtoscope_shared::protocol::Statistics::FULL;
         let piece = kurtoscope_firmware::engine::Piece::of(kurtoscope_shared::Element::F64, statistics);
         kurtoscope_firmware::engine::cpu::measure(&bytes, piece)
+    }
+
+    #[test]
+    fn no_quantile_exceeds_the_largest_element() {
+        for values in [&[1.0; 40][..], &[-3.01, 0.5, 0.25, 0.125]] {
+            let largest = values.iter().fold(0f64, |largest: f64, x: &f64| largest.max(x.abs()));
+            let quantiles = quantiles(&measured(values));
+            assert_eq!(quantiles.len(), QUANTILES.len());
+            assert!(quantiles.values().all(|quantile| *quantile <= largest), "{quantiles:?}");
+        }
     }
 
     #[test]

@@ -7,13 +7,17 @@ use std::{
 };
 
 use kurtoscope_shared::protocol::{
-    FaultKind, Hello, LinkHealth, Measurement, PROTOCOL_VERSION, SCHEMA_HASH, ToDevice, ToHost, Welcome,
+    FaultKind, Hello, Measurement, PROTOCOL_VERSION, SCHEMA_HASH, ToDevice, ToHost, Welcome,
 };
+
+use super::link_counter::LinkCounter;
 
 /// How often a chunk that the device itself refuses is sent before the device is given up.
 pub const ATTEMPTS: u32 = 4;
 /// The shortest wait before a chunk without an answer is sent again.
-const SHORTEST_WAIT: Duration = Duration::from_millis(20);
+const SHORTEST_WAIT: Duration = Duration::from_millis(50);
+/// The most that is in flight, bytes, whatever a device announces: all of it is in this program's memory.
+const MOST_IN_FLIGHT: usize = 1 << 28;
 /// An answer is late when it takes this many times as long as the slowest of late did.
 const LATE: u32 = 4;
 
@@ -40,6 +44,14 @@ struct InFlight {
     since: Instant,
 }
 
+/// A number under which a chunk in flight was sent before. A sound answer to it is as good as one to the newest.
+#[derive(Debug, Clone, Copy)]
+struct Earlier {
+    sequence: u32,
+    chunk: ChunkNumber,
+    since: Instant,
+}
+
 /// What the caller has to do, or should know, after a message or a time-out.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {
@@ -61,7 +73,12 @@ pub enum Step {
     /// [`Conversation::restart`] names.
     Greet,
     /// The device is no use any more.
-    GiveUp(Trouble),
+    GiveUp {
+        /// Why.
+        trouble: Trouble,
+        /// The chunk that it failed over, where it was one.
+        chunk: Option<ChunkNumber>,
+    },
 }
 
 /// Why a device is given up in the middle of a conversation.
@@ -95,15 +112,17 @@ pub enum Trouble {
 }
 
 /// The state of one device's conversation after the greeting.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Conversation {
     session: u32,
     window: usize,
     in_flight: VecDeque<InFlight>,
+    /// In the order of sending.
+    earlier: VecDeque<Earlier>,
     flying: usize,
     next_sequence: u32,
     resent: u64,
-    link: LinkHealth,
+    link: LinkCounter,
     /// When something was last heard or said that shows the device alive.
     alive: Instant,
     /// When a chunk was last measured, or the first of those in flight was sent or still went out.
@@ -111,7 +130,7 @@ pub struct Conversation {
     /// Bytes that went out since a chunk was last measured.
     moved: u64,
     patience: Patience,
-    /// The silence after which everything in flight is sent again.
+    /// The silence after which a chunk is sent again.
     wait: Duration,
     /// The slowest answer of late.
     slowest: Option<Duration>,
@@ -121,17 +140,19 @@ impl Conversation {
     /// A conversation with a device that answered `welcome`.
     ///
     /// Chunks are numbered from `first_sequence`. In a second conversation under the same session it must be the first
-    /// one's [`next_sequence`](Self::next_sequence), or a late answer from then passes for one from now.
-    pub fn new(welcome: &Welcome, first_sequence: u32, patience: Patience, now: Instant) -> Self {
+    /// one's [`next_sequence`](Self::next_sequence), or a late answer from then passes for one from now. `link` is what the
+    /// device counted before.
+    pub fn new(welcome: &Welcome, first_sequence: u32, link: LinkCounter, patience: Patience, now: Instant) -> Self {
         Self {
             session: welcome.session,
             // A device that announces a window below its payload can still take one chunk at a time.
-            window: welcome.limits.window_bytes.max(welcome.limits.max_payload) as usize,
+            window: (welcome.limits.window_bytes.max(welcome.limits.max_payload) as usize).min(MOST_IN_FLIGHT),
             in_flight: VecDeque::new(),
+            earlier: VecDeque::new(),
             flying: 0,
             next_sequence: first_sequence,
             resent: 0,
-            link: LinkHealth::default(),
+            link,
             alive: now,
             fruitful: now,
             moved: 0,
@@ -171,8 +192,8 @@ impl Conversation {
         self.resent
     }
 
-    /// The link as the device last saw it.
-    pub fn link(&self) -> LinkHealth {
+    /// What the device counted on the link.
+    pub fn link(&self) -> LinkCounter {
         self.link
     }
 
@@ -208,8 +229,9 @@ impl Conversation {
             ToHost::Welcome(_) => Vec::new(),
             ToHost::Report(report) if report.session == self.session => {
                 self.alive = now;
-                self.link = report.link;
-                let Some(flown) = self.land(report.sequence) else { return Vec::new() };
+                self.link.note(report.link);
+                let landed = self.land(report.sequence).or_else(|| self.land_earlier(report.sequence));
+                let Some(flown) = landed else { return Vec::new() };
                 if !valid(flown.chunk, &report.measurement) {
                     return vec![self.give_up(flown, Trouble::Nonsense { bytes: flown.bytes })];
                 }
@@ -222,7 +244,7 @@ impl Conversation {
             ToHost::Report(_) => Vec::new(),
             ToHost::Fault(fault) => {
                 self.alive = now;
-                self.link = fault.link;
+                self.link.note(fault.link);
                 self.fault(fault.sequence, fault.kind, now)
             }
         }
@@ -230,7 +252,7 @@ impl Conversation {
 
     fn fault(&mut self, sequence: Option<u32>, kind: FaultKind, now: Instant) -> Vec<Step> {
         match (kind, sequence) {
-            (FaultKind::Unfit, _) => vec![Step::GiveUp(Trouble::Unfit(kind))],
+            (FaultKind::Unfit, _) => vec![Step::GiveUp { trouble: Trouble::Unfit(kind), chunk: None }],
             (FaultKind::NoSession { found }, _) if found == self.session => vec![Step::Greet],
             (FaultKind::NoSession { .. }, _) => Vec::new(),
             // Which frame it was shows in the order of the answers that follow. With one in flight it is clear now.
@@ -246,20 +268,28 @@ impl Conversation {
         }
     }
 
-    /// Looks at the clock: after a silence, everything in flight is sent again, and the next silence may be twice as long.
-    /// When nothing was measured for too long, the device is given up.
-    pub fn tick(&mut self, now: Instant) -> Vec<Step> {
-        let Some(first) = self.in_flight.front() else { return Vec::new() };
+    /// Looks at the clock: after a silence, the first chunk in flight is sent again, and the next silence may be twice as long.
+    /// Its answer shows which others never arrived; where the device was only slow, little is measured twice. `is_written`
+    /// says that everything sent has left: while it has not, sending more would not help. When nothing was measured for
+    /// too long, the device is given up.
+    pub fn tick(&mut self, now: Instant, is_written: bool) -> Vec<Step> {
+        let Some(first) = self.in_flight.front().copied() else { return Vec::new() };
         let fruitless = now.duration_since(self.fruitful);
         if fruitless >= self.patience.give_up {
-            return vec![Step::GiveUp(Trouble::NoAnswer { bytes: first.bytes, seconds: fruitless.as_secs() })];
+            let trouble = Trouble::NoAnswer { bytes: first.bytes, seconds: fruitless.as_secs() };
+            return vec![Step::GiveUp { trouble, chunk: self.oldest() }];
         }
-        if now.duration_since(self.alive) < self.wait {
+        if !is_written || now.duration_since(self.alive) < self.wait {
             return Vec::new();
         }
         self.alive = now;
-        self.wait = (self.wait * 2).min(self.patience.silence.max(SHORTEST_WAIT));
-        self.resend_before(self.next_sequence, now)
+        self.wait = (self.wait * 2).min(self.longest_wait());
+        self.land(first.sequence).map(|flown| self.resend(flown, now)).into_iter().collect()
+    }
+
+    /// As long as was asked for, or as the slowest answer of late makes sensible.
+    fn longest_wait(&self) -> Duration {
+        self.patience.silence.max(SHORTEST_WAIT).max(self.slowest.unwrap_or_default() * 2)
     }
 
     /// Notes a sound answer, and what it says about how long to wait for others.
@@ -269,19 +299,25 @@ impl Conversation {
         // Slower answers count at once, faster ones by and by.
         let slowest = self.slowest.map_or(took, |slowest| took.max(slowest - slowest / 16));
         self.slowest = Some(slowest);
-        self.wait = (slowest * LATE).clamp(SHORTEST_WAIT, self.patience.silence.max(SHORTEST_WAIT));
+        self.wait = (slowest * LATE).clamp(SHORTEST_WAIT, self.longest_wait());
+        self.earlier.retain(|earlier| earlier.chunk != flown.chunk);
     }
 
     /// Begins again with a device that was greeted anew: returns the chunks to send again, with new numbers.
     pub fn restart(&mut self, session: u32, now: Instant) -> Vec<Step> {
         self.session = session;
         self.alive = now;
-        self.resend_before(self.next_sequence, now)
+        let steps = self.resend_before(self.next_sequence, now);
+        // Answers under the old session are none.
+        self.earlier.clear();
+        steps
     }
 
     /// The chunk that the device was at work on: the first that is not answered.
     pub fn oldest(&self) -> Option<ChunkNumber> {
-        self.in_flight.front().map(|flown| flown.chunk)
+        let (first, earlier) = (self.in_flight.front()?, self.earlier.front());
+        let before = earlier.filter(|earlier| is_before(earlier.sequence, first.sequence));
+        Some(before.map_or(first.chunk, |earlier| earlier.chunk))
     }
 
     /// The chunks that the device has not answered, for another device to measure.
@@ -292,11 +328,11 @@ impl Conversation {
     fn resend_before(&mut self, sequence: u32, now: Instant) -> Vec<Step> {
         let mut lost = Vec::new();
         self.in_flight.retain(|flown| {
-            let before = flown.sequence.wrapping_sub(sequence) > u32::MAX / 2;
-            if before {
+            let is_lost = is_before(flown.sequence, sequence);
+            if is_lost {
                 lost.push(*flown);
             }
-            !before
+            !is_lost
         });
         self.flying -= lost.iter().map(|flown| flown.bytes).sum::<usize>();
         lost.into_iter().map(|flown| self.resend(flown, now)).collect()
@@ -304,6 +340,7 @@ impl Conversation {
 
     fn resend(&mut self, flown: InFlight, now: Instant) -> Step {
         self.resent += 1;
+        self.earlier.push_back(Earlier { sequence: flown.sequence, chunk: flown.chunk, since: flown.since });
         let sequence = self.launch(InFlight { since: now, ..flown });
         Step::Resend { chunk: flown.chunk, sequence }
     }
@@ -311,7 +348,7 @@ impl Conversation {
     /// Ends the conversation over a chunk, which stays unanswered: another device will want it.
     fn give_up(&mut self, flown: InFlight, trouble: Trouble) -> Step {
         self.in_flight.push_back(flown);
-        Step::GiveUp(trouble)
+        Step::GiveUp { trouble, chunk: Some(flown.chunk) }
     }
 
     fn launch(&mut self, flown: InFlight) -> u32 {
@@ -328,6 +365,18 @@ impl Conversation {
         self.flying -= flown.bytes;
         Some(flown)
     }
+
+    /// The chunk in flight that was sent under this number before.
+    fn land_earlier(&mut self, sequence: u32) -> Option<InFlight> {
+        let earlier = *self.earlier.iter().find(|earlier| earlier.sequence == sequence)?;
+        let newest = self.in_flight.iter().find(|flown| flown.chunk == earlier.chunk)?.sequence;
+        self.land(newest).map(|flown| InFlight { since: earlier.since, ..flown })
+    }
+}
+
+/// Whether one number comes before another, where numbers begin again at the end.
+fn is_before(one: u32, other: u32) -> bool {
+    one.wrapping_sub(other) > u32::MAX / 2
 }
 
 #[cfg(test)]

@@ -1,18 +1,21 @@
 //! A device: opened, greeted, judged, and known again when its link was lost. How it works is told in `work` (behind a
 //! link) and `here` (in this process).
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use kurtoscope_shared::protocol::{ElementSet, Limits, Welcome};
 
 use super::{
-    conversation::{Patience, Trouble},
+    conversation::{ChunkNumber, Patience, Trouble},
     greeting::{self, Refusal},
     here,
+    link_counter::LinkCounter,
     packing::PackingMode,
+    plan::Plan,
     wire::Wire,
 };
 use crate::{
+    checkpoint::Checkpoint,
     link::{Connector, DeviceUrl, LinkError, UrlConnector},
     record,
 };
@@ -86,25 +89,55 @@ pub enum Loss {
     },
     /// The program behind the link ended again and again while it was at work on the same chunk.
     #[error(
-        "its program ended {times} times over the same chunk ({count} elements of \"{tensor}\" from element {offset}); a \
-         driver that crashes on it will do so again: update the driver, or use another device"
+        "its program ended {times} times over the same chunk ({place}); a driver that crashes on it will do so again: update \
+         the driver, or use another device"
     )]
     Crashes {
         /// How often.
         times: u32,
-        /// The tensor.
-        tensor: String,
-        /// The chunk's first element in what is measured of the tensor.
-        offset: u64,
-        /// The chunk's elements.
-        count: u32,
+        /// The chunk.
+        place: Place,
     },
     /// The conversation failed.
-    #[error(transparent)]
-    Trouble(#[from] Trouble),
+    #[error("{trouble}{}", place.as_ref().map(|place| format!(" ({place})")).unwrap_or_default())]
+    Trouble {
+        /// In what way.
+        trouble: Trouble,
+        /// The chunk that it failed over, where it was one.
+        place: Option<Place>,
+    },
+    /// The engine in this process panicked, which is a fault of this program.
+    #[error("the engine in this process panicked; what it said is above. Please report it")]
+    Panicked,
     /// It was restarted, and then did not answer properly.
     #[error("it was restarted in the middle of the run, and then: {0}")]
     Restarted(String),
+}
+
+/// A chunk of a checkpoint, for messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The tensor.
+    pub tensor: String,
+    /// The chunk's first element in what is measured of the tensor.
+    pub offset: u64,
+    /// The chunk's elements.
+    pub count: u32,
+}
+
+impl Place {
+    /// Where a chunk of a plan is.
+    pub(super) fn of(checkpoint: &Checkpoint, plan: &Plan, chunk: ChunkNumber) -> Self {
+        let planned = &plan.chunks[chunk];
+        let tensor = checkpoint.tensors[plan.targets[planned.target].tensor].name.clone();
+        Self { tensor, offset: planned.offset, count: planned.count }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} elements of \"{}\" from element {}", self.count, self.tensor, self.offset)
+    }
 }
 
 fn because(text: &Option<String>) -> String {
@@ -122,6 +155,8 @@ pub struct Device {
     pub(super) wire: Option<Wire>,
     /// Where the next conversation goes on counting.
     pub(super) next_sequence: u32,
+    /// What it counted on its link so far.
+    pub(super) link: LinkCounter,
     /// Bytes a second of its link, where they were measured.
     pub(super) rate: Option<f64>,
     pub(super) options: DeviceOptions,
@@ -148,7 +183,8 @@ impl Device {
         let welcome = here::introduce();
         let refused = |refusal| DeviceError::Refused { url: url.to_string(), refusal };
         greeting::judge(&welcome, options.allow_untrusted).map_err(refused)?;
-        Ok(Self { url: url.clone(), welcome, connector: None, wire: None, next_sequence: 0, rate: None, options })
+        let link = LinkCounter::default();
+        Ok(Self { url: url.clone(), welcome, connector: None, wire: None, next_sequence: 0, link, rate: None, options })
     }
 
     /// Opens a device behind a link of the caller's making; `url` is what reports call it.
@@ -165,8 +201,9 @@ impl Device {
         let welcome =
             greeting::greet(&mut wire, session_number(), greeting_patience(url, &options)).map_err(refused)?;
         greeting::judge(&welcome, options.allow_untrusted).map_err(refused)?;
+        let link = wire.new_counter();
         let (connector, wire) = (Some(connector), Some(wire));
-        Ok(Self { url: url.clone(), welcome, connector, wire, next_sequence: 0, rate: None, options })
+        Ok(Self { url: url.clone(), welcome, connector, wire, next_sequence: 0, link, rate: None, options })
     }
 
     /// What the device can take.
@@ -181,7 +218,7 @@ impl Device {
 
     /// The relative accuracy that its engine states.
     pub fn tolerance(&self) -> f64 {
-        self.welcome.self_test.tolerance
+        self.welcome.self_test.tolerance.min(greeting::LOOSEST_TOLERANCE)
     }
 
     /// The device's URL.

@@ -6,11 +6,11 @@ use kurtoscope_firmware::{
     engine::{BurnEngine, Engine, Piece},
     self_test,
 };
-use kurtoscope_shared::protocol::{PROTOCOL_VERSION, PackingSet, SCHEMA_HASH, Welcome};
+use kurtoscope_shared::protocol::{Measurement, PROTOCOL_VERSION, PackingSet, SCHEMA_HASH, Welcome};
 
 use super::{
-    conversation::Trouble,
-    device::{Device, Loss},
+    conversation::{ChunkNumber, Trouble},
+    device::{Device, Loss, Place},
     plan::{Plan, Target},
     queue::Queue,
 };
@@ -44,16 +44,36 @@ impl Device {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let failures = thread::scope(|scope| {
             let workers: Vec<_> = (0..cores).map(|_| scope.spawn(|| measure(checkpoint, plan, queue))).collect();
-            workers.into_iter().find_map(|worker| worker.join().ok().and_then(Result::err))
+            workers.into_iter().find_map(|worker| worker.join().unwrap_or(Err(Loss::Panicked)).err())
         });
-        match failures {
-            None => Ok(()),
-            Some(trouble) => Err(trouble.into()),
+        failures.map_or(Ok(()), Err)
+    }
+}
+
+/// A chunk at work here. Dropped, it goes back to the queue: when its worker fails, and when it panics, so that nobody
+/// waits for it.
+struct Taken<'a> {
+    queue: &'a Queue<'a>,
+    chunk: ChunkNumber,
+    is_done: bool,
+}
+
+impl Taken<'_> {
+    fn hand_in(mut self, measurement: Measurement) {
+        self.is_done = true;
+        self.queue.hand_in(self.chunk, measurement);
+    }
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        if !self.is_done {
+            self.queue.give_back([self.chunk]);
         }
     }
 }
 
-fn measure(checkpoint: &Checkpoint, plan: &Plan, queue: &Queue) -> Result<(), Trouble> {
+fn measure(checkpoint: &Checkpoint, plan: &Plan, queue: &Queue) -> Result<(), Loss> {
     let mut engine = BurnEngine::cpu();
     loop {
         let Some(chunk) = queue.next() else {
@@ -63,6 +83,7 @@ fn measure(checkpoint: &Checkpoint, plan: &Plan, queue: &Queue) -> Result<(), Tr
             thread::sleep(PULSE);
             continue;
         };
+        let taken = Taken { queue, chunk, is_done: false };
         let planned = &plan.chunks[chunk];
         let payload = match plan.payload(checkpoint, planned) {
             Ok(payload) => payload,
@@ -74,16 +95,14 @@ fn measure(checkpoint: &Checkpoint, plan: &Plan, queue: &Queue) -> Result<(), Tr
         let bytes = payload.len();
         let Target { element, row, statistics, .. } = plan.targets[planned.target];
         let piece = Piece { element, offset: planned.offset, row, statistics };
-        match engine.measure(piece, payload) {
-            Ok(measurement) if Plan::accepts(planned, &measurement) => queue.hand_in(chunk, measurement),
-            Ok(_) => {
-                queue.give_back([chunk]);
-                return Err(Trouble::Nonsense { bytes });
+        let trouble = match engine.measure(piece, payload) {
+            Ok(measurement) if plan.accepts(planned, &measurement) => {
+                taken.hand_in(measurement);
+                continue;
             }
-            Err(kind) => {
-                queue.give_back([chunk]);
-                return Err(Trouble::Refused { bytes, kind });
-            }
-        }
+            Ok(_) => Trouble::Nonsense { bytes },
+            Err(kind) => Trouble::Refused { bytes, kind },
+        };
+        return Err(Loss::Trouble { trouble, place: Some(Place::of(checkpoint, plan, chunk)) });
     }
 }

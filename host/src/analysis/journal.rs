@@ -11,7 +11,7 @@
 //!
 //! The first record describes the run ([`Header`]), then come the devices and the measured chunks in order of arrival. A
 //! reader takes records up to the first that is cut, damaged or does not fit; the file is cut there, and what stood behind
-//! is measured again.
+//! is measured again. So is a chunk whose measurement would be longer than a reader takes: it has no record.
 //!
 //! Records reach the system ten times a second, so a killed process loses a tenth of a second of work, and the disk every
 //! half minute, so a power cut loses half a minute. One process at a time has the journal: the file is locked.
@@ -25,7 +25,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub use records::{Engine, Entry, Header, Stop};
+pub use records::{Engine, Entry, Header, RecordError, Stop};
 
 /// The journal's file in the folder of reports.
 pub const JOURNAL_FILE: &str = "run.journal";
@@ -80,6 +80,10 @@ pub struct Journal {
     resume: Resume,
     header: Option<Header>,
     buffer: Vec<u8>,
+    /// Bytes of the checkpoint whose measurements are in `buffer`.
+    waiting: u64,
+    /// Bytes of the checkpoint whose measurements this process has written.
+    written: u64,
     flushed: Instant,
     synced: Instant,
     /// Why nothing is written any more.
@@ -122,6 +126,8 @@ impl Journal {
             resume,
             header,
             buffer: Vec::new(),
+            waiting: 0,
+            written: 0,
             flushed: now,
             synced: now,
             fault: None,
@@ -155,16 +161,16 @@ impl Journal {
         self.header.as_ref()
     }
 
-    /// Whether the next run could go on with it.
-    pub(super) fn is_worth_keeping(&self) -> bool {
-        self.is_worth_keeping
+    /// Bytes of the checkpoint whose measurements this run has handed to the system.
+    pub(super) fn written(&self) -> u64 {
+        self.written
     }
 
     /// Starts over, for a run that `header` describes.
     pub(super) fn begin(&mut self, header: Header) {
         self.is_worth_keeping = false;
         let mut start = records::MAGIC.to_vec();
-        let outcome = records::append(&Entry::Run(header), &mut start).and_then(|()| {
+        let outcome = records::append(&Entry::Run(header), &mut start).map_err(io::Error::other).and_then(|()| {
             self.file.set_len(0)?;
             self.file.seek(SeekFrom::Start(0))?;
             self.file.write_all(&start)
@@ -184,14 +190,22 @@ impl Journal {
         stop
     }
 
-    /// Adds a record. Failures show in [`take_fault`](Self::take_fault).
-    pub(super) fn append(&mut self, entry: &Entry) {
+    /// Adds a record, which is the measurement of `bytes` bytes of the checkpoint or of none. Failures show in
+    /// [`take_fault`](Self::take_fault).
+    pub(super) fn append(&mut self, entry: &Entry, bytes: u64) {
         if self.is_broken {
             return;
         }
-        let outcome = records::append(entry, &mut self.buffer);
-        self.is_worth_keeping |= outcome.is_ok() && matches!(entry, Entry::Measured { .. });
-        self.note(outcome);
+        match (records::append(entry, &mut self.buffer), entry) {
+            (Ok(()), _) => self.waiting += bytes,
+            // This chunk is measured again when the run is continued, and the others are not.
+            (Err(_), Entry::Measured { .. }) => {}
+            // Later records count on the others; what stands before is sound.
+            (Err(error), Entry::Run(_) | Entry::Device { .. }) => {
+                self.flush();
+                self.note(Err(io::Error::other(error)));
+            }
+        }
         self.flush_if_due();
     }
 
@@ -209,6 +223,11 @@ impl Journal {
             return;
         }
         let outcome = self.file.write_all(&self.buffer);
+        if outcome.is_ok() {
+            self.written += self.waiting;
+            self.is_worth_keeping |= self.waiting > 0;
+        }
+        self.waiting = 0;
         self.buffer.clear();
         self.note(outcome);
         if self.synced.elapsed() >= SYNC_EVERY {

@@ -16,6 +16,7 @@
 //! | `concentration` | where the fourth powers lie |
 //! | [`journal`] | what was measured so far, on disk |
 //! | `resume` | how a run begins: from nothing, or with what a journal holds |
+//! | [`link_counter`] | what a device counts on its link, while somebody listens |
 //! | [`pace`] | how large chunks should be |
 //! | `probe` | measuring a link's rate |
 //! | `assemble` | from merged measurements to records |
@@ -29,6 +30,7 @@ pub mod device;
 mod greeting;
 mod here;
 pub mod journal;
+pub mod link_counter;
 pub mod pace;
 mod packing;
 pub mod plan;
@@ -136,7 +138,7 @@ pub enum AnalysisError {
     #[error("{0}; nothing was written")]
     Checkpoint(#[from] CheckpointError),
     /// Every device was lost before the end. The last one's error.
-    #[error("{error}; {measured} of {total} bytes were measured, and nothing was written{}", kept(journal))]
+    #[error("{error}; {measured} of {total} bytes were measured, and nothing was written{}", kept(*measured, journal))]
     Lost {
         /// How the last device was lost.
         error: Box<DeviceError>,
@@ -144,18 +146,18 @@ pub enum AnalysisError {
         measured: u64,
         /// Bytes to measure.
         total: u64,
-        /// The journal that keeps them.
-        journal: Option<String>,
+        /// The journal, where there is one, and what it keeps of them.
+        journal: Option<Kept>,
     },
     /// It was told to stop.
-    #[error("stopped; {measured} of {total} bytes were measured, and nothing was written{}", kept(journal))]
+    #[error("stopped; {measured} of {total} bytes were measured, and nothing was written{}", kept(*measured, journal))]
     Stopped {
         /// Bytes measured until then.
         measured: u64,
         /// Bytes to measure.
         total: u64,
-        /// The journal that keeps them.
-        journal: Option<String>,
+        /// The journal, where there is one, and what it keeps of them.
+        journal: Option<Kept>,
     },
     /// There is nothing that could be continued, and that was asked for.
     #[error("cannot continue with {path}: {reason}; without `--resume` the run starts over")]
@@ -185,11 +187,25 @@ pub enum AnalysisError {
     },
 }
 
-/// What becomes of measurements when a run ends before its end.
-fn kept(journal: &Option<String>) -> String {
+/// What the journal holds of a run that did not come to its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// The journal.
+    pub path: String,
+    /// Bytes of the checkpoint whose measurements are in it: fewer than were measured where it could not take them all.
+    pub bytes: u64,
+}
+
+/// What becomes of the `measured` bytes when a run ends before its end.
+fn kept(measured: u64, journal: &Option<Kept>) -> String {
     match journal {
-        Some(path) => format!(" but {path}, which keeps them: the same command continues"),
         None => "; `--out DIR` would have kept them for the next run".into(),
+        Some(_) if measured == 0 => String::new(),
+        Some(Kept { path, bytes: 0 }) => format!("; {path} could not keep them"),
+        Some(Kept { path, bytes }) if *bytes < measured => {
+            format!(" but {path}, which keeps {bytes} bytes of them: the same command continues from there")
+        }
+        Some(Kept { path, .. }) => format!(" but {path}, which keeps them: the same command continues"),
     }
 }
 
@@ -210,7 +226,7 @@ pub fn analyze(
 /// The result depends to the last bit on the checkpoint, the chunk size and the devices' engines, not on the number of
 /// devices, on who answers first, or on how often the run was cut off and continued with its journal. The chunk size, where
 /// it is not given, comes from the devices' limits and a short measurement of their links, or from the journal. Memory:
-/// the windows of the devices, and a few kilobytes a tensor.
+/// the windows of the devices, of which up to 256 MiB each are used, and a few kilobytes a tensor.
 ///
 /// The journal stays on disk; [`Journal::remove`] it when the result is safe.
 ///
@@ -242,7 +258,7 @@ pub fn analyze_with(
     let mut journal = options.journal.as_deref_mut();
     if let Some(journal) = &mut journal {
         for device in devices.iter() {
-            journal.append(&Entry::Device { device: device.record(), tolerance: device.tolerance() });
+            journal.append(&Entry::Device { device: device.record(), tolerance: device.tolerance() }, 0);
         }
     }
     let pool = Pool::new(plan.chunks.len(), pending);
@@ -280,10 +296,11 @@ pub fn analyze_with(
                     collector.take(planned, &measurement);
                     if let Some(journal) = &mut journal {
                         let device = (earlier.len() + device) as u32;
-                        journal.append(&Entry::Measured { chunk: chunk as u64, device, measurement });
+                        journal.append(&Entry::Measured { chunk: chunk as u64, device, measurement }, bytes);
                         if let Some(error) = journal.take_fault() {
                             progress.notice(&format!(
-                                "the journal {} cannot be written ({error}); the run goes on, and could not be continued",
+                                "the journal {} cannot be written ({error}); the run goes on, and what it measures from \
+                                 here on is not kept",
                                 journal.path().display()
                             ));
                         }
@@ -324,8 +341,8 @@ pub fn analyze_with(
     }
     let total = plan.bytes;
     let kept = || {
-        let journal = journal.as_ref().filter(|journal| journal.is_worth_keeping());
-        journal.map(|journal| journal.path().display().to_string())
+        let journal = journal.as_ref()?;
+        Some(Kept { path: journal.path().display().to_string(), bytes: resumed_bytes + journal.written() })
     };
     match last_loss {
         _ if is_finished => {}

@@ -186,9 +186,13 @@ impl Plan {
         chunk.count as usize * self.targets[chunk.target].element.size()
     }
 
-    /// Whether a device's measurement can be one of this chunk.
-    pub fn accepts(chunk: &PlannedChunk, measurement: &Measurement) -> bool {
-        measurement.is_valid(u64::from(chunk.count))
+    /// Whether a device's measurement can be one of this chunk, and holds all that was asked for.
+    pub fn accepts(&self, chunk: &PlannedChunk, measurement: &Measurement) -> bool {
+        let Target { row, statistics, .. } = self.targets[chunk.target];
+        let count = u64::from(chunk.count);
+        let row = u64::from(row);
+        let has_whole_rows = row > 0 && chunk.offset.is_multiple_of(row) && count.is_multiple_of(row);
+        measurement.is_valid(count) && measurement.is_complete(statistics, has_whole_rows)
     }
 }
 

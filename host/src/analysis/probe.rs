@@ -10,6 +10,7 @@ use kurtoscope_shared::{
 
 use super::{
     device::Device,
+    link_counter::LinkCounter,
     pace::{self, Sample},
     wire::{Heard, Wire},
 };
@@ -18,8 +19,8 @@ use super::{
 const ATTEMPTS: u32 = 3;
 
 impl Device {
-    /// The rate of the link, bytes of payload a second, measured now; `None` where there is no link, and where nothing
-    /// comes back: the run itself will find out why.
+    /// The rate of the link, bytes of payload a second, measured now; `None` where there is no link. Where nothing comes
+    /// back it is 0, which gives the smallest chunks: the run itself will find out why.
     pub fn measure_rate(&mut self) -> Option<f64> {
         let max_payload = pace::whole(self.limits().max_payload as usize);
         let patience = self.patience();
@@ -27,6 +28,7 @@ impl Device {
         let session = self.session();
         let mut samples = Vec::new();
         let mut sequence = self.next_sequence();
+        let mut link = self.link;
         let wire = self.wire()?;
         while let Some(bytes) = pace::next_probe(&samples, max_payload) {
             let bytes = pace::whole(bytes);
@@ -44,21 +46,30 @@ impl Device {
                     statistics: Statistics::MOMENTS,
                 };
                 sequence = sequence.wrapping_add(1);
-                exchange(wire, chunk, &payload, patience)
+                exchange(wire, &mut link, chunk, &payload, patience)
             });
             match took {
                 Some(took) => samples.push(Sample { bytes, took }),
                 None => break,
             }
         }
+        self.link = link;
         self.set_next_sequence(sequence);
         self.rate = pace::rate(&samples);
-        self.rate
+        Some(self.rate.unwrap_or(0.0))
     }
 }
 
 /// The time from sending a chunk to its report; `None` when none came.
-fn exchange(wire: &mut Wire, chunk: Chunk, payload: &[u8], patience: Duration) -> Option<Duration> {
+fn exchange(
+    wire: &mut Wire,
+    link: &mut LinkCounter,
+    chunk: Chunk,
+    payload: &[u8],
+    patience: Duration,
+) -> Option<Duration> {
+    // What came damaged before says nothing about this chunk.
+    while matches!(wire.hear(Duration::ZERO), Heard::Damaged) {}
     let mut buffer = wire.buffer();
     // Messages of this protocol always encode.
     let _ = frame::encode(&ToDevice::Chunk(chunk), payload, &mut buffer);
@@ -71,6 +82,7 @@ fn exchange(wire: &mut Wire, chunk: Chunk, payload: &[u8], patience: Duration) -
             Heard::Message(ToHost::Report(report))
                 if (report.session, report.sequence) == (chunk.session, chunk.sequence) =>
             {
+                link.note(report.link);
                 return Some(start.elapsed());
             }
             // Damaged at either end, or refused: a second attempt may do better.

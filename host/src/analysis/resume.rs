@@ -179,7 +179,7 @@ fn replay(plan: Plan, journal: &mut Journal, progress: &mut dyn Progress) -> Sta
             else {
                 return false;
             };
-            if !Plan::accepts(planned, &measurement) {
+            if !plan.accepts(planned, &measurement) {
                 return false;
             }
             if !std::mem::replace(is_done, true) {

@@ -2,11 +2,12 @@
 //! other.
 
 use std::{
+    cell::Cell,
     io::{self, Read, Write},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
-        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+        mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel},
     },
     thread,
     time::Duration,
@@ -17,12 +18,15 @@ use kurtoscope_shared::{
     protocol::{ToHost, peek_version},
 };
 
-use super::cutting::MOST_LINES;
+use super::{cutting::MOST_LINES, link_counter::LinkCounter};
 use crate::link::{Link, Process};
 
 /// The largest answer that is read: a histogram with every bin in use fits several times, and a number for every row and
 /// column.
 const MAX_ANSWER: usize = (1 << 16) + size_of::<f32>() * MOST_LINES;
+/// Messages that wait until they are heard. A device that says more has to wait itself: what it says while nobody listens
+/// would fill this program's memory.
+const MOST_WAITING: usize = 64;
 /// Bytes read at once.
 const READ_BYTES: usize = 1 << 14;
 /// Bytes written at once, so that progress on a slow link shows while a large frame is on its way.
@@ -58,6 +62,7 @@ pub struct Wire {
     spent: Receiver<Vec<u8>>,
     incoming: Receiver<Heard>,
     written: Arc<AtomicU64>,
+    queued: Cell<u64>,
     damaged: u64,
     /// Why nothing more can be written.
     unwritable: Option<String>,
@@ -79,7 +84,7 @@ impl Wire {
         let Link { reader, writer, process } = link;
         let (outgoing, to_write) = channel();
         let (give_back, spent) = channel();
-        let (heard, incoming) = channel();
+        let (heard, incoming) = sync_channel(MOST_WAITING);
         let written = Arc::new(AtomicU64::new(0));
         let failed = heard.clone();
         let count = written.clone();
@@ -94,11 +99,13 @@ impl Wire {
             let end = read_frames(reader, &heard, &stop).err().map(|error| error.to_string());
             let _ = heard.send(Heard::Ended(end));
         });
-        Self { outgoing, spent, incoming, written, damaged: 0, unwritable: None, dropped, process }
+        let queued = Cell::new(0);
+        Self { outgoing, spent, incoming, written, queued, damaged: 0, unwritable: None, dropped, process }
     }
 
     /// Queues bytes for writing. A link that has failed is noticed by [`hear`](Self::hear).
     pub fn send(&self, bytes: Vec<u8>) {
+        self.queued.set(self.queued.get() + bytes.len() as u64);
         let _ = self.outgoing.send(bytes);
     }
 
@@ -138,6 +145,16 @@ impl Wire {
         self.process.is_some()
     }
 
+    /// What counts the faults of a device behind this link: one that was started with it begins at zero.
+    pub fn new_counter(&self) -> LinkCounter {
+        if self.is_program() { LinkCounter::of_a_new_device() } else { LinkCounter::default() }
+    }
+
+    /// Whether the link has taken everything that was to be sent.
+    pub fn is_written(&self) -> bool {
+        self.written() == self.queued.get()
+    }
+
     /// Bytes that the link has taken so far.
     pub fn written(&self) -> u64 {
         self.written.load(Ordering::Relaxed)
@@ -166,7 +183,7 @@ fn write_frames(
     Ok(())
 }
 
-fn read_frames(mut reader: Box<dyn Read + Send>, heard: &Sender<Heard>, stop: &AtomicBool) -> io::Result<()> {
+fn read_frames(mut reader: Box<dyn Read + Send>, heard: &SyncSender<Heard>, stop: &AtomicBool) -> io::Result<()> {
     let mut decoder = Decoder::new(MAX_ANSWER);
     let mut buffer = vec![0; READ_BYTES];
     loop {

@@ -13,8 +13,8 @@ use kurtoscope_shared::{
 };
 
 use super::{
-    conversation::{ChunkNumber, Conversation, Step, Trouble},
-    device::{Device, DeviceError, Health, Loss, session_number},
+    conversation::{ChunkNumber, Conversation, Step},
+    device::{Device, DeviceError, Health, Loss, Place, session_number},
     greeting::{self, Refusal},
     packing::Packer,
     plan::{Plan, Target},
@@ -78,13 +78,16 @@ impl Device {
             let Some(mut wire) = self.wire.take() else { return Ok(()) };
             let is_program = wire.is_program();
             let patience = self.options.patience();
-            let mut talk = Conversation::new(&self.welcome, self.next_sequence, patience, Instant::now());
+            let damaged = wire.damaged();
+            let link = self.link.from_here();
+            let mut talk = Conversation::new(&self.welcome, self.next_sequence, link, patience, Instant::now());
             let mut work = Work { checkpoint, plan, queue, device: self, packer: &mut packer, sent: 0 };
             let end = work.converse(&mut wire, &mut talk);
             health.sent_bytes += work.sent;
             health.resent += talk.resent();
-            health.damaged += wire.damaged() + u64::from(talk.link().damaged);
-            health.dropped += u64::from(talk.link().dropped);
+            health.damaged += wire.damaged() - damaged + talk.link().damaged();
+            health.dropped += talk.link().dropped();
+            self.link = talk.link();
             (self.next_sequence, self.welcome.session) = (talk.next_sequence(), talk.session());
             let suspect = talk.oldest();
             queue.give_back(talk.abandon());
@@ -101,7 +104,8 @@ impl Device {
                     if let Some(trouble) = suspect.filter(|_| is_program).and_then(|suspect| {
                         let times = crashes.entry(suspect).or_insert(0);
                         *times += 1;
-                        (*times >= MOST_CRASHES).then(|| crashed(checkpoint, plan, suspect, *times))
+                        let place = || Place::of(checkpoint, plan, suspect);
+                        (*times >= MOST_CRASHES).then(|| Loss::Crashes { times: *times, place: place() })
                     }) {
                         return Err(trouble);
                     }
@@ -147,6 +151,9 @@ impl Device {
             .and_then(|found| recognise(&self.welcome, found))
             .and_then(|found| greeting::judge(&found, self.options.allow_untrusted).map(|()| found))
             .map_err(|refusal| refusal.to_string())?;
+        if wire.is_program() {
+            self.link = wire.new_counter();
+        }
         (self.welcome, self.wire) = (found, Some(wire));
         Ok(())
     }
@@ -164,12 +171,6 @@ fn recognise(before: &Welcome, found: Welcome) -> Result<Welcome, Refusal> {
         identity => format!("{} {identity}", welcome.board),
     };
     Err(Refusal::Another { expected: name(before), found: name(&found) })
-}
-
-fn crashed(checkpoint: &Checkpoint, plan: &Plan, chunk: ChunkNumber, times: u32) -> Loss {
-    let planned = &plan.chunks[chunk];
-    let tensor = checkpoint.tensors[plan.targets[planned.target].tensor].name.clone();
-    Loss::Crashes { times, tensor, offset: planned.offset, count: planned.count }
 }
 
 /// One conversation over one link.
@@ -221,12 +222,12 @@ impl Work<'_> {
             }
             let mut steps = match heard {
                 Heard::Message(message) => {
-                    talk.receive(message, now, |chunk, found| Plan::accepts(&plan.chunks[chunk], found))
+                    talk.receive(message, now, |chunk, found| plan.accepts(&plan.chunks[chunk], found))
                 }
                 Heard::Damaged | Heard::Nothing | Heard::Unwritable(_) | Heard::Stranger { .. } => Vec::new(),
                 Heard::Ended(reason) => return End::LinkLost(reason),
             };
-            steps.extend(talk.tick(now));
+            steps.extend(talk.tick(now, wire.is_written()));
             if steps.contains(&Step::Greet) {
                 // What was measured before the device forgot the session is not lost.
                 let (measured, _): (Vec<_>, Vec<_>) =
@@ -244,20 +245,23 @@ impl Work<'_> {
                     }
                 }
             }
-            if let Some(trouble) = self.take(steps, wire, talk) {
-                return End::Over(trouble.into());
+            if let Some(loss) = self.take(steps, wire, talk) {
+                return End::Over(loss);
             }
         }
     }
 
     /// Does what the conversation asks for.
-    fn take(&mut self, steps: Vec<Step>, wire: &Wire, talk: &Conversation) -> Option<Trouble> {
+    fn take(&mut self, steps: Vec<Step>, wire: &Wire, talk: &Conversation) -> Option<Loss> {
         let mut over = None;
         for step in steps {
             match step {
                 Step::Measured { chunk, measurement } => self.queue.hand_in(chunk, *measurement),
                 Step::Resend { chunk, sequence } => self.send(wire, talk.session(), chunk, sequence),
-                Step::GiveUp(trouble) => over = Some(trouble),
+                Step::GiveUp { trouble, chunk } => {
+                    let place = chunk.map(|chunk| Place::of(self.checkpoint, self.plan, chunk));
+                    over = Some(Loss::Trouble { trouble, place });
+                }
                 Step::Greet => {}
             }
         }

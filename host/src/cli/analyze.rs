@@ -72,16 +72,15 @@ pub(super) fn run(arguments: &AnalyzeArguments) -> Outcome {
     for folder in folders.iter().flatten() {
         report::prepare(folder)?;
     }
-    let mut journals = open_journals(arguments, folders.as_deref().unwrap_or_default())?.into_iter();
+    let mut journals = open_journals(arguments, folders.as_deref().unwrap_or_default())?;
     let mut devices = arguments.measuring.open(&arguments.devices)?;
     let stop = interrupt::watch();
     let mut runs = Vec::new();
     for (number, model) in models.iter().enumerate() {
-        let mut journal = journals.next();
         let mut options = RunOptions {
             statistics: arguments.measuring.statistics.into(),
             chunk_bytes: arguments.measuring.chunk_bytes,
-            journal: journal.as_mut(),
+            journal: journals.get_mut(number),
             stop: Some(stop),
         };
         let run =
@@ -89,20 +88,21 @@ pub(super) fn run(arguments: &AnalyzeArguments) -> Outcome {
         if let Some(folder) = folders.as_ref().and_then(|folders| folders.get(number)) {
             report::write_all(folder, &run)?;
         }
-        if let Some(journal) = journal {
-            journal.remove();
-        }
         runs.push(run);
     }
-    output::print(&runs, arguments.measuring.format)?;
+    let format = arguments.measuring.format;
     // One model is no evidence about differences between models, and its folder has a report.md of its own.
-    if runs.len() > 1 {
-        if arguments.measuring.format != output::Format::Json {
-            anstream::println!();
-        }
-        hypotheses::conclude(&runs, &added, arguments.out.as_deref(), arguments.measuring.format)?;
+    let conclusion = match runs.len() {
+        0 | 1 => None,
+        _ => hypotheses::conclude(&runs, &added, arguments.out.as_deref(), format)?,
+    };
+    // Only now, so that a command that is cut off at one model measures none of those before it again.
+    journals.into_iter().for_each(Journal::remove);
+    let mut text = output::render(&runs, format)?;
+    if let Some(conclusion) = conclusion {
+        text = text + "\n" + &conclusion;
     }
-    Ok(())
+    Ok(output::print(&text)?)
 }
 
 /// A journal for each model's folder.
@@ -116,7 +116,7 @@ fn open_journals(
         (false, false) => Resume::Automatic,
     };
     let mut journals = folders.iter().map(|folder| Journal::open(folder, resume)).collect::<Result<Vec<_>, _>>()?;
-    // Of several models, some were finished and some not begun when the run was cut off: one that was is enough.
+    // Of several models, some were not begun when the run was cut off: one that was is enough.
     if journals.iter().any(Journal::is_left_over) {
         for journal in journals.iter_mut().filter(|journal| !journal.is_left_over()) {
             journal.start_afresh();

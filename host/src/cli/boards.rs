@@ -1,15 +1,12 @@
 //! `kurtoscope boards`: which boards are known, what one is, and building what runs on it.
 
-use std::{
-    io::{self, Write},
-    path::PathBuf,
-};
+use std::{fmt::Write, path::PathBuf};
 
 use clap::{Args, Subcommand};
 
 use kurtoscope_shared::usb;
 
-use super::Outcome;
+use super::{Outcome, output};
 use crate::{
     board::{self, Board, BuildRequest, Catalogue, Description, Flash, Kind, Origin},
     report::text::plain,
@@ -50,12 +47,8 @@ pub(super) fn run(arguments: &BoardsArguments) -> Outcome {
         Some(Action::Build { name }) => {
             let board = catalogue.find(name)?;
             let built = board::build(BuildRequest { board: &board, show: true })?;
-            let mut out = io::stdout().lock();
-            writeln!(out, "{}", built.program.display())?;
-            if let Some(image) = built.image {
-                writeln!(out, "{}", image.display())?;
-            }
-            drop(out);
+            let files = std::iter::once(&built.program).chain(&built.image);
+            output::print(&files.map(|file| format!("{}\n", file.display())).collect::<String>())?;
             if board.description.kind == Kind::Microcontroller
                 && let Ok(size) = board::size(&built.program)
             {
@@ -84,31 +77,32 @@ fn list(catalogue: &Catalogue) -> Outcome {
     }
     let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or_default();
     let (names, kinds) = (width(0), width(1));
-    let mut out = io::stdout().lock();
+    let mut text = String::new();
     for [name, kind, what] in &rows {
-        writeln!(out, "{name:names$}  {kind:kinds$}  {what}")?;
+        writeln!(text, "{name:names$}  {kind:kinds$}  {what}")?;
     }
-    writeln!(out, "\n`kurtoscope boards show NAME` explains one.")?;
+    writeln!(text, "\n`kurtoscope boards show NAME` explains one.")?;
+    output::print(&text)?;
     trouble.map_or(Ok(()), |error| Err(error.into()))
 }
 
 /// One board, for people.
 fn show(board: &Board) -> Outcome {
     let Board { description, origin } = board;
-    let mut out = io::stdout().lock();
-    writeln!(out, "{}\n", plain(&description.title))?;
+    let mut text = String::new();
+    writeln!(text, "{}\n", plain(&description.title))?;
     for (key, value) in facts(description) {
-        writeln!(out, "{key:<10}  {}", plain(&value))?;
+        writeln!(text, "{key:<10}  {}", plain(&value))?;
     }
     let origin = match origin {
         Origin::BuiltIn => "this program; building it needs a checkout".to_owned(),
         Origin::Folder(folder) => folder.display().to_string(),
     };
-    writeln!(out, "{:<10}  {origin}", "From")?;
-    for text in std::iter::once(&description.wiring).chain(&description.notes) {
-        writeln!(out, "\n{}", text.trim())?;
+    writeln!(text, "{:<10}  {origin}", "From")?;
+    for paragraph in std::iter::once(&description.wiring).chain(&description.notes) {
+        writeln!(text, "\n{}", paragraph.trim())?;
     }
-    Ok(())
+    Ok(output::print(&text)?)
 }
 
 fn facts(board: &Description) -> Vec<(&'static str, String)> {

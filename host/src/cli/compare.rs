@@ -1,9 +1,6 @@
 //! `kurtoscope compare`: does the device compute what the desktop computes?
 
-use std::{
-    io::{self, Write},
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -68,15 +65,21 @@ pub(super) fn run(arguments: &CompareArguments) -> Outcome {
         (None, _) => return Err(SubjectsError::OneRun.into()),
     };
     let comparison = compare::compare(&reference, &candidate)?;
-    print(&comparison, arguments)?;
-    if comparison.is_beyond(arguments.tolerance) {
-        let limit = match arguments.tolerance {
-            Some(tolerance) => format!("the tolerance of {tolerance:e}"),
-            None => format!("the stated accuracy of {:.0e}", comparison.accuracy),
-        };
-        return Err(BeyondTolerance { limit }.into());
+    let verdict = judge(&comparison, arguments.tolerance);
+    output::print(&render(&comparison, arguments)?)?;
+    Ok(verdict?)
+}
+
+/// Whether the runs are close enough.
+fn judge(comparison: &Comparison, tolerance: Option<f64>) -> Result<(), BeyondTolerance> {
+    if !comparison.is_beyond(tolerance) {
+        return Ok(());
     }
-    Ok(())
+    let limit = match tolerance {
+        Some(tolerance) => format!("the tolerance of {tolerance:e}"),
+        None => format!("the stated accuracy of {:.0e}", comparison.accuracy),
+    };
+    Err(BeyondTolerance { limit })
 }
 
 /// Measures the model on the reference, then on the device.
@@ -115,16 +118,12 @@ fn read(path: &Path) -> Result<Run, json::ReadError> {
     if path.is_dir() { json::read(&path.join(RUN_FILE)) } else { json::read(path) }
 }
 
-fn print(comparison: &Comparison, arguments: &CompareArguments) -> Outcome {
-    let text = match arguments.measuring.format {
+fn render(comparison: &Comparison, arguments: &CompareArguments) -> Result<String, serde_json::Error> {
+    Ok(match arguments.measuring.format {
         output::Format::Table => comparison::terminal(comparison, arguments.tolerance, &output::style()),
         output::Format::Markdown => comparison::markdown(comparison, arguments.tolerance),
         output::Format::Json => serde_json::to_string_pretty(comparison)? + "\n",
-    };
-    let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    out.flush()?;
-    Ok(())
+    })
 }
 
 fn relative(text: &str) -> Result<f64, String> {

@@ -44,5 +44,5 @@ pub(super) fn run(arguments: &DemoArguments) -> Outcome {
     if let Some(out) = &arguments.out {
         report::write_all(out, &run)?;
     }
-    output::print(&[run], arguments.measuring.format)
+    Ok(output::print(&output::render(&[run], arguments.measuring.format)?)?)
 }

@@ -1,8 +1,8 @@
 //! `kurtoscope devices`: what could be given to `--device` on this machine.
 
-use std::io::{self, Write};
+use std::fmt::Write;
 
-use super::Outcome;
+use super::{Outcome, output};
 use crate::{
     board::{Board, Catalogue},
     link::{self, AdaptersError},
@@ -32,17 +32,17 @@ pub(super) fn run() -> Outcome {
         "a program that speaks the protocol on its standard input and output".to_owned(),
     ));
     let width = rows.iter().map(|(url, _)| url.len()).max().unwrap_or_default();
-    let mut out = io::stdout().lock();
+    let mut text = String::new();
     for (url, what) in &rows {
-        writeln!(out, "{url:width$}  {what}")?;
+        writeln!(text, "{url:width$}  {what}")?;
     }
     if matches!(&ports, Ok(ports) if ports.is_empty()) {
         writeln!(
-            out,
+            text,
             "\nNo serial ports. A board that is plugged in and missing here may lack its driver or your permission."
         )?;
     }
-    Ok(())
+    Ok(output::print(&text)?)
 }
 
 /// The boards that QEMU imitates.

@@ -3,7 +3,6 @@
 
 use std::{
     error::Error,
-    io::{self, Write},
     path::{Path, PathBuf},
 };
 
@@ -131,17 +130,24 @@ fn recorded(arguments: &HypothesesArguments, sources: &Read) -> Outcome {
     finish(&gathered, &judgements, Some(against), arguments.out.as_deref(), arguments.format)
 }
 
-/// The report that `analyze` of several models ends with. Programs that read the runs' JSON from standard output find
-/// the report in the files.
-pub(super) fn conclude(runs: &[Run], sources: &Read, out: Option<&Path>, format: output::Format) -> Outcome {
+/// Writes the report that `analyze` of several models ends with, and gives what is printed of it. Programs that read the
+/// runs' JSON from standard output find the report in the files.
+pub(super) fn conclude(
+    runs: &[Run],
+    sources: &Read,
+    out: Option<&Path>,
+    format: output::Format,
+) -> Result<Option<String>, Failure> {
     let gathered = evidence::gather(runs, &sources.facts);
     let judgements = judge_all(&sources.hypotheses, &gathered.evidence);
-    let is_printed = format != output::Format::Json;
     with_material(&gathered, &judgements, None, |material| {
         if let Some(out) = out {
             write_all(out, material)?;
         }
-        if is_printed { print(material, format, out) } else { Ok(()) }
+        match format {
+            output::Format::Json => Ok(None),
+            output::Format::Table | output::Format::Markdown => Ok(Some(render(material, format, out)?)),
+        }
     })
 }
 
@@ -156,16 +162,16 @@ fn finish(
         if let Some(out) = out {
             write_all(out, material)?;
         }
-        print(material, format, out)
+        Ok(output::print(&render(material, format, out)?)?)
     })
 }
 
-fn with_material(
+fn with_material<T>(
     gathered: &Gathered,
     judgements: &[Judgement],
     recorded: Option<Against<'_>>,
-    use_it: impl FnOnce(&Material<'_>) -> Outcome,
-) -> Outcome {
+    use_it: impl FnOnce(&Material<'_>) -> Result<T, Failure>,
+) -> Result<T, Failure> {
     let experiments = experiment::all(&gathered.evidence);
     use_it(&Material {
         evidence: &gathered.evidence,
@@ -176,8 +182,8 @@ fn with_material(
     })
 }
 
-fn print(material: &Material<'_>, format: output::Format, out: Option<&Path>) -> Outcome {
-    let text = match format {
+fn render(material: &Material<'_>, format: output::Format, out: Option<&Path>) -> Result<String, report::RenderError> {
+    Ok(match format {
         output::Format::Table => {
             let blocks = content::blocks(material);
             let whole = match out {
@@ -195,9 +201,5 @@ fn print(material: &Material<'_>, format: output::Format, out: Option<&Path>) ->
             markdown::render(&blocks)
         }
         output::Format::Json => json::render(material)?,
-    };
-    let mut stdout = io::stdout().lock();
-    stdout.write_all(text.as_bytes())?;
-    stdout.flush()?;
-    Ok(())
+    })
 }

@@ -1,7 +1,7 @@
 //! The command line: arguments in, exit code out.
 //!
 //! Exit codes: 0 done; 1 failed, with the reason on standard error; 2 arguments that cannot be understood; 3 compared,
-//! and different beyond the tolerance; 130 stopped with Ctrl-C.
+//! and different beyond the tolerance; 130 stopped with Ctrl-C. They are the same whoever reads the output (`| head`).
 
 mod analyze;
 mod boards;
@@ -177,7 +177,6 @@ pub fn main() -> ExitCode {
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) if is_closed_pipe(error.as_ref()) => ExitCode::SUCCESS,
         Err(error) => {
             anstream::eprintln!("kurtoscope: {error}");
             match error.downcast_ref() {
@@ -187,11 +186,6 @@ pub fn main() -> ExitCode {
             }
         }
     }
-}
-
-/// Whoever read our output has read enough (`| head`).
-fn is_closed_pipe(error: &(dyn Error + Send + Sync + 'static)) -> bool {
-    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 type Outcome = Result<(), Box<dyn Error + Send + Sync>>;

@@ -8,11 +8,10 @@ use std::{
 
 use clap::ValueEnum;
 
-use super::Outcome;
 use crate::{
     hub,
     record::Run,
-    report::{self, terminal::Style},
+    report::{self, RenderError, terminal::Style},
 };
 
 /// Columns where standard output is no terminal.
@@ -29,11 +28,11 @@ pub(super) enum Format {
     Json,
 }
 
-/// Prints runs on standard output.
-pub(super) fn print(runs: &[Run], format: Format) -> Outcome {
+/// Runs as they are printed.
+pub(super) fn render(runs: &[Run], format: Format) -> Result<String, RenderError> {
     let style = style();
     let rendered = |format| runs.iter().map(|run| report::render(run, format, &style)).collect::<Result<Vec<_>, _>>();
-    let text = match format {
+    Ok(match format {
         Format::Table => rendered(report::Format::Table)?.join("\n"),
         Format::Markdown => rendered(report::Format::Markdown)?.join("\n"),
         Format::Json if runs.len() == 1 => rendered(report::Format::Json)?.concat(),
@@ -41,11 +40,17 @@ pub(super) fn print(runs: &[Run], format: Format) -> Outcome {
             let runs = rendered(report::Format::Json)?;
             format!("[\n{}\n]\n", runs.iter().map(|run| run.trim_end()).collect::<Vec<_>>().join(",\n"))
         }
-    };
+    })
+}
+
+/// Prints a command's result on standard output: its last step, after files are written and the outcome is known, because
+/// neither depends on who reads. A reader that is gone (`| head`) has read enough, which is no failure.
+pub(super) fn print(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    out.flush()?;
-    Ok(())
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        outcome => outcome,
+    }
 }
 
 /// How wide standard output is and whether it takes colour. `NO_COLOR`, `CLICOLOR` and `TERM=dumb` are honoured.

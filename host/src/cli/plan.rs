@@ -2,7 +2,6 @@
 
 use std::{
     error::Error,
-    io::{self, Write},
     path::{Path, PathBuf},
 };
 
@@ -103,10 +102,7 @@ pub(super) fn run(arguments: &PlanArguments) -> Outcome {
             output::Format::Json => planned.json(&run)?,
         },
     };
-    let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    out.flush()?;
-    Ok(())
+    Ok(output::print(&text)?)
 }
 
 fn check(arguments: &PlanArguments) -> Result<(), ArgumentsError> {

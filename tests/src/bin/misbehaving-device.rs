@@ -1,5 +1,6 @@
 //! A device that speaks the protocol on standard input and output and does one thing wrong, named by its argument. `crash`
-//! takes a file as second argument, and counts its crashes there. The variable KURTOSCOPE_TEST_NAME gives it another name.
+//! takes a file as second argument, and counts its crashes there. The variable KURTOSCOPE_TEST_NAME gives it another name,
+//! KURTOSCOPE_TEST_PAYLOAD the most bytes of a chunk that it takes.
 
 use std::{
     io::{self, Read, Write},
@@ -207,7 +208,8 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let engine = Faulty { engine: BurnEngine::cpu_with_payload(1 << 14), fault, measured: 0 };
+    let payload = std::env::var("KURTOSCOPE_TEST_PAYLOAD").ok().and_then(|bytes| bytes.parse().ok()).unwrap_or(1 << 14);
+    let engine = Faulty { engine: BurnEngine::cpu_with_payload(payload), fault, measured: 0 };
     let name = std::env::var("KURTOSCOPE_TEST_NAME").unwrap_or_else(|_| "misbehaving".into());
     let board = Board { name, identity: String::new() };
     let mut session = Session::new(engine, board);

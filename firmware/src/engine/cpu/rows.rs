@@ -38,7 +38,8 @@ impl<'a> Rows<'a> {
         let count = (payload.len() / element.size()) as u64;
         let row = if piece.row == 0 { u64::MAX } else { u64::from(piece.row) };
         let (number, column) = (piece.offset / row, piece.offset % row);
-        let has_whole_rows = piece.row > 0 && column == 0 && count.is_multiple_of(row);
+        // An empty payload holds no row, whatever length a host gives them: nothing is kept for their columns.
+        let has_whole_rows = piece.row > 0 && column == 0 && count > 0 && count.is_multiple_of(row);
         let quantizer =
             (what.quantization > 0).then(|| Quantizer::new(what.quantization, number, column / LARGEST_BLOCK as u64));
         let lines = (what.lines && has_whole_rows).then(|| LineSums::new(row as usize));

@@ -122,6 +122,17 @@ fn f64_out_of_range_is_undefined_not_wrong() {
 }
 
 #[test]
+fn an_empty_payload_of_the_longest_rows_is_an_empty_measurement() {
+    for row in [1, 4, u32::MAX] {
+        let piece = Piece { row, ..Piece::of(Element::F32, Statistics::FULL) };
+        // A number a column would be 16 GiB.
+        let found = measure(&[], piece);
+        assert!(found.is_valid(0) && found.is_complete(piece.statistics, true), "{row}: {found:?}");
+        assert_eq!(found.lines, kurtoscope_shared::Lines::default());
+    }
+}
+
+#[test]
 fn only_what_was_asked_for() {
     let bytes = [0u8; 64];
     let found = measure(&bytes, Piece::of(Element::F32, Statistics::MOMENTS));

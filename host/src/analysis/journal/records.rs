@@ -1,16 +1,17 @@
 //! The journal's records: what they hold, how they become bytes, and how any bytes are read without trust in them.
 
-use std::io::{self, BufRead, Read};
+use std::io::{BufRead, Read};
 
 use kurtoscope_shared::{crc::crc32c, protocol::Measurement};
 use serde::{Deserialize, Serialize};
 
-use crate::record;
+use crate::{analysis::cutting::MOST_LINES, record};
 
 /// How a journal begins; the last character is the version of the format.
 pub const MAGIC: [u8; 8] = *b"KURTJRN1";
-/// The longest content of a record: a measurement with every bin in use fits several times.
-pub const MAX_CONTENT: usize = 1 << 17;
+/// The longest content of a record: a measurement with every bin in use fits several times, and a number for every row and
+/// column, as in the largest answer that is read from a device.
+pub const MAX_CONTENT: usize = (1 << 17) + size_of::<f32>() * MOST_LINES;
 /// Bytes before a record's content.
 const OVERHEAD: usize = 8;
 
@@ -68,6 +69,22 @@ pub struct Engine {
     pub is_trusted: bool,
 }
 
+/// Why an entry cannot be a record.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// It is longer than a reader would take.
+    #[error("a record of {found} bytes is longer than the {max} that are read")]
+    TooLong {
+        /// Bytes of its content.
+        found: usize,
+        /// The most.
+        max: usize,
+    },
+    /// It has no bytes.
+    #[error("a record cannot be put into bytes: {0}")]
+    Encoding(#[from] postcard::Error),
+}
+
 /// Where reading ended, and why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stop {
@@ -81,10 +98,10 @@ pub struct Stop {
 ///
 /// # Errors
 /// When the content is longer than a reader would take.
-pub fn append(entry: &Entry, bytes: &mut Vec<u8>) -> io::Result<()> {
-    let content = postcard::to_allocvec(entry).map_err(io::Error::other)?;
+pub fn append(entry: &Entry, bytes: &mut Vec<u8>) -> Result<(), RecordError> {
+    let content = postcard::to_allocvec(entry)?;
     if content.len() > MAX_CONTENT {
-        return Err(io::Error::other(format!("a record of {} bytes exceeds {MAX_CONTENT}", content.len())));
+        return Err(RecordError::TooLong { found: content.len(), max: MAX_CONTENT });
     }
     let length = (content.len() as u32).to_le_bytes();
     bytes.extend_from_slice(&length);

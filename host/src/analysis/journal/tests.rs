@@ -1,9 +1,14 @@
 use std::io::Cursor;
 
-use kurtoscope_shared::{Moments, protocol::Measurement};
+use kurtoscope_firmware::engine::{Piece, cpu};
+use kurtoscope_shared::{
+    Element, Moments,
+    protocol::{Measurement, Statistics},
+};
 use proptest::prelude::*;
 
 use super::*;
+use crate::analysis::cutting::MOST_LINES;
 
 fn header() -> Header {
     Header {
@@ -18,6 +23,15 @@ fn header() -> Header {
 
 fn measured(chunk: u64) -> Entry {
     let measurement = Measurement { moments: Moments::of(chunk as f64 / 3.0), ..Measurement::default() };
+    Entry::Measured { chunk, device: 0, measurement }
+}
+
+/// A chunk of four rows of `columns` elements with everything that is measured of it.
+fn wide(chunk: u64, columns: usize) -> Entry {
+    let bytes: Vec<u8> = (0..4 * columns).flat_map(|place| ((place as f32) * 0.7).sin().to_le_bytes()).collect();
+    let piece = Piece { element: Element::F32, offset: 0, row: columns as u32, statistics: Statistics::FULL };
+    let measurement = cpu::measure(&bytes, piece);
+    assert_eq!(measurement.lines.columns.len(), columns);
     Entry::Measured { chunk, device: 0, measurement }
 }
 
@@ -79,6 +93,39 @@ fn a_length_that_nobody_can_mean_is_damage() {
     assert_eq!(read(&bytes).1, Stop { sound: last as u64, is_damaged: true });
 }
 
+#[test]
+fn a_record_holds_as_many_rows_and_columns_as_a_report_tells_of() {
+    let entry = wide(0, MOST_LINES - 4);
+    let mut bytes = records::MAGIC.to_vec();
+    for entry in [&Entry::Run(header()), &entry] {
+        records::append(entry, &mut bytes).expect("no longer than what a device may answer");
+    }
+    let (found, stop) = read(&bytes);
+    assert_eq!(stop, Stop { sound: bytes.len() as u64, is_damaged: false });
+    assert!(found[1] == entry, "every bit is kept");
+}
+
+#[test]
+fn a_measurement_that_is_too_long_is_left_out_and_the_others_are_kept() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let long = wide(1, records::MAX_CONTENT / size_of::<f32>());
+    let refused = records::append(&long, &mut Vec::new()).expect_err("longer than is read");
+    assert!(
+        matches!(refused, RecordError::TooLong { found, max: records::MAX_CONTENT } if found > records::MAX_CONTENT)
+    );
+    let mut journal = Journal::open(folder.path(), Resume::Automatic).expect("a journal");
+    journal.begin(header());
+    journal.append(&measured(0), 10);
+    journal.append(&long, 100);
+    journal.append(&measured(2), 1000);
+    journal.flush();
+    assert!(journal.take_fault().is_none());
+    assert_eq!(journal.written(), 1010, "what was left out is not promised");
+    drop(journal);
+    let (found, _) = read(&fs::read(folder.path().join(JOURNAL_FILE)).expect("still there"));
+    assert_eq!(found, [Entry::Run(header()), measured(0), measured(2)]);
+}
+
 /// Opens a journal that was closed just now. A process that another test is starting may hold the lock for a moment.
 fn open(folder: &std::path::Path) -> Journal {
     for _ in 0..1000 {
@@ -103,7 +150,7 @@ fn what_follows_a_cut_is_written_behind_the_last_sound_record() {
             kept.push(entry);
             true
         });
-        journal.append(&measured(9));
+        journal.append(&measured(9), 4096);
         drop(journal);
         kept.push(measured(9));
         let (found, stop) = read(&fs::read(folder.path().join(JOURNAL_FILE)).expect("still there"));
@@ -118,7 +165,7 @@ fn one_process_at_a_time() {
     let error = Journal::open(folder.path(), Resume::Automatic).expect_err("locked");
     assert!(matches!(error, JournalError::Locked { .. }), "{error}");
     first.begin(header());
-    first.append(&measured(0));
+    first.append(&measured(0), 4096);
     drop(first);
     let second = Journal::open(folder.path(), Resume::Automatic).expect("free again");
     assert!(second.is_left_over());
@@ -149,10 +196,11 @@ fn a_full_disk_is_told_once_and_ends_the_journal() {
     let mut journal = Journal::open(folder.path(), Resume::Automatic).expect("a journal");
     assert!(!journal.is_left_over());
     journal.begin(header());
-    journal.append(&measured(0));
+    journal.append(&measured(0), 4096);
     journal.flush();
     assert!(journal.take_fault().is_some());
-    journal.append(&measured(1));
+    assert_eq!(journal.written(), 0);
+    journal.append(&measured(1), 4096);
     assert!(journal.take_fault().is_none());
 }
 

@@ -5,14 +5,13 @@ mod microcontroller;
 
 use std::{
     error::Error,
-    io::{self, Write},
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use clap::{Args, ValueEnum};
 
-use super::{Outcome, device_url, seconds};
+use super::{Outcome, device_url, output, seconds};
 use crate::{
     board::{self, Board, BuildRequest, Catalogue, Flash, Kind},
     flash::{Whereabouts, greet},
@@ -196,8 +195,5 @@ fn tell(line: &str) {
 
 /// A line of the result, on standard output.
 fn say(line: &str) -> Outcome {
-    let mut out = io::stdout().lock();
-    writeln!(out, "{line}")?;
-    out.flush()?;
-    Ok(())
+    Ok(output::print(&format!("{line}\n"))?)
 }
