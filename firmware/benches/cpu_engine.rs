@@ -1,6 +1,7 @@
 //! The CPU engine, one thread, against a plain read-only f32 sum over the same memory.
 //!
-//! `cargo bench -p kurtoscope-firmware --bench cpu_engine [-- MEBIBYTES]`. Each round times the yardstick and every
+//! `cargo bench -p kurtoscope-firmware --bench cpu_engine [-- MEBIBYTES [DENSITY]]`, where one element of DENSITY is
+//! quantized, 64 by default. Each round times the yardstick and every
 //! measurement in turn over the same buffer, and the table shows medians over the rounds, so that a machine whose speed
 //! drifts changes all columns alike.
 
@@ -29,7 +30,9 @@ fn plain_sum(bytes: &[u8]) -> f32 {
 }
 
 fn main() {
-    let mebibytes: usize = std::env::args().skip(1).find_map(|word| word.parse().ok()).unwrap_or(256);
+    let mut numbers = std::env::args().skip(1).filter_map(|word| word.parse::<usize>().ok());
+    let mebibytes = numbers.next().unwrap_or(256);
+    let density = numbers.next().and_then(|density| u8::try_from(density).ok()).unwrap_or(64);
     let bytes = normal_f32_bytes(mebibytes << 20);
     let halves = |convert: fn(f32) -> u16| -> Vec<u8> {
         let values = bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes));
@@ -38,13 +41,13 @@ fn main() {
     let f16 = halves(|value| half::f16::from_f32(value).to_bits());
     let bf16 = halves(|value| half::bf16::from_f32(value).to_bits());
     let moments_and_tail = Statistics { tail: true, ..Statistics::MOMENTS };
-    let sampled = Statistics { quantization: 64, ..Statistics::TAILS };
+    let sampled = Statistics { quantization: density, ..Statistics::TAILS };
     let everything = Statistics { lines: true, ..sampled };
     let cases: [(&str, Element, &[u8], Statistics); 12] = [
         ("f32 moments", Element::F32, &bytes, Statistics::MOMENTS),
         ("f32 moments, tail", Element::F32, &bytes, moments_and_tail),
         ("f32 moments, tail, top 16", Element::F32, &bytes, Statistics::TAILS),
-        ("f32 … and quantization (1 of 64)", Element::F32, &bytes, sampled),
+        ("f32 … and quantization", Element::F32, &bytes, sampled),
         ("f32 … and rows and columns", Element::F32, &bytes, everything),
         ("f32 everything, every element", Element::F32, &bytes, Statistics::FULL),
         ("f16 moments", Element::F16, &f16, Statistics::MOMENTS),
@@ -72,6 +75,7 @@ fn main() {
     let rate = |bytes: usize, seconds: f64| bytes as f64 / seconds / 1e9;
     let yardstick = rate(bytes.len(), median(&mut sums));
     println!("{mebibytes} MiB of normal values, one thread, chunks of 1 MiB, median of {ROUNDS} rounds");
+    println!("one element of {density} is quantized, where not all are");
     println!("{:<36} {:>8} {:>12} {:>18}", "", "GB/s", "G elements/s", "ratio to plain sum");
     println!("{:<36} {yardstick:>8.2} {:>12.2} {:>18.2}", "plain f32 sum (yardstick)", yardstick / 4.0, 1.0);
     let mut rates = Vec::new();

@@ -15,6 +15,8 @@ pub const PROGRAM: &str = "/usr/local/bin/kurtoscope-device";
 pub const UNIT: &str = "/etc/systemd/system/kurtoscope-device.service";
 /// The list of what was put there, written last: without it the finishing steps are done again.
 pub const MANIFEST: &str = "/usr/local/share/kurtoscope/installed";
+/// The folder that is there for that list alone.
+pub(super) const MANIFEST_FOLDER: &str = "/usr/local/share/kurtoscope";
 /// The service's name.
 pub const SERVICE: &str = "kurtoscope-device.service";
 /// The link by which systemd starts the service at boot.

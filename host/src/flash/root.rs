@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     error::FlashError,
-    linux::{ENABLED, PROGRAM, Questions, SERVICE, UNIT, leftover},
+    linux::{ENABLED, MANIFEST, MANIFEST_FOLDER, PROGRAM, Questions, SERVICE, UNIT, leftover},
     plan::{Action, Put, digest},
     program::Machine,
     site::Site,
@@ -173,7 +173,14 @@ impl Site for Root {
         };
         match action {
             Action::Put(put) => self.put(what, put),
-            Action::Delete { path } => delete(path),
+            Action::Delete { path } => {
+                delete(path)?;
+                if path == MANIFEST {
+                    // Stays where something else is in it.
+                    let _ = fs::remove_dir(self.inside(MANIFEST_FOLDER)?);
+                }
+                Ok(())
+            }
             Action::Enable => {
                 let link = self.inside(ENABLED)?;
                 if link.symlink_metadata().is_ok() {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    linux::{ENABLED, PROGRAM, Questions, SERVICE, UNIT, leftover},
+    linux::{ENABLED, MANIFEST, MANIFEST_FOLDER, PROGRAM, Questions, SERVICE, UNIT, leftover},
     plan::{Action, Put, digest},
     survey::{Found, Privilege, Survey},
 };
@@ -134,6 +134,9 @@ fn free_bytes(line: &str) -> Option<u64> {
 pub(super) fn action(action: &Action) -> String {
     match action {
         Action::Put(put) => put_file(put),
+        Action::Delete { path } if path == MANIFEST => {
+            format!("rm -f {MANIFEST}; rmdir {MANIFEST_FOLDER} 2>/dev/null || [ ! -e {MANIFEST} ]")
+        }
         Action::Delete { path } => format!("rm -f {}", quote(path)),
         Action::Enable => format!("set -e; systemctl daemon-reload; systemctl enable {SERVICE}"),
         // The unit is of the kind that tells systemd when it is ready, so `restart` waits for that. What the program said last

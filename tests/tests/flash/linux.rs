@@ -49,6 +49,7 @@ fn from_a_bare_board_to_its_self_test_and_back() {
     let removed = bench.flash("test-linux", &["--to", "pi@board", "--remove"]).run();
     assert_eq!(removed.code, Some(0), "{}", removed.stderr);
     assert_eq!(bench.state(), before);
+    assert!(!bench.tree().join("usr/local/share/kurtoscope").exists(), "a folder of ours is left");
     let nothing = bench.flash("test-linux", &["--to", "pi@board", "--remove"]).run();
     assert!(nothing.code == Some(0) && nothing.said().contains("Nothing of Kurtoscope is there"), "{}", nothing.stdout);
 }

@@ -27,6 +27,7 @@ fn the_same_files_as_over_ssh_and_back() {
     let removed = into_root(&here, &here.tree(), &["--remove"]);
     assert_eq!(removed.code, Some(0), "{}", removed.stderr);
     assert_eq!(here.state(), before);
+    assert!(!here.tree().join("usr/local/share/kurtoscope").exists(), "a folder of ours is left");
 }
 
 #[test]
