@@ -34,9 +34,18 @@ fn agrees(values: &[f32], row: usize) {
     let found = noise(values, row, 1);
     // What binary32 loses of the elements themselves.
     let rounding = 1e-13 * values.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>();
+    // An element that lies between two codes to the last bit may get either: Q4_0's definition rounds by adding 8.5, the engine
+    // at once. Where the scale that is kept is a binary16, the two are not quite equally far: by as many codes of 2^-11 each.
+    let largest = values.iter().fold(0.0, |largest: f64, x| largest.max(f64::from(x.abs())));
+    let two_ties = |codes: f64| 2.0 * (largest / codes).powi(2) * codes / 2048.0;
     for (scheme, expected) in by_definition(values, row) {
         let found = found.of(scheme).expect("whole rows");
-        let near = (found - expected).abs() <= 1e-4 * expected + rounding;
+        let ties = match scheme {
+            Scheme::Q4_0 => two_ties(8.0),
+            Scheme::Q8_0 => two_ties(127.0),
+            _ => 0.0,
+        };
+        let near = (found - expected).abs() <= 1e-4 * expected + rounding + ties;
         assert!(near, "{} in rows of {row}: {found:e} against {expected:e}", scheme.key());
     }
 }
