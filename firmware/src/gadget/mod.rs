@@ -78,6 +78,8 @@ fn release(held: &Mutex<Option<Held>>) {
 fn register(setup: &Setup, product: u16, class: Class, function: Handle) -> Result<Registered, GadgetError> {
     let held = Arc::new(Mutex::new(None));
     leave_on_signals(held.clone())?;
+    // From looking for left-overs to having the lock, one program at a time: a gadget without its lock would be taken for one.
+    let _turn = turn()?;
     remove_left_overs()?;
     let controller = controller::find(setup.controller.as_deref())?;
     let strings = Strings::new("Kurtoscope", &setup.product, &setup.serial);
@@ -90,10 +92,16 @@ fn register(setup: &Setup, product: u16, class: Class, function: Handle) -> Resu
     gadget.name = Some(std::format!("{NAME}{controller_name}"));
     let gadget = gadget.bind(&controller).map_err(GadgetError::from_set_up)?;
     let lock = File::open(gadget.path()).map_err(GadgetError::from_set_up)?;
-    // Nobody else can have it: the folder is new.
-    let _ = flock(&lock, FlockOperation::NonBlockingLockExclusive);
+    flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|error| GadgetError::from_set_up(error.into()))?;
     *held.lock().unwrap_or_else(PoisonError::into_inner) = Some(Held { _gadget: gadget, _lock: lock });
     Ok(Registered { held, controller: controller_name })
+}
+
+/// Waits until no other program is setting a gadget up. Without a controller there is nothing to wait for.
+fn turn() -> Result<Option<File>, GadgetError> {
+    let Ok(controllers) = File::open("/sys/class/udc") else { return Ok(None) };
+    flock(&controllers, FlockOperation::LockExclusive).map_err(|error| GadgetError::from_set_up(error.into()))?;
+    Ok(Some(controllers))
 }
 
 /// Removes gadgets of ours whose programs are gone.

@@ -8,7 +8,7 @@ use ureq::config::RedirectAuthHeaders;
 use ureq::http::{HeaderMap, Response, StatusCode, header};
 
 use super::error::HubError;
-use super::name::{HubModel, is_commit};
+use super::name::{HubModel, is_commit, is_inside};
 use super::settings::Settings;
 
 /// How long a server may be silent.
@@ -99,6 +99,10 @@ impl<'a> Client<'a> {
         // It becomes the name of a folder.
         if !is_commit(&info.sha) {
             return Err(senseless(format!("{:?} is no commit", info.sha)));
+        }
+        // And these become paths below it.
+        if let Some(outside) = info.siblings.iter().find(|file| !is_inside(&file.name)) {
+            return Err(senseless(format!("{:?} is no path inside the repository", outside.name)));
         }
         Ok(Listing { commit: info.sha, files: info.siblings })
     }

@@ -148,11 +148,13 @@ fn attempt(
             return Err(client.refusal(&url, &answer, Some(&wanted.name)).into());
         }
     }
+    // A server may send less of a range than was asked for; the rest is asked for next.
+    let is_part = answer.status() == StatusCode::PARTIAL_CONTENT;
     let rest = text(answer.headers(), header::CONTENT_LENGTH.as_str()).and_then(|rest| rest.parse::<u64>().ok());
-    if let Some(rest) = rest
-        && part.length.saturating_add(rest) != part.size
+    if let Some(found) = rest.map(|rest| part.length.saturating_add(rest))
+        && (found > part.size || found < part.size && !is_part)
     {
-        let found = part.length.saturating_add(rest);
+        part.restart()?;
         return Err(Stop::Final(HubError::Size { file: wanted.name.clone(), expected: part.size, found }));
     }
     let mut body = answer.into_body().into_reader();

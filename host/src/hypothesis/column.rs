@@ -1,7 +1,7 @@
 //! The columns of evidence that hypotheses may read.
 
-use super::definition::Matcher;
-use crate::evidence::{Evidence, FactValue, TensorEvidence};
+use super::definition::{Matcher, Rows};
+use crate::evidence::{Evidence, FactValue, TensorEvidence, known};
 
 const COLUMNS: [&str; 15] = [
     "model",
@@ -23,7 +23,20 @@ const COLUMNS: [&str; 15] = [
 
 /// Whether evidence can have a column of this name.
 pub fn exists(column: &str) -> bool {
-    COLUMNS.contains(&column) || ["config.", "training.", "model."].iter().any(|group| column.starts_with(group))
+    let is_own = column.strip_prefix(known::OWN).is_some_and(|name| !name.is_empty());
+    COLUMNS.contains(&column) || known::find(column).is_some() || is_own
+}
+
+/// Whether a column differs between the tensors of which one observation is made.
+pub fn varies(column: &str, rows: Rows) -> bool {
+    let of_models = ["model", "family", "size"].contains(&column);
+    let of_layers = of_models || ["layer", "depth"].contains(&column);
+    let is_of_tensors = COLUMNS.contains(&column);
+    match rows {
+        Rows::Tensors => false,
+        Rows::Layers => is_of_tensors && !of_layers,
+        Rows::ModelsWithinFamilies | Rows::Families => is_of_tensors && !of_models,
+    }
 }
 
 /// The value of a tensor's column; `None` where it is not known or no finite number.

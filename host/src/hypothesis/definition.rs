@@ -67,6 +67,18 @@ pub enum Rows {
     Families,
 }
 
+impl Rows {
+    /// As a hypothesis file writes it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tensors => "tensors",
+            Self::Layers => "layers",
+            Self::ModelsWithinFamilies => "models_within_families",
+            Self::Families => "families",
+        }
+    }
+}
+
 /// What is predicted about the value column.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -131,11 +143,27 @@ pub enum DefinitionError {
         /// What is wrong, with the key where there is one.
         message: String,
     },
+    /// A column differs between the tensors that are one observation.
+    #[error(
+        "{file}, line {line}: `{column}` differs between the tensors of one observation, of which rows = \"{rows}\" takes the \
+         largest value; use rows = \"tensors\", or another column",
+        file = file.display()
+    )]
+    Varies {
+        /// Its path.
+        file: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// The column's name.
+        column: String,
+        /// What one observation is.
+        rows: &'static str,
+    },
     /// A key names a column that evidence does not have.
     #[error(
         "{file}, line {line}: `{key}` names the column `{column}`, which evidence does not have. Use model, family, size, tensor, \
          component, layer, depth, rows, columns, elements, smallest_dimension, kurtosis, kurtosis_without_1, _4 or _16, or a \
-         fact named config.…, training.… or model.…",
+         known fact (config.…, training.…, model.…), or one of your own, user.…",
         file = file.display()
     )]
     Column {
@@ -203,6 +231,15 @@ impl Definition {
                     column: column.clone(),
                 });
             }
+        }
+        if let Some(column) = self.by.iter().find(|column| super::column::varies(column, self.rows)) {
+            let rows = self.rows.name();
+            return Err(DefinitionError::Varies {
+                file: file.to_owned(),
+                line: line("by"),
+                column: column.clone(),
+                rows,
+            });
         }
         let empty_group = match &self.predict {
             Prediction::Rises | Prediction::Falls => false,

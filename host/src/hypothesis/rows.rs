@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use super::column::{matches, number, read};
 use super::definition::{Definition, Prediction, Rows};
-use crate::evidence::{Evidence, FactValue};
+use crate::{
+    evidence::{Evidence, FactValue},
+    model::Family,
+};
 
 /// One observation: a label (the other column as a number, or its group's) and a value.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,6 +27,10 @@ pub fn rows(definition: &Definition, evidence: &Evidence, by: &str, value: &str)
     let mut tensors = Vec::new();
     for tensor in &evidence.tensors {
         let Some(model) = evidence.models.get(tensor.model).filter(|model| !model.synthetic) else { continue };
+        // Models of no known family need not resemble each other; among families they count as one.
+        if definition.rows == Rows::ModelsWithinFamilies && model.family == Family::Unknown {
+            continue;
+        }
         let passes = definition
             .filter
             .iter()

@@ -100,6 +100,42 @@ fn errors_name_file_line_and_key() {
     let column = refused(&text.replace("\"size\"", "\"sise\""));
     assert!(column.contains("mine.toml, line 16") && column.contains("sise"), "{column}");
     assert!(refused("id = ").contains("line 1"));
+    let fact = refused(&text.replace("\"size\"", "\"training.precison\""));
+    assert!(fact.contains("training.precison") && fact.contains("user.…"), "{fact}");
+    // A model's largest kurtosis and the size of the tensor that happens to come first do not belong together.
+    let varies = refused(&text.replace("\"size\"", "\"elements\""));
+    assert!(varies.contains("line 16") && varies.contains("models_within_families"), "{varies}");
+    for own in ["user.laboratory", "training.precision", "depth"] {
+        let rows = if own == "depth" { "rows = \"layers\"" } else { "rows = \"models_within_families\"" };
+        let text = text.replace("\"size\"", &format!("\"{own}\"")).replace("rows = \"models_within_families\"", rows);
+        Definition::parse(&text, Path::new("mine.toml")).unwrap_or_else(|error| panic!("{own}: {error}"));
+    }
+}
+
+#[test]
+fn models_of_no_known_family_are_not_compared_within_it() {
+    // The larger, the lighter, in every model of one family.
+    let mut evidence = world(1, 0.0);
+    for (place, model) in evidence.models.iter_mut().enumerate() {
+        (model.family, model.parameters) = (Family::Opt, Some(1_000_000 << place));
+    }
+    for tensor in &mut evidence.tensors {
+        tensor.kurtosis = Some(1000.0 / (1.0 + tensor.model as f64));
+        tensor.kurtosis_without_16 = tensor.kurtosis;
+    }
+    assert_eq!(verdict("H5", &evidence).verdict, Verdict::Supported);
+    evidence.models.iter_mut().for_each(|model| model.family = Family::Unknown);
+    assert_eq!(verdict("H5", &evidence).verdict, Verdict::Inconclusive);
+}
+
+#[test]
+fn families_that_agree_to_the_last_bit_agree() {
+    let mut evidence = world(1, 0.0);
+    for tensor in &mut evidence.tensors {
+        tensor.kurtosis = tensor.layer.map(|layer| 100.0 - f64::from(layer));
+        tensor.kurtosis_without_16 = tensor.kurtosis;
+    }
+    assert_eq!(verdict("H3", &evidence).verdict, Verdict::Supported);
 }
 
 #[test]

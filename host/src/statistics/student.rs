@@ -11,7 +11,11 @@ pub struct MeanTest {
     pub n: usize,
 }
 
-/// Student's one-sample test (1908). `None` below two values, where they do not vary, or where one is not finite.
+/// Spread below this share of the mean is that of rounding: the values are equal.
+const EQUAL: f64 = 1e-12;
+
+/// Student's one-sample test (1908). Values that are all the same, and not zero, have the limit of values that come ever closer
+/// together: p is 0. `None` below two values, where all are zero, or where one is not finite.
 pub fn mean_test(values: &[f64]) -> Option<MeanTest> {
     let n = values.len();
     if n < 2 {
@@ -20,6 +24,9 @@ pub fn mean_test(values: &[f64]) -> Option<MeanTest> {
     let mean = values.iter().sum::<f64>() / n as f64;
     let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
     let error = (squares / (n - 1) as f64 / n as f64).sqrt();
+    if error <= EQUAL * mean.abs() && mean != 0.0 {
+        return Some(MeanTest { mean, p: 0.0, n });
+    }
     let t = mean / error;
     (error > 0.0 && t.is_finite()).then(|| MeanTest { mean, p: two_sided_p(t, n - 1), n })
 }
@@ -60,9 +67,19 @@ mod tests {
     }
 
     #[test]
+    fn values_that_agree_to_the_last_bits_agree() {
+        let p = |values: &[f64]| mean_test(values).expect("defined").p;
+        // Mean correlations that come out the same, with and without a rounding.
+        for values in [[-1.0, -1.0, -1.0], [0.1 + 0.2, 0.3, 0.3]] {
+            assert_eq!(p(&values), 0.0);
+        }
+        assert!(p(&[-1.0, -1.0, -0.999]) < 1e-6);
+    }
+
+    #[test]
     fn undefined_is_none() {
         assert_eq!(mean_test(&[1.0]), None);
-        assert_eq!(mean_test(&[1.0, 1.0]), None);
+        assert_eq!(mean_test(&[0.0, 0.0]), None);
         assert_eq!(mean_test(&[f64::NAN, 1.0]), None);
     }
 }

@@ -126,6 +126,30 @@ fn a_download_that_is_cut_goes_on() {
 }
 
 #[test]
+fn a_server_may_send_less_of_a_range_than_was_asked_for() {
+    let (weights, hub) = tiny(Fault::Stingy);
+    let session = Session::new(&hub);
+    session.analyze(MODEL);
+    assert_eq!(fs::read(session.blob(&weights)).expect("a blob"), weights);
+    let asked = hub.requests().into_iter().filter(|asked| asked.contains("/storage/")).count();
+    assert_eq!(asked, 1 + weights.len().div_ceil(2).div_ceil(server::LEAST));
+}
+
+#[test]
+fn names_that_lead_out_of_the_repository_are_refused() {
+    for name in
+        ["model.safetensors/../../../../../outside.safetensors", "/outside.safetensors", "..\\outside.safetensors"]
+    {
+        let files = [("config.json", config()), (name, weights("a.weight"))];
+        let hub = Hub::start(&files, Fault::None);
+        let session = Session::new(&hub);
+        let said = session.fails(MODEL);
+        assert!(said.contains("is no path inside the repository"), "{name}: {said}");
+        assert!(hub.requests().iter().all(|asked| !asked.contains("/storage/")), "{name}: something was downloaded");
+    }
+}
+
+#[test]
 fn a_download_that_is_given_up_keeps_what_came() {
     let (weights, hub) = tiny(Fault::Dies);
     let session = Session::new(&hub);

@@ -21,6 +21,9 @@ pub const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 /// The token that opens a gated repository.
 pub const TOKEN: &str = "hf_good";
 
+/// What a stingy storage sends of a range.
+pub const LEAST: usize = 10_000;
+
 /// What is wrong with the hub.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
@@ -31,6 +34,8 @@ pub enum Fault {
     CutOnce,
     /// As `CutOnce`, and the storage ignores ranges.
     CutOnceWithoutRanges,
+    /// As `CutOnce`, and the storage sends [`LEAST`] bytes of a range at a time.
+    Stingy,
     /// Half of the weights come, and nothing after that.
     Dies,
     /// The weights' last byte is another one.
@@ -175,15 +180,21 @@ impl Served {
             *last ^= 1;
         }
         let start = request.start.filter(|_| self.fault != Fault::CutOnceWithoutRanges);
-        let rest = bytes.split_off(start.unwrap_or(0).min(whole));
+        let mut rest = bytes.split_off(start.unwrap_or(0).min(whole));
+        if self.fault == Fault::Stingy && start.is_some() {
+            rest.truncate(LEAST);
+        }
         let status = match start {
             Some(start) => {
-                format!("206 Partial Content\r\nContent-Range: bytes {start}-{}/{whole}", whole.saturating_sub(1))
+                format!(
+                    "206 Partial Content\r\nContent-Range: bytes {start}-{}/{whole}",
+                    (start + rest.len()).saturating_sub(1)
+                )
             }
             None => "200 OK".into(),
         };
         write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", rest.len())?;
-        let cuts = matches!(self.fault, Fault::CutOnce | Fault::CutOnceWithoutRanges | Fault::Dies);
+        let cuts = matches!(self.fault, Fault::CutOnce | Fault::CutOnceWithoutRanges | Fault::Stingy | Fault::Dies);
         let end = match cuts && !self.was_cut.swap(true, Ordering::Relaxed) {
             true => rest.len() / 2,
             false if self.fault == Fault::Dies => 0,

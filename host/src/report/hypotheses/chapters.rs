@@ -269,8 +269,8 @@ pub fn reading() -> Vec<Block> {
         ("Depth", "The layer's number over that of the last layer: 0 for the first, 1 for the last."),
         (
             "Verdicts",
-            "Supported: the prediction held, beyond what chance explains. Rejected: the opposite held, or the predicted effect \
-             is excluded. Mixed: parts of the evidence contradict each other. Inconclusive: there is too little evidence, and \
+            "Supported: the prediction held, beyond what chance explains. Rejected: the opposite held, as clearly. \
+             Mixed: parts of the evidence contradict each other. Inconclusive: there is too little evidence, and \
              what is missing is said.",
         ),
         (
