@@ -57,7 +57,10 @@ pub(super) fn choose(model: &HubModel, names: &[String]) -> Result<Choice, HubEr
         return Ok(choice);
     }
     for kind in SINGLE_FILES {
-        let found: Vec<&String> = names.iter().filter(|name| name.to_ascii_lowercase().ends_with(kind)).collect();
+        let of_kind = names.iter().filter(|name| name.to_ascii_lowercase().ends_with(kind));
+        // The first part of a split file stands for all of it.
+        let found: Vec<&String> =
+            of_kind.filter(|name| Split::of(name).is_none_or(|split| split.number == "00001")).collect();
         match found[..] {
             [] => {}
             [only] => return Ok(one_file(only, names)),
@@ -99,9 +102,37 @@ fn one_file(file: &str, names: &[String]) -> Choice {
             file.ends_with(".onnx")
                 && name.strip_prefix(file).is_some_and(|end| end.starts_with("_data") || end.starts_with(".data"))
         };
-        Weights::Files(std::iter::once(file.to_owned()).chain(names.iter().filter(external).cloned()).collect())
+        let parts = Split::of(file).map(|split| names.iter().filter(|name| split.is_of(name)).cloned().collect());
+        let whole = parts.filter(|parts: &Vec<String>| !parts.is_empty()).unwrap_or_else(|| vec![file.to_owned()]);
+        Weights::Files(whole.into_iter().chain(names.iter().filter(external).cloned()).collect())
     };
-    Choice { beside, weights, open: Some(file.to_owned()) }
+    let open = match &weights {
+        Weights::Files(files) if Split::of(file).is_some() => files.iter().min().cloned(),
+        _ => Some(file.to_owned()),
+    };
+    Choice { beside, weights, open }
+}
+
+/// The name of one part of a split GGUF file: `STEM-00001-of-00003.gguf`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Split<'a> {
+    stem: &'a str,
+    number: &'a str,
+    total: &'a str,
+}
+
+impl<'a> Split<'a> {
+    fn of(name: &'a str) -> Option<Self> {
+        let (head, total) = name.strip_suffix(".gguf")?.rsplit_once("-of-")?;
+        let (stem, number) = head.rsplit_once('-')?;
+        let is_number = |text: &str| text.len() == 5 && text.bytes().all(|byte| byte.is_ascii_digit());
+        (is_number(number) && is_number(total)).then_some(Self { stem, number, total })
+    }
+
+    /// Whether a name is that of a part of the same file.
+    fn is_of(self, name: &str) -> bool {
+        Split::of(name).is_some_and(|other| (other.stem, other.total) == (self.stem, self.total))
+    }
 }
 
 /// The configuration in `folder`, if there is one.
@@ -158,6 +189,24 @@ mod tests {
             weights(&["pytorch_model.bin.index.json", "vae/model.safetensors"]),
             ["pytorch_model.bin.index.json"]
         );
+    }
+
+    #[test]
+    fn the_parts_of_a_split_file_come_together() {
+        let parts = ["q4/m-00001-of-00002.gguf", "q4/m-00002-of-00002.gguf"];
+        assert_eq!(weights(&parts), parts);
+        let both = [parts[0], parts[1], "q8/m-00001-of-00001.gguf", "q4/m-00001-of-00003.gguf"];
+        let several = chosen("hf:o/n", &both).expect_err("several");
+        assert!(several.contains("3 .gguf files") && !several.contains("00002-of-00002"), "{several}");
+        for part in parts {
+            let choice = chosen(&format!("hf:o/n/{part}"), &both).expect("weights");
+            let Weights::Files(files) = choice.weights else { panic!("no index") };
+            assert_eq!(
+                (files.as_slice(), choice.open.as_deref()),
+                (&parts.map(String::from)[..], Some(parts[0])),
+                "{part}"
+            );
+        }
     }
 
     #[test]
