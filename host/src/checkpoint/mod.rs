@@ -10,7 +10,7 @@ mod gguf;
 mod index;
 mod json;
 mod mapped;
-mod names;
+pub(crate) mod names;
 mod numpy;
 mod onnx;
 mod order;

@@ -86,7 +86,7 @@ pub(super) fn other_format(name: &str) -> Option<&'static str> {
 
 /// The parts of a shard's name `STEM-00001-of-00003.EXTENSION`.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Shard<'a> {
+pub(crate) struct Shard<'a> {
     pub(super) stem: &'a str,
     pub(super) number: u64,
     pub(super) total: u64,
@@ -95,13 +95,13 @@ pub(super) struct Shard<'a> {
 
 impl Shard<'_> {
     /// Whether both are shards of one model.
-    pub(super) fn is_of_the_model_of(&self, other: &Shard<'_>) -> bool {
+    pub(crate) fn is_of_the_model_of(&self, other: &Shard<'_>) -> bool {
         (self.stem, self.total) == (other.stem, other.total)
     }
 }
 
 /// The parts of a GGUF file's name that say which part of a split model it is.
-pub(super) fn gguf_part(name: &str) -> Option<Shard<'_>> {
+pub(crate) fn gguf_part(name: &str) -> Option<Shard<'_>> {
     numbered(name).filter(|shard| shard.extension.eq_ignore_ascii_case("gguf"))
 }
 

@@ -2,6 +2,7 @@
 
 use super::error::HubError;
 use super::name::HubModel;
+use crate::checkpoint::names::gguf_part;
 
 /// Formats of which a repository may hold one file or several unrelated ones, best first.
 const SINGLE_FILES: [&str; 3] = [".gguf", ".onnx", ".npz"];
@@ -58,9 +59,8 @@ pub(super) fn choose(model: &HubModel, names: &[String]) -> Result<Choice, HubEr
     }
     for kind in SINGLE_FILES {
         let of_kind = names.iter().filter(|name| name.to_ascii_lowercase().ends_with(kind));
-        // The first part of a split file stands for all of it.
-        let found: Vec<&String> =
-            of_kind.filter(|name| Split::of(name).is_none_or(|split| split.number == "00001")).collect();
+        // The first part of a split model stands for all of it.
+        let found: Vec<&String> = of_kind.filter(|name| with_parts(name, names).first() == Some(name)).collect();
         match found[..] {
             [] => {}
             [only] => return Ok(one_file(only, names)),
@@ -102,37 +102,21 @@ fn one_file(file: &str, names: &[String]) -> Choice {
             file.ends_with(".onnx")
                 && name.strip_prefix(file).is_some_and(|end| end.starts_with("_data") || end.starts_with(".data"))
         };
-        let parts = Split::of(file).map(|split| names.iter().filter(|name| split.is_of(name)).cloned().collect());
-        let whole = parts.filter(|parts: &Vec<String>| !parts.is_empty()).unwrap_or_else(|| vec![file.to_owned()]);
-        Weights::Files(whole.into_iter().chain(names.iter().filter(external).cloned()).collect())
+        Weights::Files(with_parts(file, names).into_iter().chain(names.iter().filter(external).cloned()).collect())
     };
-    let open = match &weights {
-        Weights::Files(files) if Split::of(file).is_some() => files.iter().min().cloned(),
-        _ => Some(file.to_owned()),
-    };
-    Choice { beside, weights, open }
+    // A split model is opened by any of its parts.
+    Choice { beside, weights, open: Some(file.to_owned()) }
 }
 
-/// The name of one part of a split GGUF file: `STEM-00001-of-00003.gguf`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Split<'a> {
-    stem: &'a str,
-    number: &'a str,
-    total: &'a str,
-}
-
-impl<'a> Split<'a> {
-    fn of(name: &'a str) -> Option<Self> {
-        let (head, total) = name.strip_suffix(".gguf")?.rsplit_once("-of-")?;
-        let (stem, number) = head.rsplit_once('-')?;
-        let is_number = |text: &str| text.len() == 5 && text.bytes().all(|byte| byte.is_ascii_digit());
-        (is_number(number) && is_number(total)).then_some(Self { stem, number, total })
-    }
-
-    /// Whether a name is that of a part of the same file.
-    fn is_of(self, name: &str) -> bool {
-        Split::of(name).is_some_and(|other| (other.stem, other.total) == (self.stem, self.total))
-    }
+/// A file and, where it is one part of a split GGUF model, the others, the first one first.
+fn with_parts(file: &str, names: &[String]) -> Vec<String> {
+    let Some(shard) = gguf_part(file) else { return vec![file.to_owned()] };
+    let is_part = |name: &&String| {
+        folder_of(name) == folder_of(file) && gguf_part(name).is_some_and(|other| shard.is_of_the_model_of(&other))
+    };
+    let mut parts: Vec<String> = names.iter().filter(is_part).cloned().collect();
+    parts.sort();
+    parts
 }
 
 /// The configuration in `folder`, if there is one.
@@ -203,7 +187,7 @@ mod tests {
             let Weights::Files(files) = choice.weights else { panic!("no index") };
             assert_eq!(
                 (files.as_slice(), choice.open.as_deref()),
-                (&parts.map(String::from)[..], Some(parts[0])),
+                (&parts.map(String::from)[..], Some(part)),
                 "{part}"
             );
         }
