@@ -11,21 +11,14 @@
 //! | [`session`] | the device's side of the protocol: a frame in, an answer out |
 //! | [`mod@serve`], [`overlap`] (`std`) | the loops that tie a session to a link |
 //! | [`indicator`] | the light on the board |
-//! | `lamp`, `gadget` (`std`, Linux) | the light as Linux knows it; the USB port in the role of a device |
 #![cfg_attr(not(any(test, feature = "std")), no_std)]
 
 extern crate alloc;
 #[cfg(any(test, feature = "std"))]
 extern crate std;
 
-#[cfg(feature = "std")]
-pub mod command;
 pub mod engine;
-#[cfg(all(feature = "std", target_os = "linux"))]
-pub mod gadget;
 pub mod indicator;
-#[cfg(all(feature = "std", target_os = "linux"))]
-pub mod lamp;
 #[cfg(feature = "std")]
 pub mod overlap;
 pub mod self_test;

@@ -38,18 +38,12 @@
 
 pub mod analysis;
 pub mod board;
-pub mod checkpoint;
-pub mod cli;
 pub mod compare;
-pub mod demo;
 pub mod deployment;
 pub mod evidence;
 pub mod experiment;
-pub mod flash;
-pub mod hub;
 pub mod hypothesis;
 pub mod link;
-pub mod model;
 pub mod quantization;
 pub mod record;
 pub mod report;

@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Component, Family};
+use kurtoscope_checkpoint::model::{Component, Family};
+
+pub use kurtoscope_checkpoint::Unmeasured;
 
 /// The schema that this version writes and the only one that it reads.
 pub const SCHEMA: u32 = 1;
@@ -225,7 +227,7 @@ pub struct Tensor {
 }
 
 /// How much of a tensor's fourth powers, `Σx⁴`, few rows or columns carry. A row is what one output channel or one run of
-/// trailing dimensions takes; see [`row_length`](crate::model::row_length).
+/// trailing dimensions takes; see [`row_length`](kurtoscope_checkpoint::model::row_length).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Concentration {
     /// The share of the heaviest hundredth of the rows (at least one row), 0 to 1; 0.01 where all weigh the same.
@@ -284,17 +286,4 @@ pub struct QuantizationError {
 impl QuantizationError {
     /// No signal, or nothing measured.
     pub const UNDEFINED: Self = Self { sqnr_db: None, relative_mse: None, predicted: false, share: None, clip: None };
-}
-
-/// A tensor that was listed but not measured.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Unmeasured {
-    /// The checkpoint's name for it.
-    pub name: String,
-    /// Dimensions, outermost first.
-    pub shape: Vec<u64>,
-    /// The type as the checkpoint names it.
-    pub dtype: String,
-    /// Why, in one sentence.
-    pub reason: String,
 }

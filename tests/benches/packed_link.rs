@@ -14,12 +14,12 @@ use std::{
 };
 
 use embedded_io_adapters::std::FromStd;
-use kurtoscope::{
+use kurtoscope_checkpoint::checkpoint::Checkpoint;
+use kurtoscope_firmware::{Board, Session, engine::BurnEngine, serve};
+use kurtoscope_host::{
     analysis::{Device, DeviceOptions, PackingMode, Quiet, analyze},
-    checkpoint::Checkpoint,
     link::{Connector, DeviceUrl, Link, LinkError},
 };
-use kurtoscope_firmware::{Board, Session, engine::BurnEngine, serve};
 use kurtoscope_shared::{Element, packing};
 use kurtoscope_tests::checkpoints::Safetensors;
 use serde_json::json;

@@ -12,7 +12,8 @@ use std::{
     time::Instant,
 };
 
-use kurtoscope::{analysis, checkpoint::Checkpoint, link::DeviceUrl};
+use kurtoscope_checkpoint::checkpoint::Checkpoint;
+use kurtoscope_host::{analysis, link::DeviceUrl};
 use rustix::{
     pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
     termios::{OptionalActions, tcgetattr, tcsetattr},
@@ -27,7 +28,7 @@ fn main() -> Outcome<()> {
     // The virtual board is this program, started again.
     if std::env::args().nth(1).as_deref() == Some("device") {
         std::process::exit(i32::from(
-            format!("{:?}", kurtoscope::cli::main()) != format!("{:?}", std::process::ExitCode::SUCCESS),
+            format!("{:?}", kurtoscope::main()) != format!("{:?}", std::process::ExitCode::SUCCESS),
         ));
     }
     let mebibytes: usize = std::env::args().skip(1).find_map(|word| word.parse().ok()).unwrap_or(64);

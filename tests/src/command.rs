@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use kurtoscope::record::Run;
+use kurtoscope_host::record::Run;
 
 /// Longer than any test's command takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);

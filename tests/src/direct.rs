@@ -3,7 +3,7 @@
 
 use std::{collections::HashMap, fs, path::Path};
 
-use kurtoscope::record::{Role, Run, Tensor};
+use kurtoscope_host::record::{Role, Run, Tensor};
 use kurtoscope_shared::{Element, Moments};
 use safetensors::SafeTensors;
 

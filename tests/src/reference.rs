@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, fs, path::Path};
 
-use kurtoscope::record::{Run, Tensor};
+use kurtoscope_host::record::{Run, Tensor};
 
 /// The columns of a reference.
 const COLUMNS: &str = "name,shape,dtype,n,mean,variance,skewness,kurtosis,min,max,n_nonfinite";

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use kurtoscope::{
+use kurtoscope_host::{
     board::{Board, BoardError, Catalogue, Description, Flash, Kind, Origin},
     link::DeviceUrl,
 };

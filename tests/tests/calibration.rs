@@ -6,10 +6,10 @@
 
 use std::collections::BTreeMap;
 
-use kurtoscope::{
+use kurtoscope_checkpoint::model::{Component, Family};
+use kurtoscope_host::{
     evidence::{Evidence, Fact, FactValue, ModelEvidence, Provenance, TensorEvidence},
     hypothesis::{Definition, Judgement, Verdict, built_in, judge, judge_all},
-    model::{Component, Family},
 };
 use kurtoscope_tests::faults::Random;
 

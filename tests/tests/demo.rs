@@ -3,7 +3,7 @@
 
 use std::{fs, process::Stdio};
 
-use kurtoscope::{
+use kurtoscope_host::{
     record::{Role, Run},
     report::json,
 };

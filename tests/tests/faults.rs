@@ -14,9 +14,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use kurtoscope::{
+use kurtoscope_checkpoint::checkpoint::Checkpoint;
+use kurtoscope_host::{
     analysis::{AnalysisError, Device, DeviceError, DeviceOptions, PackingMode, Quiet, RunOptions, analyze_with},
-    checkpoint::Checkpoint,
     link::DeviceUrl,
     record::Run,
 };
@@ -278,8 +278,8 @@ struct Swapped {
     second: Board,
 }
 
-impl kurtoscope::link::Connector for Swapped {
-    fn open(&mut self, attempt: u32) -> Result<kurtoscope::link::Link, kurtoscope::link::LinkError> {
+impl kurtoscope_host::link::Connector for Swapped {
+    fn open(&mut self, attempt: u32) -> Result<kurtoscope_host::link::Link, kurtoscope_host::link::LinkError> {
         match self.first.take() {
             Some(mut first) => first.open(attempt),
             None => self.second.open(attempt),
@@ -309,11 +309,11 @@ fn another_board_on_the_same_port_is_not_taken_for_the_lost_one() {
 #[derive(Debug)]
 struct Moved(Board);
 
-impl kurtoscope::link::Connector for Moved {
-    fn open(&mut self, attempt: u32) -> Result<kurtoscope::link::Link, kurtoscope::link::LinkError> {
+impl kurtoscope_host::link::Connector for Moved {
+    fn open(&mut self, attempt: u32) -> Result<kurtoscope_host::link::Link, kurtoscope_host::link::LinkError> {
         if self.0.plugged && attempt.is_multiple_of(2) {
             let source = std::io::ErrorKind::NotFound.into();
-            return Err(kurtoscope::link::LinkError::Absent { url: "the old port".into(), source });
+            return Err(kurtoscope_host::link::LinkError::Absent { url: "the old port".into(), source });
         }
         self.0.open(attempt)
     }

@@ -7,9 +7,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use kurtoscope::{
+use kurtoscope_checkpoint::checkpoint::Checkpoint;
+use kurtoscope_host::{
     analysis::{self, Device},
-    checkpoint::Checkpoint,
     link::DeviceUrl,
     record::{Role, Run},
 };

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use kurtoscope::board::{self, Board, BuildRequest, Catalogue};
+use kurtoscope_host::board::{self, Board, BuildRequest, Catalogue};
 use kurtoscope_tests::{checkpoints::Safetensors, command::fixtures, reference::Reference, tested};
 
 /// What the firmware states as its accuracy.
@@ -184,7 +184,7 @@ fn values_that_are_hard_in_32_bits() {
         let (on_board, _) = tested!().analyze(&model, &[&format!("qemu:{machine}")]).within(PATIENCE).measured();
         let (here, _) = tested!().analyze(&model, &["local"]).measured();
         for (found, expected) in on_board.tensors.iter().zip(&here.tensors) {
-            let exact = |tensor: &kurtoscope::record::Tensor| {
+            let exact = |tensor: &kurtoscope_host::record::Tensor| {
                 (tensor.name.clone(), tensor.count, tensor.non_finite, tensor.zeros, tensor.min, tensor.max)
             };
             assert_eq!(exact(found), exact(expected));
@@ -192,7 +192,7 @@ fn values_that_are_hard_in_32_bits() {
             if let (Some(a), Some(b)) = (found.kurtosis, expected.kurtosis) {
                 assert!((a / b - 1.0).abs() <= TOLERANCE, "{}: {a} against {b}", found.name);
             }
-            let top = |tensor: &kurtoscope::record::Tensor| {
+            let top = |tensor: &kurtoscope_host::record::Tensor| {
                 tensor.top.iter().map(|outlier| (outlier.index.clone(), outlier.value)).collect::<Vec<_>>()
             };
             assert_eq!(top(found), top(expected), "{}", found.name);

@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use kurtoscope::record::{Role, Run, Tensor};
+use kurtoscope_host::record::{Role, Run, Tensor};
 use kurtoscope_shared::Moments;
 use kurtoscope_tests::{
     checkpoints,

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use kurtoscope::{
+use kurtoscope_host::{
     analysis::{AnalysisError, Kept, journal::JOURNAL_FILE},
     record::Run,
     report::json,
@@ -198,7 +198,7 @@ fn fresh_starts_over() {
 fn two_runs_do_not_share_a_folder() {
     let case = Case::new();
     fs::create_dir(case.out()).expect("writable");
-    let held = kurtoscope::analysis::Journal::open(&case.out(), Default::default()).expect("a journal");
+    let held = kurtoscope_host::analysis::Journal::open(&case.out(), Default::default()).expect("a journal");
     case.command("good", &[]).run().assert_failed(&["run.journal is in use"]);
     drop(held);
     case.finish(&[]);

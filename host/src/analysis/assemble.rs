@@ -10,10 +10,12 @@ use super::{
     plan::{Entry, Plan, Source, Target},
 };
 use crate::{
-    checkpoint::Checkpoint,
-    model::{Component, Family, Identity, row_length, unravel},
     quantization,
     record::{self, Concentration, Outlier, Role, Tensor, WithoutTop},
+};
+use kurtoscope_checkpoint::{
+    checkpoint::Checkpoint,
+    model::{Component, Family, Identity, row_length, unravel},
 };
 
 /// The quantiles of |x| that a record holds.

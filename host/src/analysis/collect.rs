@@ -111,7 +111,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn plan_of(chunks: &[PlannedChunk], elements: u64) -> Plan {
-        let runs = crate::model::Runs::whole(elements);
+        let runs = kurtoscope_checkpoint::model::Runs::whole(elements);
         let statistics = Statistics::FULL;
         let target =
             super::super::plan::Target { tensor: 0, runs, element: Element::F32, row: 4, statistics, is_part: false };

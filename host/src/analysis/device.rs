@@ -15,10 +15,10 @@ use super::{
     wire::Wire,
 };
 use crate::{
-    checkpoint::Checkpoint,
     link::{Connector, DeviceUrl, LinkError, UrlConnector},
     record,
 };
+use kurtoscope_checkpoint::checkpoint::Checkpoint;
 
 /// How devices are opened.
 #[derive(Debug, Clone, Copy)]

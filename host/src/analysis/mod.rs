@@ -57,12 +57,12 @@ pub use packing::PackingMode;
 
 use kurtoscope_shared::protocol::Statistics;
 
-use crate::{
+use crate::record::{self, Run};
+use journal::Entry;
+use kurtoscope_checkpoint::{
     checkpoint::{Checkpoint, CheckpointError},
     model::Family,
-    record::{self, Run},
 };
-use journal::Entry;
 use plan::Plan;
 use queue::{News, Pool, Queue};
 use resume::Start;

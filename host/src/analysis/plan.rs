@@ -11,7 +11,7 @@ use kurtoscope_shared::{
 use xxhash_rust::xxh3::Xxh3Default;
 
 use super::cutting::{Cut, Cutting};
-use crate::{
+use kurtoscope_checkpoint::{
     checkpoint::{Checkpoint, CheckpointError, StoredTensor},
     model::{Candidate, Component, Family, Identity, Part, Runs, identify, parts, row_length, tied_pairs},
 };

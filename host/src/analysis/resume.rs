@@ -9,7 +9,8 @@ use super::{
     pace,
     plan::Plan,
 };
-use crate::{checkpoint::Checkpoint, model::Family, record};
+use crate::record;
+use kurtoscope_checkpoint::{checkpoint::Checkpoint, model::Family};
 
 /// A run that is about to measure what is left of it.
 #[derive(Debug)]

@@ -6,9 +6,9 @@ use std::collections::HashMap;
 use serde::Serialize;
 
 use crate::deployment::{Entry, Plan, Verdict, remedy, target, weights};
-use crate::model::Family;
 use crate::record::{Run, Tensor};
 use crate::report::summary::{HEAVY, is_matrix};
+use kurtoscope_checkpoint::model::Family;
 
 /// What is judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]

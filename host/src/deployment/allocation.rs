@@ -19,8 +19,8 @@ use super::plan::{PlanError, not_measured, remarks};
 use super::precision::Precision;
 use super::target::Target;
 use super::weights::{Matrix, elements, sort};
-use crate::model::Component;
 use crate::record::Run;
+use kurtoscope_checkpoint::model::Component;
 
 /// A matrix and what it is stored as.
 #[derive(Debug, Clone, PartialEq, Serialize)]

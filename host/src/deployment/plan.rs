@@ -12,8 +12,8 @@ use super::precision::Precision;
 use super::remedy::{Remedy, remedy};
 use super::target::{Target, Thresholds};
 use super::weights::{Matrix, elements, energy, sort, stored_bits};
-use crate::model::Component;
 use crate::record::Run;
+use kurtoscope_checkpoint::model::Component;
 
 /// Why there is no plan.
 #[derive(Debug, Clone, PartialEq, Error)]

@@ -3,7 +3,7 @@ use crate::deployment::{
     testing::{Made, matrix},
     weights,
 };
-use crate::model::Family;
+use kurtoscope_checkpoint::model::Family;
 
 fn made() -> Made {
     Made::new("model.layers.0.mlp.up_proj.weight", &[1024, 1024]).kurtosis(3.0, 3.0).concentrated(0.0105, 0.0105)

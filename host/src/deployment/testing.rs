@@ -2,10 +2,10 @@
 
 use crate::{
     deployment::weights::{self, Matrix},
-    model::{Component, Family},
     record::{Concentration, QuantizationError, Run, Tensor, WithoutTop},
     report::fixture,
 };
+use kurtoscope_checkpoint::model::{Component, Family};
 
 /// A matrix that is being made.
 #[derive(Debug, Clone)]

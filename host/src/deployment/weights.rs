@@ -1,10 +1,10 @@
 //! Which tensors of a run a tool would quantize, and along which axis their output channels lie.
 
 use crate::{
-    model::{Component, Family, output_axis},
     record::{Role, Run, Tensor},
     report::summary::is_matrix,
 };
+use kurtoscope_checkpoint::model::{Component, Family, output_axis};
 
 /// What a family of tools quantizes of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::known::KNOWN;
 use super::user_facts::UserFacts;
 use super::{Fact, FactValue, Provenance};
-use crate::model::Family;
+use kurtoscope_checkpoint::model::Family;
 
 /// The table that ships with Kurtoscope.
 const TABLE: &str = include_str!("facts_table.toml");

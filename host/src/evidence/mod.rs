@@ -15,7 +15,7 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Component, Family};
+use kurtoscope_checkpoint::model::{Component, Family};
 
 pub use error::{EvidenceError, FactsError};
 pub use facts::Facts;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::facts::{Facts, Published};
 use super::runs::{Gathered, depth};
 use super::{Evidence, Fact, FactValue, ModelEvidence, Provenance, TensorEvidence};
-use crate::model::{Component, Family};
+use kurtoscope_checkpoint::model::{Component, Family};
 
 /// The document as data.
 const DOCUMENT: &str = include_str!("recorded.toml");

@@ -17,9 +17,9 @@ use serde_json::Value;
 use super::error::EvidenceError;
 use super::facts::{Facts, Known};
 use super::{Evidence, ModelEvidence, TensorEvidence};
-use crate::model::{Component, Family};
 use crate::record::{Role, Run, Tensor};
 use crate::report::{RUN_FILE, json, summary::is_matrix};
+use kurtoscope_checkpoint::model::{Component, Family};
 
 /// How many of two runs' matrices must have their farthest weight at the same place for the weights to be the same.
 const SAME_PLACES: f64 = 0.5;
@@ -263,8 +263,8 @@ fn names(sources: &[&str]) -> Vec<String> {
 
 /// The parts of a path or of a hub's name, without revision and without the ending of a file.
 fn parts(source: &str) -> Vec<&str> {
-    let is_hub = source.starts_with(crate::hub::PREFIX);
-    let source = source.strip_prefix(crate::hub::PREFIX).unwrap_or(source);
+    let is_hub = source.starts_with(kurtoscope_checkpoint::hub::PREFIX);
+    let source = source.strip_prefix(kurtoscope_checkpoint::hub::PREFIX).unwrap_or(source);
     let source = if is_hub { source.split('@').next().unwrap_or(source) } else { source };
     let mut parts: Vec<&str> = source.split(['/', '\\']).filter(|part| !part.is_empty() && *part != ".").collect();
     if let Some(last) = parts.last_mut() {

@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 use super::rows::{self, columns, highest, highest_without_16, is_attention, is_mlp, models, number};
 use super::{Experiment, Plot, Series, Table};
 use crate::evidence::{Evidence, TensorEvidence};
-use crate::model::Component;
 use crate::report::summary::HEAVY;
 use crate::statistics::median;
+use kurtoscope_checkpoint::model::Component;
 
 /// The points that a model has in the plot at most, heaviest first.
 const POINTS: usize = 150;

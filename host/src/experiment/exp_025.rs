@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::rows::{self, columns, highest, highest_without_16, models, number};
 use super::{Experiment, Plot, Series};
 use crate::evidence::{Evidence, ModelEvidence};
-use crate::model::Family;
+use kurtoscope_checkpoint::model::Family;
 
 /// Builds the table and the plot.
 pub fn build(evidence: &Evidence) -> Experiment {

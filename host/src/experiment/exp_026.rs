@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::rows::{self, columns, is_qkv, models, number};
 use super::{Experiment, Plot, Series};
 use crate::evidence::{Evidence, ModelEvidence, TensorEvidence};
-use crate::model::Component;
+use kurtoscope_checkpoint::model::Component;
 
 /// Builds the table and the plot.
 pub fn build(evidence: &Evidence) -> Experiment {

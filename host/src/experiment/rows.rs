@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{Plot, Series};
 use crate::evidence::{Evidence, ModelEvidence, TensorEvidence};
-use crate::model::Component;
+use kurtoscope_checkpoint::model::Component;
 
 /// The models with their tensors.
 pub fn models(evidence: &Evidence) -> Vec<(&ModelEvidence, Vec<&TensorEvidence>)> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::evidence::{Evidence, Fact, FactValue, ModelEvidence, Provenance, TensorEvidence};
-use crate::model::{Component, Family};
+use kurtoscope_checkpoint::model::{Component, Family};
 
 /// A model with `layers` layers.
 pub fn model(name: &str, family: Family, parameters: u64, layers: u32) -> ModelEvidence {

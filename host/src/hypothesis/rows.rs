@@ -4,10 +4,8 @@ use std::collections::BTreeMap;
 
 use super::column::{matches, number, read};
 use super::definition::{Definition, Prediction, Rows};
-use crate::{
-    evidence::{Evidence, FactValue},
-    model::Family,
-};
+use crate::evidence::{Evidence, FactValue};
+use kurtoscope_checkpoint::model::Family;
 
 /// One observation: a label (the other column as a number, or its group's) and a value.
 #[derive(Debug, Clone, PartialEq)]

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::{DeviceUrl, Link, LinkError, Process};
 
-/// The device command, as `cargo install --path firmware --features gpu` names it.
+/// The device command, as `cargo install --path firmware/linux --features gpu` names it.
 const PROGRAM: &str = "kurtoscope-device";
 /// Names the device command where it lies elsewhere.
 pub const PROGRAM_VARIABLE: &str = "KURTOSCOPE_DEVICE";
@@ -44,7 +44,7 @@ pub struct ListedAdapter {
 pub enum AdaptersError {
     /// The device command is missing, or is not a program.
     #[error(
-        "{program} cannot be started ({source}); `cargo install --path firmware --features gpu` installs it, and \
+        "{program} cannot be started ({source}); `cargo install --path firmware/linux --features gpu` installs it, and \
          {PROGRAM_VARIABLE} names it where it lies elsewhere"
     )]
     Start {

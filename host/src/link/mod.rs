@@ -115,7 +115,7 @@ pub enum LinkError {
     },
     /// The device command, which a graphics adapter needs, cannot be started.
     #[error(
-        "{url}: cannot start {program}: {source}; `cargo install --path firmware --features gpu` installs it, and \
+        "{url}: cannot start {program}: {source}; `cargo install --path firmware/linux --features gpu` installs it, and \
          {variable} names it where it lies elsewhere"
     )]
     NoDeviceCommand {

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{Component, Family};
 use crate::record::{
     Adapter, Device, DeviceShare, Model, Outlier, QuantizationError, Role, Run, SCHEMA, SelfTest, Tensor, Tool,
     Unmeasured, WithoutTop,
 };
+use kurtoscope_checkpoint::model::{Component, Family};
 
 /// One trusted device, a real model of three plain tensors.
 pub fn clean() -> Run {

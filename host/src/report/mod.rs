@@ -3,7 +3,7 @@
 //! [`summary`] extracts what there is to say, [`findings`] says it in sentences, [`sections`] lays it out in tables, and
 //! the formats write those down. [`hypotheses`] is the report over several runs. [`number`], [`text`] and [`table`] are the only places that format.
 
-pub(crate) mod atomic;
+pub mod atomic;
 pub mod comparison;
 pub mod csv;
 pub mod deployment;

@@ -4,9 +4,9 @@ use super::findings::Quote;
 use super::number;
 use super::summary::{Summary, Totals};
 use super::table::{Cell, Column, Table};
-use crate::model::Family;
 use crate::record::{Device, Role, Run, Tensor};
 use crate::statistics::log_position;
+use kurtoscope_checkpoint::model::Family;
 
 use Column::{Names, Numbers, Words};
 

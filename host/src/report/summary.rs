@@ -13,10 +13,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::model::Component;
 use crate::quantization;
 use crate::record::{Role, Run, Tensor};
 use crate::statistics::median;
+use kurtoscope_checkpoint::model::Component;
 
 /// Pearson kurtosis above which a tensor is called heavy. A convention, not a test: a Laplace distribution has 6, a
 /// Student t with five degrees of freedom 9.

@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use kurtoscope_firmware::command::{DeviceArguments, run};
+use kurtoscope_device::command::{DeviceArguments, run};
 
 #[derive(Debug, Parser)]
 #[command(name = "kurtoscope-device", version)]

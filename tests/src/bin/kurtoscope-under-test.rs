@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    kurtoscope::cli::main()
+    kurtoscope::main()
 }

@@ -14,7 +14,7 @@ use std::{
     time::Instant,
 };
 
-use kurtoscope::link::{self, Link};
+use kurtoscope_host::link::{self, Link};
 
 /// Set in a length: send the bytes back.
 const ECHO: u64 = 1 << 63;
@@ -39,7 +39,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// A board on bulk endpoints.
 #[cfg(target_os = "linux")]
 fn serve_bulk() -> Result<(), Box<dyn Error>> {
-    let (_gadget, mut reader, mut writer) = kurtoscope_firmware::gadget::bulk::BulkGadget::open(&setup())?;
+    let (_gadget, mut reader, mut writer) = kurtoscope_device::gadget::bulk::BulkGadget::open(&setup())?;
     loop {
         match serve(&mut reader, &mut writer) {
             Err(error) if error.kind() == ErrorKind::ConnectionReset => writer.reset(),
@@ -52,14 +52,14 @@ fn serve_bulk() -> Result<(), Box<dyn Error>> {
 /// A board on a serial port.
 #[cfg(target_os = "linux")]
 fn serve_acm() -> Result<(), Box<dyn Error>> {
-    let gadget = kurtoscope_firmware::gadget::serial::SerialGadget::open(&setup())?;
+    let gadget = kurtoscope_device::gadget::serial::SerialGadget::open(&setup())?;
     let mut link = open(&format!("serial:{}", gadget.terminal.display()))?;
     Ok(serve(&mut Patient(&mut link.reader), &mut link.writer)?)
 }
 
 #[cfg(target_os = "linux")]
-fn setup() -> kurtoscope_firmware::gadget::Setup {
-    kurtoscope_firmware::gadget::Setup { controller: None, product: "copy".into(), serial: "copy".into() }
+fn setup() -> kurtoscope_device::gadget::Setup {
+    kurtoscope_device::gadget::Setup { controller: None, product: "copy".into(), serial: "copy".into() }
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -10,8 +10,8 @@ use std::{
 };
 
 use embedded_io_adapters::std::FromStd;
-use kurtoscope::link::{Connector, Link, LinkError};
 use kurtoscope_firmware::{Session, engine::BurnEngine, serve, session};
+use kurtoscope_host::link::{Connector, Link, LinkError};
 
 use super::{
     Faults,

@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use kurtoscope::link::{self, Connector, DeviceUrl, Link, LinkError};
+use kurtoscope_host::link::{self, Connector, DeviceUrl, Link, LinkError};
 use rustix::{
     fs::OFlags,
     pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},

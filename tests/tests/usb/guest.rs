@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use kurtoscope::{record::Run, report::json};
+use kurtoscope_host::{record::Run, report::json};
 use kurtoscope_tests::checkpoints::{Safetensors, noise, write_noise};
 use serde_json::json;
 use tempfile::TempDir;

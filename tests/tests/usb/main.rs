@@ -7,7 +7,7 @@ mod guest;
 use std::fmt;
 
 use guest::{Guest, Scenario, guest};
-use kurtoscope::record::{DeviceShare, Run};
+use kurtoscope_host::record::{DeviceShare, Run};
 use kurtoscope_tests::tested;
 
 /// What USB 2.0 carries at high speed, bytes a second: 13 packets of 512 bytes in each of 8000 microframes. dummy_hcd

@@ -1,6 +1,6 @@
 //! The names that llama.cpp's converter gives to the tensors of a checkpoint, for the families that both know.
 
-use crate::model::Family;
+use kurtoscope_checkpoint::model::Family;
 
 /// Names inside a layer: how the checkpoint's module ends, and GGUF's name for it.
 type Names = &'static [(&'static str, &'static str)];

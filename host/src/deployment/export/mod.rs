@@ -23,8 +23,8 @@ use super::allocation::Allocated;
 use super::plan::{Plan, Verdict};
 use super::precision::Precision;
 use super::target::{ALL, Target};
-use crate::model::Component;
 use crate::record::Run;
+use kurtoscope_checkpoint::model::Component;
 
 /// The tools that a plan can be exported for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 use super::*;
 use crate::deployment::testing::{Made, run};
-use crate::model::Family;
 use crate::record::Role;
+use kurtoscope_checkpoint::model::Family;
 
 fn target(name: &str) -> &'static Target {
     Target::named(name).expect("a target")

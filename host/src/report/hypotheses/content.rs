@@ -7,11 +7,11 @@ use super::block::{Block, Inline, Line, labelled, words};
 use super::chapters;
 use crate::evidence::{Evidence, TensorEvidence};
 use crate::hypothesis::{Judgement, Verdict};
-use crate::model::Family;
 use crate::report::number;
 use crate::report::summary::HEAVY;
 use crate::report::table::{Cell, Column, Table};
 use crate::report::text::plain;
+use kurtoscope_checkpoint::model::Family;
 
 /// The chapter after which only details follow.
 pub const DETAILS: &str = "The hypotheses";

@@ -1,0 +1,301 @@
+//! Checkpoints on disk, memory-mapped: what tensors there are, and their bytes without copying.
+
+mod contents;
+mod diagnosis;
+mod error;
+mod fault;
+mod fingerprint;
+mod folder;
+mod gguf;
+mod index;
+mod json;
+mod mapped;
+pub(crate) mod names;
+mod numpy;
+mod onnx;
+mod order;
+mod pytorch;
+mod safetensors;
+mod slot;
+mod sniff;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::path::Path;
+
+use bytes::Bytes;
+use kurtoscope_shared::Element;
+use serde_json::Value;
+
+pub use error::CheckpointError;
+pub use fault::{Shape, TensorFault};
+pub use gguf::{GgufFault, Place};
+pub use numpy::NumpyFault;
+pub use onnx::OnnxFault;
+pub use sniff::FileKind;
+
+use contents::{Contents, Data};
+use folder::Located;
+use index::Index;
+use mapped::{Access, MappedFile};
+
+use crate::Unmeasured;
+
+/// A model's weights, open for reading.
+///
+/// The files stay mapped for as long as the checkpoint or anything [read](Self::read) from it lives. While they are, no other
+/// process may truncate them: reading a page that is no longer there ends this process with SIGBUS. This is the one
+/// hazard of memory mapping that cannot be turned into an error. Replacing a file by renaming another over it is safe.
+#[derive(Debug)]
+pub struct Checkpoint {
+    /// The path as the user named it.
+    pub source: String,
+    /// The commit of the hub's repository that the files are from; none for files that lay here already.
+    pub revision: Option<String>,
+    /// How the weights are stored: `safetensors`, `pytorch`, ….
+    pub format: &'static str,
+    /// The `config.json` beside the weights.
+    pub config: Option<Value>,
+    /// Tensors that can be measured, sorted by name with numbers compared by value: layer 2 comes before layer 10.
+    pub tensors: Vec<StoredTensor>,
+    /// Tensors of types that cannot be measured, in the same order.
+    pub unmeasured: Vec<Unmeasured>,
+    /// A file says that its weights are made up: its `__metadata__` has `kurtoscope.synthetic` = `true`.
+    pub synthetic: bool,
+    files: Vec<MappedFile>,
+}
+
+/// A tensor of a checkpoint. Its elements are had from the [`Checkpoint`] that listed it, and from no other.
+#[derive(Debug, Clone)]
+pub struct StoredTensor {
+    /// The checkpoint's name for it.
+    pub name: String,
+    /// Dimensions, outermost first; empty for a scalar.
+    pub shape: Vec<u64>,
+    /// The type of its elements as they are measured.
+    pub element: Element,
+    /// How the file stores them, as reports name it: mostly the element's name.
+    pub stored: String,
+    file: usize,
+    data: Data,
+}
+
+impl StoredTensor {
+    /// How many elements it has: 1 for a scalar, 0 where a dimension is 0.
+    pub fn elements(&self) -> u64 {
+        // Readers refuse shapes beyond 64 bits.
+        self.shape.iter().fold(1, |product, &dimension| product.saturating_mul(dimension))
+    }
+
+    /// How many bytes its elements take as they are measured.
+    pub fn byte_len(&self) -> u64 {
+        self.elements().saturating_mul(self.element.size() as u64)
+    }
+
+    /// Whether its elements lie in the file as they are measured, so that reading them takes no memory.
+    pub fn is_mapped(&self) -> bool {
+        matches!(self.data, Data::Mapped(_))
+    }
+
+    /// The bytes of the file that hold it.
+    fn range(&self) -> Range<usize> {
+        match &self.data {
+            Data::Mapped(range) | Data::Computed { from: range, .. } => range.clone(),
+        }
+    }
+
+    /// The other file that holds it, and the bytes there, where it is not in the file that lists it.
+    fn elsewhere(&self) -> Option<(&MappedFile, Range<usize>)> {
+        match &self.data {
+            Data::Mapped(_) => None,
+            Data::Computed { elements, .. } => elements.elsewhere(),
+        }
+    }
+}
+
+impl Checkpoint {
+    /// Opens the checkpoint at `path` and checks everything that its headers and its index say.
+    ///
+    /// `path` is a file of weights, whatever its name, an index of shards (`*.safetensors.index.json` or
+    /// `*.bin.index.json`) or a folder. In a folder these are looked for, in any case, and the first found is opened:
+    ///
+    /// 1. `model.safetensors`;
+    /// 2. the one index of safetensors shards and the shards that it names;
+    /// 3. all other `*.safetensors`, taken for shards of one model. Names like `model-00001-of-00003.safetensors` must
+    ///    then be complete;
+    /// 4. the same of PyTorch: `pytorch_model.bin`, the one `*.bin.index.json`, all other `pytorch_model*.bin`,
+    ///    `model*.bin`, `*.pt`, `*.pth` and `*.ckpt` that are not the state of training;
+    /// 5. the one `*.gguf` (all parts of it where it is split), `*.onnx`, `*.npz` or `*.npy`.
+    ///
+    /// A GGUF file with such a name stands for all parts of its model. Shards may not share a tensor. Tensors that the
+    /// index does not list are taken as well.
+    pub fn open(path: &Path) -> Result<Self, CheckpointError> {
+        let Located { folder, files, index } = folder::locate(path)?;
+        let config = json::read_if_present(&folder.join("config.json"))?;
+        let mut checkpoint = Self {
+            source: path.to_string_lossy().into_owned(),
+            revision: None,
+            format: "safetensors",
+            config,
+            tensors: Vec::new(),
+            unmeasured: Vec::new(),
+            synthetic: false,
+            files: Vec::new(),
+        };
+        let mut holders = HashMap::new();
+        for file in &files {
+            checkpoint.add(file, &mut holders)?;
+        }
+        if let Some(index) = index {
+            check_index(&index, &holders, &checkpoint.files)?;
+        }
+        if holders.is_empty() {
+            return Err(CheckpointError::NoTensors { path: path.to_owned() });
+        }
+        checkpoint.tensors.sort_by(|a, b| order::natural(&a.name, &b.name));
+        checkpoint.unmeasured.sort_by(|a, b| order::natural(&a.name, &b.name));
+        checkpoint.advise(Access::Sequential);
+        Ok(checkpoint)
+    }
+
+    /// Maps one more file, adds what it holds, and notes which file each tensor is in.
+    fn add(&mut self, path: &Path, holders: &mut HashMap<String, usize>) -> Result<(), CheckpointError> {
+        let mapped = MappedFile::open(path)?;
+        let (format, contents) = read_contents(&mapped)?;
+        let file = self.files.len();
+        self.files.push(mapped);
+        let names = contents.tensors.iter().map(|tensor| &tensor.name);
+        // Sorted, so that the same files always give the same error.
+        let mut names: Vec<_> = names.chain(contents.unmeasured.iter().map(|tensor| &tensor.name)).collect();
+        names.sort_by(|a, b| order::natural(a, b));
+        for name in names {
+            if let Some(first) = holders.insert(name.clone(), file) {
+                let first = self.files.get(first).map_or(path, MappedFile::path);
+                return Err(CheckpointError::DuplicateTensor {
+                    tensor: name.clone(),
+                    first: first.to_owned(),
+                    second: path.to_owned(),
+                });
+            }
+        }
+        self.format = format;
+        self.synthetic |= contents.synthetic;
+        // What lies beside the weights was put there for them; what is inside is the next best thing.
+        if self.config.is_none() {
+            self.config = contents.config;
+        }
+        self.unmeasured.extend(contents.unmeasured);
+        self.tensors.extend(contents.tensors.into_iter().map(|entry| StoredTensor {
+            name: entry.name,
+            shape: entry.shape,
+            element: entry.element,
+            stored: entry.stored,
+            file,
+            data: entry.data,
+        }));
+        Ok(())
+    }
+
+    /// The elements at positions `range`, rows outermost, as little-endian bytes.
+    ///
+    /// Lent from the mapping, which they keep alive, where they lie in the file as they are measured; computed otherwise.
+    /// Either way they can be sent to another thread.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Elements`] where `range` is not inside the tensor, or the elements cannot be computed.
+    pub fn read(&self, tensor: &StoredTensor, range: Range<u64>) -> Result<Bytes, CheckpointError> {
+        let failed = |detail| CheckpointError::Elements {
+            path: self.path_of(tensor).to_owned(),
+            tensor: tensor.name.clone(),
+            first: range.start,
+            last: range.end,
+            detail,
+        };
+        if range.start > range.end || range.end > tensor.elements() {
+            return Err(failed(format!("it has {} elements", tensor.elements())));
+        }
+        match &tensor.data {
+            Data::Computed { elements, .. } => elements.read(range.clone()).map_err(failed),
+            Data::Mapped(stored) => {
+                // Inside the tensor, whose bytes are inside the file: no overflow, and no loss on any system that mapped it.
+                let at = |position: u64| stored.start + position as usize * tensor.element.size();
+                let shared = self.files.get(tensor.file).and_then(|file| file.share(at(range.start)..at(range.end)));
+                shared.ok_or_else(|| failed("they are not inside the file".into()))
+            }
+        }
+    }
+
+    /// The file that holds the tensor.
+    pub fn path_of<'a>(&'a self, tensor: &'a StoredTensor) -> &'a Path {
+        if let Some((file, _)) = tensor.elsewhere() {
+            return file.path();
+        }
+        self.files.get(tensor.file).map_or(Path::new(&self.source), MappedFile::path)
+    }
+
+    /// Where in its file the tensor's first byte is; 0 where its format does not tell.
+    pub fn offset_of(&self, tensor: &StoredTensor) -> u64 {
+        tensor.elsewhere().map_or_else(|| tensor.range(), |(_, range)| range).start as u64
+    }
+
+    /// A 128-bit hash, in hexadecimal, of all names, shapes and types and of eight 64-byte samples of each tensor.
+    ///
+    /// The same tensors give the same fingerprint wherever they lie and however they are split into shards, unless their
+    /// format does not tell where they lie: as many samples are then taken of the whole file. A change between the
+    /// samples goes unseen: this tells models apart, it does not prove that a file is intact.
+    pub fn fingerprint(&self) -> String {
+        fingerprint::fingerprint(self)
+    }
+
+    /// The bytes of the file that the tensor's elements are, or are computed from.
+    fn stored_bytes<'a>(&'a self, tensor: &'a StoredTensor) -> &'a [u8] {
+        if let Some((file, range)) = tensor.elsewhere() {
+            return file.bytes().get(range).unwrap_or_default();
+        }
+        let file = self.files.get(tensor.file).map(MappedFile::bytes);
+        file.and_then(|bytes| bytes.get(tensor.range())).unwrap_or_default()
+    }
+
+    fn advise(&self, access: Access) {
+        for file in &self.files {
+            file.advise(access);
+        }
+    }
+}
+
+/// Reads a file by what it holds, whatever its name, and says which format that is.
+fn read_contents(file: &MappedFile) -> Result<(&'static str, Contents), CheckpointError> {
+    let (path, bytes) = (file.path(), file.bytes());
+    match sniff::sniff(bytes) {
+        None => Ok(("safetensors", safetensors::read(path, bytes)?)),
+        Some(FileKind::Gguf) => Ok(("gguf", gguf::read(file)?)),
+        Some(FileKind::Npz) => Ok(("npz", numpy::read_npz(file)?)),
+        Some(FileKind::Npy) => Ok(("npy", numpy::read_npy(file)?)),
+        Some(FileKind::Onnx) => Ok(("onnx", onnx::read(file)?)),
+        Some(kind @ (FileKind::PyTorch | FileKind::Pickle | FileKind::Zip | FileKind::Tar)) => {
+            Ok(("pytorch", pytorch::read(file, kind)?))
+        }
+        Some(kind) => Err(CheckpointError::OtherKind { path: path.to_owned(), kind }),
+    }
+}
+
+/// Checks that every tensor of the index is in the shard that the index names.
+fn check_index(index: &Index, holders: &HashMap<String, usize>, files: &[MappedFile]) -> Result<(), CheckpointError> {
+    for (shard, tensors) in &index.shards {
+        for tensor in tensors {
+            let holder = holders.get(tensor).and_then(|&file| files.get(file));
+            if holder.map(MappedFile::path) != Some(shard) {
+                return Err(CheckpointError::IndexedTensorMissing {
+                    index: index.path.clone(),
+                    tensor: tensor.clone(),
+                    shard: shard.clone(),
+                });
+            }
+        }
+    }
+    Ok(())
+}

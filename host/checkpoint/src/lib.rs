@@ -1,0 +1,15 @@
+//! Weights on disk and on the Hugging Face hub, and what their names say about the model.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`checkpoint`] | weights on disk, memory-mapped |
+//! | [`hub`] | weights on the Hugging Face hub, brought to disk |
+//! | [`model`] | what names and configuration say: family, component, layer, the parts of fused tensors |
+
+pub mod checkpoint;
+pub mod hub;
+pub mod model;
+mod unmeasured;
+
+pub use checkpoint::{Checkpoint, CheckpointError};
+pub use unmeasured::Unmeasured;

@@ -1,7 +1,0 @@
-//! `kurtoscope`: how heavy are the tails of a model's weights, measured on the device that will run it.
-
-use std::process::ExitCode;
-
-fn main() -> ExitCode {
-    kurtoscope::cli::main()
-}
