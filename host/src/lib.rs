@@ -23,7 +23,8 @@
 //! | [`cli`] | the command |
 //!
 //! ```no_run
-//! use kurtoscope::{analysis, checkpoint::Checkpoint, link::DeviceUrl};
+//! use kurtoscope_checkpoint::Checkpoint;
+//! use kurtoscope_host::{analysis, link::DeviceUrl};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let checkpoint = Checkpoint::open("opt-125m".as_ref())?;

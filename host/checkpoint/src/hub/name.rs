@@ -16,7 +16,7 @@ const LONGEST: usize = 96;
 /// A model on the hub.
 ///
 /// ```
-/// use kurtoscope::hub::HubModel;
+/// use kurtoscope_checkpoint::hub::HubModel;
 ///
 /// let model: HubModel = "hf:facebook/opt-125m".parse().unwrap();
 /// assert_eq!((model.repository.as_str(), model.revision.as_str()), ("facebook/opt-125m", "main"));
