@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use kurtoscope_host::board::{self, Board, BuildRequest, Catalogue};
+use kurtoscope::board::{self, Board, BuildRequest, Catalogue};
 use kurtoscope_tests::{checkpoints::Safetensors, command::fixtures, reference::Reference, tested};
 
 /// What the firmware states as its accuracy.

@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use kurtoscope_host::link::{self, Connector, DeviceUrl, Link, LinkError};
+use kurtoscope_host::link::{self, Connector, DeviceUrl, Link, LinkError, LinkOptions};
 use rustix::{
     fs::OFlags,
     pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
@@ -58,9 +58,8 @@ impl Connector for PtyBoard {
     fn open(&mut self, _attempt: u32) -> Result<Link, LinkError> {
         // The old one first: a board is in one place at a time.
         self.plugged = None;
-        let path = self.plug_in().map_err(|source| LinkError::Other { url: "pty board".into(), source })?;
-        link::open(&DeviceUrl::Serial { path, baud: 115_200 })?
-            .ok_or_else(|| LinkError::Other { url: "pty board".into(), source: io::ErrorKind::NotFound.into() })
+        let path = self.plug_in().map_err(LinkError::Other)?;
+        link::open(&DeviceUrl::Serial { path, baud: 115_200 }, &LinkOptions::default())
     }
 }
 

@@ -7,10 +7,8 @@ use clap::{Args, Subcommand};
 use kurtoscope_shared::usb;
 
 use super::{Outcome, output};
-use kurtoscope_host::{
-    board::{self, Board, BuildRequest, Catalogue, Description, Flash, Kind, Origin},
-    report::text::plain,
-};
+use crate::board::{self, Board, BuildRequest, Catalogue, Description, Flash, Kind, Origin};
+use kurtoscope_host::report::text::plain;
 
 /// Arguments of `kurtoscope boards`.
 #[derive(Debug, Args)]

@@ -21,10 +21,11 @@ use std::{error::Error, process::ExitCode, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::device_options::link_options;
 use kurtoscope_shared::protocol;
 
 use kurtoscope_host::{
-    analysis::{AnalysisError, Device, DeviceFailure, DeviceOptions, PackingMode, Timeouts},
+    analysis::{AnalysisError, Device, DeviceOptions, PackingMode, Timeouts},
     link::DeviceUrl,
 };
 
@@ -99,7 +100,7 @@ struct MeasuringArguments {
 
 impl MeasuringArguments {
     /// Opens the devices of these URLs.
-    fn open(&self, urls: &[DeviceUrl]) -> Result<Vec<Device>, DeviceFailure> {
+    fn open(&self, urls: &[DeviceUrl]) -> Result<Vec<Device>, Box<dyn Error + Send + Sync>> {
         let options = DeviceOptions {
             allow_untrusted: self.allow_untrusted,
             timeouts: Timeouts {
@@ -107,8 +108,9 @@ impl MeasuringArguments {
                 give_up: Duration::from_secs_f64(self.give_up),
             },
             packing: self.packing.into(),
+            link: link_options(urls)?,
         };
-        urls.iter().map(|url| Device::open(url, options.clone())).collect()
+        Ok(urls.iter().map(|url| Device::open(url, options.clone())).collect::<Result<_, _>>()?)
     }
 }
 
@@ -162,7 +164,7 @@ fn seconds(text: &str) -> Result<f64, String> {
 }
 
 fn device_url(text: &str) -> Result<DeviceUrl, String> {
-    text.parse().map_err(|error: kurtoscope_host::link::UrlError| error.to_string())
+    text.parse().map_err(|error: kurtoscope_host::link::UrlError| advice::in_full(&error))
 }
 
 /// Runs the command that the process was started with.

@@ -265,8 +265,11 @@ pub enum FlashError {
         hint: String,
     },
     /// The board answers, and cannot be worked with.
-    #[error("flashed, but {0}")]
+    #[error("flashed, but the board cannot be worked with")]
     Answers(#[source] kurtoscope_host::analysis::DeviceFailure),
+    /// The device where the board is to answer cannot be prepared.
+    #[error("flashed, but the board cannot be asked")]
+    Board(#[from] crate::board::BoardError),
     /// Several boards appeared.
     #[error("{} boards appeared after flashing: {}; choose with --device", found.len(), found.join(", "))]
     SeveralBoards {

@@ -6,10 +6,10 @@ use std::{
 };
 
 use super::error::FlashError;
-use crate::causes::with_causes;
+use crate::{causes::with_causes, device_options::link_options};
 use kurtoscope_host::{
     analysis::{Device, DeviceFailure, DeviceFailureKind, DeviceOptions, Timeouts},
-    link::{self, DeviceUrl},
+    link::{self, DeviceUrl, LinkOptions},
     record,
 };
 
@@ -76,6 +76,10 @@ pub fn greet(
     hint: &str,
 ) -> Result<record::Device, FlashError> {
     let start = Instant::now();
+    let link = match &whereabouts {
+        Whereabouts::Url(url) => link_options(std::slice::from_ref(url))?,
+        Whereabouts::Port(_) => LinkOptions::default(),
+    };
     loop {
         let (mut urls, timeout) = match &mut whereabouts {
             Whereabouts::Url(url) => (vec![url.clone()], within),
@@ -100,10 +104,11 @@ pub fn greet(
         let left = within.saturating_sub(start.elapsed()).max(PAUSE).min(timeout.max(PAUSE));
         let timeout = Duration::from_millis(left.as_nanos().div_ceil(1_000_000) as u64);
         let timeouts = Timeouts { resend: timeout, ..Timeouts::default() };
-        let failure = match Device::open(&url, DeviceOptions { timeouts, ..DeviceOptions::default() }) {
-            Ok(device) => return expected(device.record(), board),
-            Err(failure) => failure,
-        };
+        let failure =
+            match Device::open(&url, DeviceOptions { timeouts, link: link.clone(), ..DeviceOptions::default() }) {
+                Ok(device) => return expected(device.record(), board),
+                Err(failure) => failure,
+            };
         if !may_come(&failure) {
             return Err(FlashError::Answers(failure));
         }

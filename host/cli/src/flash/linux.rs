@@ -7,7 +7,7 @@ use super::{
     survey::{Privilege, Survey},
     unit,
 };
-use kurtoscope_host::board::BootLine as Boot;
+use crate::board::BootLine as Boot;
 
 /// Where the program goes.
 pub const PROGRAM: &str = "/usr/local/bin/kurtoscope-device";

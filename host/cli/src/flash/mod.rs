@@ -13,7 +13,7 @@
 //! | `probe` | microcontrollers behind a debug probe |
 //! | `greet` | the board's answer afterwards |
 //!
-//! What a board is, and how its firmware is built, is told in [`board`](kurtoscope_host::board).
+//! What a board is, and how its firmware is built, is told in [`board`](crate::board).
 
 pub mod error;
 pub mod greet;

@@ -1,11 +1,11 @@
 //! Flashing a board that runs Linux: over ssh, or into its root file system.
 
 use super::{FlashArguments, Outcome, WayError, firmware, firmware_in_words, meet, read, say, tell};
+use crate::board::{Board, Flash};
 use crate::flash::{
     FlashError, Machine, Plan, Root, Site, Software, Ssh, Survey, Whereabouts, carry_out, linux::PROGRAM,
     plan::Content, unit::Service,
 };
-use kurtoscope_host::board::{Board, Flash};
 
 type Trouble = Box<dyn std::error::Error + Send + Sync>;
 

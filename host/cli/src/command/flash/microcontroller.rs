@@ -1,11 +1,9 @@
 //! Flashing a microcontroller: through its boot loader's volume, or a debug probe.
 
 use super::{FlashArguments, Method, Outcome, WayError, firmware, firmware_in_words, meet, read, say, tell};
+use crate::board::{Board, Flash, uf2};
 use crate::flash::{Whereabouts, probe, uf2_file, volume};
-use kurtoscope_host::{
-    board::{Board, Flash, uf2},
-    link::DeviceUrl,
-};
+use kurtoscope_host::link::DeviceUrl;
 
 /// What to look at where the board does not answer.
 const HINT: &str = "its lights, another cable and `kurtoscope devices`, or flash it once more";

@@ -12,11 +12,9 @@ use std::{
 use clap::{Args, ValueEnum};
 
 use super::{Outcome, device_url, output, seconds};
+use crate::board::{self, Board, BuildRequest, Catalogue, Flash, Kind};
 use crate::flash::{Whereabouts, greet};
-use kurtoscope_host::{
-    board::{self, Board, BuildRequest, Catalogue, Flash, Kind},
-    link::DeviceUrl,
-};
+use kurtoscope_host::link::DeviceUrl;
 
 /// Which board, where it is, and what to do to it.
 #[derive(Debug, Args)]

@@ -35,7 +35,7 @@ const FAMILY_GIVEN: u32 = 0x2000;
 #[derive(Debug, thiserror::Error)]
 pub enum Uf2Error {
     /// It is no ELF file of a 32-bit processor.
-    #[error("not a program of a 32-bit processor: {0}")]
+    #[error("not a program of a 32-bit processor")]
     Elf(#[from] object::Error),
     /// It is for another kind of processor.
     #[error("the program is for another processor (ELF machine {found}) than {target}")]
@@ -67,7 +67,7 @@ pub enum Uf2Error {
 /// The UF2 form of the ELF program `program`, compiled for `target`, for chips of family `family`.
 ///
 /// # Errors
-/// As [`Uf2Error`] tells.
+/// Those of [`Uf2Error`].
 pub fn from_elf(program: &[u8], target: &str, family: u32) -> Result<Vec<u8>, Uf2Error> {
     let file = ElfFile32::<Endianness>::parse(program)?;
     let endian = file.endian();
