@@ -1,5 +1,5 @@
-//! A device that takes part in runs: the engine in this process, or one behind a link. How each works is told in `local`
-//! and `linked`.
+//! A device that takes part in runs: the engine in this process, or one behind a link. How each works is in `local` and
+//! `linked`.
 
 use kurtoscope_shared::protocol::{ElementSet, Limits, Welcome};
 

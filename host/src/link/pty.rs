@@ -51,3 +51,26 @@ pub(super) fn open(_: &LinkOptions) -> Result<Link, LinkError> {
     let kind = std::io::ErrorKind::Unsupported;
     Err(LinkError::Other(std::io::Error::new(kind, "this system has no pseudo-terminals; use local")))
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use crate::link::DeviceProgram;
+
+    fn open_with(program: &str) -> LinkError {
+        let pty_program = Some(DeviceProgram { path: program.into(), arguments: vec!["device".into()] });
+        open(&LinkOptions { pty_program, ..LinkOptions::default() }).expect_err("no device program")
+    }
+
+    #[test]
+    fn the_program_that_was_given_is_started_with_its_arguments_first() {
+        let error = open_with("echo");
+        assert!(matches!(&error, LinkError::NoTerminal { found, .. } if found == "device --pty --once"), "{error}");
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_is_named() {
+        let error = open_with("/no/such/program");
+        assert!(matches!(&error, LinkError::Start { program, .. } if program == "/no/such/program"), "{error}");
+    }
+}

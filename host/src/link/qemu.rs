@@ -122,6 +122,12 @@ exec 3<&-; wait $qemu; status=$?; kill $end 2>/dev/null; exit $status"#;
             assert_eq!(value("path=", Path::new("/a,b/c")), "path=/a,,b/c");
         }
 
+        #[test]
+        fn a_machine_that_was_not_described_is_named() {
+            let error = open("toaster", None, &LinkOptions::default()).expect_err("not described");
+            assert!(matches!(&error, LinkError::UnknownMachine { machine } if machine == "toaster"), "{error}");
+        }
+
         /// The shell around QEMU, with a program in QEMU's place that would run for a minute.
         #[test]
         fn what_was_started_ends_with_the_link() {
@@ -132,17 +138,17 @@ exec 3<&-; wait $qemu; status=$?; kill $end 2>/dev/null; exit $status"#;
             let mut output = io::BufReader::new(child.stdout.take().expect("piped"));
             io::BufRead::read_line(&mut output, &mut line).expect("a number");
             let started: i32 = line.trim().parse().expect("a number");
-            let alive = || {
+            let is_running = || {
                 let process = rustix::process::Pid::from_raw(started).expect("not zero");
                 rustix::process::test_kill_process(process).is_ok()
             };
-            assert!(alive());
+            assert!(is_running());
             drop(Process::from(child));
             let until = Instant::now() + Duration::from_secs(10);
-            while alive() && Instant::now() < until {
+            while is_running() && Instant::now() < until {
                 thread::sleep(Duration::from_millis(5));
             }
-            assert!(!alive(), "process {started} was left behind");
+            assert!(!is_running(), "process {started} was left behind");
         }
     }
 }

@@ -32,9 +32,17 @@ use kurtoscope_host::{
 /// The exit code of a comparison whose runs differ by more than was accepted.
 const BEYOND_TOLERANCE: u8 = 3;
 
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    done
+  1    failed; standard error says why
+  2    the arguments cannot be understood
+  3    compared, and different beyond the tolerance
+  130  stopped with Ctrl-C";
+
 /// How heavy are the tails of a model's weights, measured on the device that will run it
 #[derive(Debug, Parser)]
-#[command(version, propagate_version = true, arg_required_else_help = true)]
+#[command(version, propagate_version = true, arg_required_else_help = true, after_long_help = EXIT_CODES)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -54,7 +62,7 @@ enum Command {
     Demo(demo::DemoArguments),
     /// List the boards that are known, explain one, or build its firmware
     Boards(boards::BoardsArguments),
-    /// Put firmware onto a board, greet it, and show its self-test
+    /// Put firmware onto a board, and show its answer and its self-test
     Flash(flash::FlashArguments),
     /// List the devices that could be used
     Devices,
