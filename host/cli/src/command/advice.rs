@@ -36,10 +36,8 @@ pub(super) fn advice(error: &(dyn Error + 'static)) -> Option<String> {
         of_usb(error)
     } else if let Some(UrlError::Usb(_)) = error.downcast_ref() {
         Some("`kurtoscope devices` shows them".into())
-    } else if let Some(error) = error.downcast_ref::<JournalError>() {
-        Some(of_journal(error).into())
     } else {
-        None
+        error.downcast_ref().map(|error| of_journal(error).into())
     };
     found.or_else(|| advice(error.source()?))
 }
