@@ -14,8 +14,8 @@ use kurtoscope_shared::{
 
 use crate::{
     engine::{Completion, Engine, Payload, Piece, Submission},
-    indicator::{Indicator, NoPin, Status},
     self_test,
+    status_led::{NoPin, Status, StatusLed},
 };
 
 /// What a board says of itself.
@@ -38,7 +38,7 @@ pub struct Session<E, M = NoPin, F = NoPin> {
     engine: E,
     board: Board,
     self_test: SelfTest,
-    indicator: Indicator<M, F>,
+    status_led: StatusLed<M, F>,
     open: Option<u32>,
     link: LinkHealth,
     packings: PackingSet,
@@ -60,18 +60,18 @@ struct Running {
 impl<E: Engine> Session<E> {
     /// A session on a board without lights. Runs the engine's self-test.
     pub fn new(engine: E, board: Board) -> Self {
-        Self::with_indicator(engine, board, Indicator::none())
+        Self::with_status_led(engine, board, StatusLed::none())
     }
 }
 
 impl<E: Engine, M: OutputPin, F: OutputPin> Session<E, M, F> {
     /// A session on a board with lights. Runs the engine's self-test.
-    pub fn with_indicator(mut engine: E, board: Board, mut indicator: Indicator<M, F>) -> Self {
+    pub fn with_status_led(mut engine: E, board: Board, mut status_led: StatusLed<M, F>) -> Self {
         let self_test = self_test::run(&mut engine);
-        indicator.show(if self_test.passed { Status::Off } else { Status::Fault });
+        status_led.show(if self_test.passed { Status::Off } else { Status::Fault });
         let (link, packings) = (LinkHealth::default(), PackingSet::ALL);
         let (running, unpacked) = (VecDeque::new(), Vec::new());
-        Self { engine, board, self_test, indicator, open: None, link, packings, running, unpacked }
+        Self { engine, board, self_test, status_led, open: None, link, packings, running, unpacked }
     }
 
     /// The same session without packed payloads, which take memory for a second payload.
@@ -134,7 +134,7 @@ impl<E: Engine, M: OutputPin, F: OutputPin> Session<E, M, F> {
             Err(kind) => self.fault(Some(chunk.sequence), kind),
         };
         if self.running.is_empty() && matches!(answer, ToHost::Report(_)) {
-            self.indicator.show(Status::Off);
+            self.status_led.show(Status::Off);
         }
         say(&answer, output);
         let buffer = payload?.into_buffer();
@@ -180,7 +180,7 @@ impl<E: Engine, M: OutputPin, F: OutputPin> Session<E, M, F> {
 
     fn welcome(&mut self, session: u32) -> ToHost {
         self.open = Some(session);
-        self.indicator.show(if self.self_test.passed { Status::Off } else { Status::Fault });
+        self.status_led.show(if self.self_test.passed { Status::Off } else { Status::Fault });
         ToHost::Welcome(Welcome {
             protocol: PROTOCOL_VERSION,
             schema: SCHEMA_HASH,
@@ -248,7 +248,7 @@ impl<E: Engine, M: OutputPin, F: OutputPin> Session<E, M, F> {
 
     /// Gives a chunk to the engine, and answers for the oldest while that has as many as it takes.
     fn submit(&mut self, chunk: Chunk, payload: Payload, is_frame: bool, output: &mut Vec<u8>) -> Option<Vec<u8>> {
-        self.indicator.show(Status::Measuring);
+        self.status_led.show(Status::Measuring);
         let Chunk { element, offset, row, statistics, .. } = chunk;
         let submission = self.engine.submit(Piece { element, offset, row, statistics }, payload);
         self.running.push_back(Running { chunk, submission, is_frame });
@@ -265,7 +265,7 @@ impl<E: Engine, M: OutputPin, F: OutputPin> Session<E, M, F> {
     }
 
     fn fault(&mut self, sequence: Option<u32>, kind: FaultKind) -> ToHost {
-        self.indicator.show(Status::Fault);
+        self.status_led.show(Status::Fault);
         ToHost::Fault(Fault { session: self.open.unwrap_or_default(), sequence, kind, link: self.link })
     }
 }
