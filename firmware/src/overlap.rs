@@ -127,10 +127,9 @@ mod tests {
     use super::*;
     use crate::{
         Board,
-        engine::{BurnEngine, Piece, Submission},
+        engine::{BurnEngine, Completion, Payload, Piece, Submission},
         serve,
     };
-    use bytes::Bytes;
     use embedded_io::{ErrorKind, ErrorType};
     use kurtoscope_shared::{
         Element, frame,
@@ -148,7 +147,7 @@ mod tests {
     /// Computes when asked for the answer, as something beside the processor would, and notes how much it had at once.
     struct Lazy {
         engine: BurnEngine,
-        waiting: VecDeque<(u32, Piece, Bytes)>,
+        waiting: VecDeque<(u32, Piece, Payload)>,
         next: u32,
         most: Arc<AtomicUsize>,
     }
@@ -166,22 +165,22 @@ mod tests {
         fn tolerance(&self) -> f64 {
             self.engine.tolerance()
         }
-        fn measure(&mut self, piece: Piece, payload: Bytes) -> Result<Measurement, FaultKind> {
+        fn measure(&mut self, piece: Piece, payload: &[u8]) -> Result<Measurement, FaultKind> {
             self.engine.measure(piece, payload)
         }
         fn in_flight(&self) -> usize {
             2
         }
-        fn submit(&mut self, piece: Piece, payload: Bytes) -> Result<Submission, FaultKind> {
+        fn submit(&mut self, piece: Piece, payload: Payload) -> Submission {
             self.next += 1;
             self.waiting.push_back((self.next, piece, payload));
             self.most.fetch_max(self.waiting.len(), Ordering::Relaxed);
-            Ok(Submission::Running(self.next))
+            Submission::Running(self.next)
         }
-        fn collect(&mut self, number: u32) -> Result<Measurement, FaultKind> {
-            let (first, piece, payload) = self.waiting.pop_front().ok_or(FaultKind::Engine)?;
+        fn collect(&mut self, number: u32) -> Completion {
+            let (first, piece, payload) = self.waiting.pop_front().expect("one is running");
             assert_eq!(first, number);
-            self.engine.measure(piece, payload)
+            Completion { outcome: self.engine.measure(piece, &payload), payload: Some(payload) }
         }
     }
 

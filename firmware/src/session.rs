@@ -1,8 +1,7 @@
 //! The device's side of the conversation: frames in, answers out, no I/O of its own.
 
-use alloc::{collections::VecDeque, string::String, sync::Arc, vec::Vec};
+use alloc::{collections::VecDeque, string::String, vec::Vec};
 
-use bytes::Bytes;
 use embedded_hal::digital::OutputPin;
 use kurtoscope_shared::{
     frame::{self, FrameError},
@@ -14,9 +13,9 @@ use kurtoscope_shared::{
 };
 
 use crate::{
-    engine::{Engine, Piece, Submission},
-    indicator::{Indicator, NoPin, Status},
+    engine::{Completion, Engine, Payload, Piece, Submission},
     self_test,
+    status_led::{NoPin, Status, StatusLed},
 };
 
 /// What a board says of itself.
@@ -39,7 +38,7 @@ pub struct Session<E, M = NoPin, F = NoPin> {
     engine: E,
     board: Board,
     self_test: SelfTest,
-    indicator: Indicator<M, F>,
+    status_led: StatusLed<M, F>,
     open: Option<u32>,
     link: LinkHealth,
     packings: PackingSet,
@@ -54,26 +53,25 @@ pub struct Session<E, M = NoPin, F = NoPin> {
 struct Running {
     chunk: Chunk,
     submission: Submission,
-    /// The payload's buffer, and whether it came with the frame.
-    buffer: Arc<Vec<u8>>,
-    from_frame: bool,
+    /// Whether the payload's buffer is the frame's.
+    is_frame: bool,
 }
 
 impl<E: Engine> Session<E> {
     /// A session on a board without lights. Runs the engine's self-test.
     pub fn new(engine: E, board: Board) -> Self {
-        Self::with_indicator(engine, board, Indicator::none())
+        Self::with_status_led(engine, board, StatusLed::none())
     }
 }
 
 impl<E: Engine, M: OutputPin, F: OutputPin> Session<E, M, F> {
     /// A session on a board with lights. Runs the engine's self-test.
-    pub fn with_indicator(mut engine: E, board: Board, mut indicator: Indicator<M, F>) -> Self {
+    pub fn with_status_led(mut engine: E, board: Board, mut status_led: StatusLed<M, F>) -> Self {
         let self_test = self_test::run(&mut engine);
-        indicator.show(if self_test.passed { Status::Off } else { Status::Fault });
+        status_led.show(if self_test.passed { Status::Off } else { Status::Fault });
         let (link, packings) = (LinkHealth::default(), PackingSet::ALL);
         let (running, unpacked) = (VecDeque::new(), Vec::new());
-        Self { engine, board, self_test, indicator, open: None, link, packings, running, unpacked }
+        Self { engine, board, self_test, status_led, open: None, link, packings, running, unpacked }
     }
 
     /// The same session without packed payloads, which take memory for a second payload.
@@ -126,11 +124,8 @@ impl<E: Engine, M: OutputPin, F: OutputPin> Session<E, M, F> {
     ///
     /// Returns a buffer for reuse where one is free again.
     pub fn finish(&mut self, output: &mut Vec<u8>) -> Option<Vec<u8>> {
-        let Running { chunk, submission, buffer, from_frame } = self.running.pop_front()?;
-        let outcome = match submission {
-            Submission::Finished(measurement) => Ok(*measurement),
-            Submission::Running(number) => self.engine.collect(number),
-        };
+        let Running { chunk, submission, is_frame } = self.running.pop_front()?;
+        let Completion { outcome, payload } = self.engine.wait(submission);
         let answer = match outcome {
             Ok(measurement) => {
                 let (session, sequence, link) = (chunk.session, chunk.sequence, self.link);
@@ -139,11 +134,11 @@ impl<E: Engine, M: OutputPin, F: OutputPin> Session<E, M, F> {
             Err(kind) => self.fault(Some(chunk.sequence), kind),
         };
         if self.running.is_empty() && matches!(answer, ToHost::Report(_)) {
-            self.indicator.show(Status::Off);
+            self.status_led.show(Status::Off);
         }
         say(&answer, output);
-        let buffer = Arc::try_unwrap(buffer).ok()?;
-        if from_frame {
+        let buffer = payload?.into_buffer();
+        if is_frame {
             return Some(buffer);
         }
         self.unpacked = buffer;
@@ -185,7 +180,7 @@ impl<E: Engine, M: OutputPin, F: OutputPin> Session<E, M, F> {
 
     fn welcome(&mut self, session: u32) -> ToHost {
         self.open = Some(session);
-        self.indicator.show(if self.self_test.passed { Status::Off } else { Status::Fault });
+        self.status_led.show(if self.self_test.passed { Status::Off } else { Status::Fault });
         ToHost::Welcome(Welcome {
             protocol: PROTOCOL_VERSION,
             schema: SCHEMA_HASH,
@@ -203,16 +198,8 @@ impl<E: Engine, M: OutputPin, F: OutputPin> Session<E, M, F> {
 
     fn chunk(&mut self, chunk: Chunk, content: Vec<u8>, header: usize, output: &mut Vec<u8>) -> Option<Vec<u8>> {
         match self.prepare(&chunk, &content, header) {
-            Ok(None) => {
-                let content = Arc::new(content);
-                let payload = Bytes::from_owner(Lent(content.clone())).slice(header..);
-                self.submit(chunk, payload, content, true, output)
-            }
-            Ok(Some(elements)) => {
-                let elements = Arc::new(elements);
-                let payload = Bytes::from_owner(Lent(elements.clone()));
-                self.submit(chunk, payload, elements, false, output).or(Some(content))
-            }
+            Ok(None) => self.submit(chunk, Payload::new(content, header), true, output),
+            Ok(Some(elements)) => self.submit(chunk, elements.into(), false, output).or(Some(content)),
             Err(kind) => {
                 // Answers keep the order of the frames.
                 self.finish_all(output);
@@ -260,25 +247,11 @@ impl<E: Engine, M: OutputPin, F: OutputPin> Session<E, M, F> {
     }
 
     /// Gives a chunk to the engine, and answers for the oldest while that has as many as it takes.
-    fn submit(
-        &mut self,
-        chunk: Chunk,
-        payload: Bytes,
-        buffer: Arc<Vec<u8>>,
-        from_frame: bool,
-        output: &mut Vec<u8>,
-    ) -> Option<Vec<u8>> {
-        self.indicator.show(Status::Measuring);
+    fn submit(&mut self, chunk: Chunk, payload: Payload, is_frame: bool, output: &mut Vec<u8>) -> Option<Vec<u8>> {
+        self.status_led.show(Status::Measuring);
         let Chunk { element, offset, row, statistics, .. } = chunk;
-        match self.engine.submit(Piece { element, offset, row, statistics }, payload) {
-            Ok(submission) => self.running.push_back(Running { chunk, submission, buffer, from_frame }),
-            Err(kind) => {
-                self.finish_all(output);
-                let answer = self.fault(Some(chunk.sequence), kind);
-                say(&answer, output);
-                return Arc::try_unwrap(buffer).ok().filter(|_| from_frame);
-            }
-        }
+        let submission = self.engine.submit(Piece { element, offset, row, statistics }, payload);
+        self.running.push_back(Running { chunk, submission, is_frame });
         let mut freed = None;
         while self.running.len() >= self.engine.in_flight().max(1) {
             freed = self.finish(output).or(freed);
@@ -292,7 +265,7 @@ impl<E: Engine, M: OutputPin, F: OutputPin> Session<E, M, F> {
     }
 
     fn fault(&mut self, sequence: Option<u32>, kind: FaultKind) -> ToHost {
-        self.indicator.show(Status::Fault);
+        self.status_led.show(Status::Fault);
         ToHost::Fault(Fault { session: self.open.unwrap_or_default(), sequence, kind, link: self.link })
     }
 }
@@ -301,15 +274,6 @@ impl<E: Engine, M: OutputPin, F: OutputPin> Session<E, M, F> {
 fn say(answer: &ToHost, output: &mut Vec<u8>) {
     // Messages of this protocol always encode; a failure would leave `output` as it was, and the host asks again.
     let _ = frame::encode(answer, &[], output);
-}
-
-/// A buffer that is shared with an engine for the time of one measurement.
-struct Lent(Arc<Vec<u8>>);
-
-impl AsRef<[u8]> for Lent {
-    fn as_ref(&self) -> &[u8] {
-        &self.0
-    }
 }
 
 #[cfg(test)]

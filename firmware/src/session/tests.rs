@@ -1,7 +1,7 @@
 //! Frames in, answers out, without a link.
 
 use super::*;
-use crate::{engine::BurnEngine, indicator::tests::Probe};
+use crate::{engine::BurnEngine, status_led::tests::Probe};
 use kurtoscope_shared::{
     Element,
     frame::{Decoder, Event},
@@ -134,8 +134,8 @@ fn a_host_of_another_version_learns_ours() {
 #[test]
 fn lights_follow_the_work() {
     let (measuring, fault) = (Probe::default(), Probe::default());
-    let indicator = Indicator::new(measuring.clone(), fault.clone());
-    let mut session = Session::with_indicator(BurnEngine::cpu(), board(), indicator);
+    let status_led = StatusLed::new(measuring.clone(), fault.clone());
+    let mut session = Session::with_status_led(BurnEngine::cpu(), board(), status_led);
     ask(&mut session, &hello(1), &[]);
     ask(&mut session, &chunk(1, 0, 1), &[0; 4]);
     assert_eq!((measuring.rises.get(), measuring.high.get(), fault.high.get()), (1, false, false));

@@ -95,7 +95,7 @@ fn measure(checkpoint: &Checkpoint, plan: &Plan, queue: &Queue) -> Result<(), Lo
         let bytes = payload.len();
         let Target { element, row, statistics, .. } = plan.targets[planned.target];
         let piece = Piece { element, offset: planned.offset, row, statistics };
-        let trouble = match engine.measure(piece, payload) {
+        let trouble = match engine.measure(piece, &payload) {
             Ok(measurement) if plan.accepts(planned, &measurement) => {
                 taken.hand_in(measurement);
                 continue;

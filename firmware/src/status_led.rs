@@ -1,4 +1,4 @@
-//! The light on the board: off, measuring, fault.
+//! The status LEDs of a board: off, measuring, fault. What drives a pin is the board's.
 
 use embedded_hal::digital::{ErrorType, OutputPin};
 
@@ -18,17 +18,17 @@ pub enum Status {
 /// Give [`NoPin`] for a light that the board does not have. A pin that cannot be set is ignored: a broken light is no
 /// reason not to measure.
 #[derive(Debug)]
-pub struct Indicator<M, F> {
+pub struct StatusLed<M, F> {
     measuring: M,
     fault: F,
 }
 
-impl<M: OutputPin, F: OutputPin> Indicator<M, F> {
-    /// An indicator on these pins, switched off.
+impl<M: OutputPin, F: OutputPin> StatusLed<M, F> {
+    /// Status LEDs on these pins, switched off.
     pub fn new(measuring: M, fault: F) -> Self {
-        let mut indicator = Self { measuring, fault };
-        indicator.show(Status::Off);
-        indicator
+        let mut status_led = Self { measuring, fault };
+        status_led.show(Status::Off);
+        status_led
     }
 
     /// Shows `status`.
@@ -38,7 +38,7 @@ impl<M: OutputPin, F: OutputPin> Indicator<M, F> {
     }
 }
 
-impl Indicator<NoPin, NoPin> {
+impl StatusLed<NoPin, NoPin> {
     /// No lights at all.
     pub fn none() -> Self {
         Self { measuring: NoPin, fault: NoPin }
@@ -94,11 +94,11 @@ pub(crate) mod tests {
     #[test]
     fn one_light_at_a_time() {
         let (measuring, fault) = (Probe::default(), Probe::default());
-        let mut indicator = Indicator::new(measuring.clone(), fault.clone());
+        let mut status_led = StatusLed::new(measuring.clone(), fault.clone());
         for (status, expected) in
             [(Status::Measuring, (true, false)), (Status::Fault, (false, true)), (Status::Off, (false, false))]
         {
-            indicator.show(status);
+            status_led.show(status);
             assert_eq!((measuring.high.get(), fault.high.get()), expected, "{status:?}");
         }
     }

@@ -20,7 +20,7 @@ const LEDS: &str = "/sys/class/leds";
 
 /// Which light: `ACT`, `green:status`, … as in `/sys/class/leds`, or `gpiochip0:17`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LampName {
+pub enum LedName {
     /// An LED that the kernel drives.
     Led(String),
     /// A line of a GPIO chip that is high when lit.
@@ -32,7 +32,7 @@ pub enum LampName {
     },
 }
 
-impl core::str::FromStr for LampName {
+impl core::str::FromStr for LedName {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -52,7 +52,7 @@ impl core::str::FromStr for LampName {
 
 /// Why a light cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum LampError {
+pub enum LedError {
     /// The LED cannot be taken over.
     #[error("the LED {name} cannot be used: {source}; there is {}, and writing needs root", list(.found))]
     Led {
@@ -81,7 +81,7 @@ fn list(found: &[String]) -> String {
 
 /// A light, switched off when it is dropped. An LED keeps no trigger: what lit it before no longer does.
 #[derive(Debug)]
-pub struct Lamp(Kind);
+pub struct LinuxLed(Kind);
 
 enum Kind {
     /// A board without this light.
@@ -104,7 +104,7 @@ impl core::fmt::Debug for Kind {
     }
 }
 
-impl Lamp {
+impl LinuxLed {
     /// A light that is not there.
     pub const fn none() -> Self {
         Self(Kind::None)
@@ -114,25 +114,25 @@ impl Lamp {
     ///
     /// # Errors
     /// When it does not exist or may not be used.
-    pub fn open(name: Option<&LampName>) -> Result<Self, LampError> {
+    pub fn open(name: Option<&LedName>) -> Result<Self, LedError> {
         Self::open_in(name, Path::new(LEDS))
     }
 
-    fn open_in(name: Option<&LampName>, leds: &Path) -> Result<Self, LampError> {
+    fn open_in(name: Option<&LedName>, leds: &Path) -> Result<Self, LedError> {
         match name {
             None => Ok(Self::none()),
-            Some(LampName::Led(name)) => Self::led(&leds.join(name)).map_err(|source| {
+            Some(LedName::Led(name)) => Self::led(&leds.join(name)).map_err(|source| {
                 let entries = fs::read_dir(leds).into_iter().flatten().flatten();
                 let mut found: Vec<String> = entries.map(|entry| entry.file_name().to_string_lossy().into()).collect();
                 found.sort();
-                LampError::Led { name: name.clone(), source, found }
+                LedError::Led { name: name.clone(), source, found }
             }),
-            Some(LampName::Line { chip, line }) => {
+            Some(LedName::Line { chip, line }) => {
                 let open = || {
                     let line = Chip::new(Path::new("/dev").join(chip))?.get_line(*line)?;
                     CdevPin::new(line.request(LineRequestFlags::OUTPUT, 0, "kurtoscope")?)
                 };
-                let failed = |source| LampError::Line { chip: chip.clone(), line: *line, source };
+                let failed = |source| LedError::Line { chip: chip.clone(), line: *line, source };
                 Ok(Self(Kind::Line(open().map_err(failed)?)))
             }
         }
@@ -148,37 +148,37 @@ impl Lamp {
 
 /// A light that the system did not switch.
 #[derive(Debug)]
-pub struct LampFault;
+pub struct LedFault;
 
-impl embedded_hal::digital::Error for LampFault {
+impl embedded_hal::digital::Error for LedFault {
     fn kind(&self) -> ErrorKind {
         ErrorKind::Other
     }
 }
 
-impl ErrorType for Lamp {
-    type Error = LampFault;
+impl ErrorType for LinuxLed {
+    type Error = LedFault;
 }
 
-impl OutputPin for Lamp {
-    fn set_low(&mut self) -> Result<(), LampFault> {
+impl OutputPin for LinuxLed {
+    fn set_low(&mut self) -> Result<(), LedFault> {
         match &mut self.0 {
             Kind::None => Ok(()),
-            Kind::Led { brightness, .. } => brightness.write_all_at(b"0", 0).map_err(|_| LampFault),
-            Kind::Line(pin) => pin.set_low().map_err(|_| LampFault),
+            Kind::Led { brightness, .. } => brightness.write_all_at(b"0", 0).map_err(|_| LedFault),
+            Kind::Line(pin) => pin.set_low().map_err(|_| LedFault),
         }
     }
 
-    fn set_high(&mut self) -> Result<(), LampFault> {
+    fn set_high(&mut self) -> Result<(), LedFault> {
         match &mut self.0 {
             Kind::None => Ok(()),
-            Kind::Led { brightness, full } => brightness.write_all_at(full, 0).map_err(|_| LampFault),
-            Kind::Line(pin) => pin.set_high().map_err(|_| LampFault),
+            Kind::Led { brightness, full } => brightness.write_all_at(full, 0).map_err(|_| LedFault),
+            Kind::Line(pin) => pin.set_high().map_err(|_| LedFault),
         }
     }
 }
 
-impl Drop for Lamp {
+impl Drop for LinuxLed {
     fn drop(&mut self) {
         let _ = self.set_low();
     }
@@ -190,42 +190,42 @@ mod tests {
 
     #[test]
     fn names_tell_leds_from_lines() {
-        assert_eq!("ACT".parse(), Ok(LampName::Led("ACT".into())));
-        assert_eq!("green:status".parse(), Ok(LampName::Led("green:status".into())));
-        let line = LampName::Line { chip: "gpiochip0".into(), line: 17 };
+        assert_eq!("ACT".parse(), Ok(LedName::Led("ACT".into())));
+        assert_eq!("green:status".parse(), Ok(LedName::Led("green:status".into())));
+        let line = LedName::Line { chip: "gpiochip0".into(), line: 17 };
         assert_eq!("gpiochip0:17".parse(), Ok(line.clone()));
         assert_eq!("/dev/gpiochip0:17".parse(), Ok(line));
         for text in ["", "../x", "gpiochip0:led", "gpiochip0:-1"] {
-            assert!(text.parse::<LampName>().is_err(), "{text}");
+            assert!(text.parse::<LedName>().is_err(), "{text}");
         }
     }
 
     #[test]
     fn an_led_is_lit_with_all_that_it_has() {
-        let root = std::env::temp_dir().join(std::format!("kurtoscope-lamp-{}", std::process::id()));
+        let root = std::env::temp_dir().join(std::format!("kurtoscope-led-{}", std::process::id()));
         let led = root.join("green:status");
         fs::create_dir_all(&led).expect("a folder");
         for (file, content) in [("trigger", "[mmc0] none"), ("max_brightness", "255\n"), ("brightness", "")] {
             fs::write(led.join(file), content).expect("written");
         }
         let read = |file: &str| fs::read_to_string(led.join(file)).expect("read");
-        let name = LampName::Led("green:status".into());
-        let mut lamp = Lamp::open_in(Some(&name), &root).expect("an LED");
+        let name = LedName::Led("green:status".into());
+        let mut led = LinuxLed::open_in(Some(&name), &root).expect("an LED");
         assert_eq!(read("trigger"), "none");
-        lamp.set_high().expect("lit");
+        led.set_high().expect("lit");
         assert_eq!(read("brightness"), "255");
-        lamp.set_low().expect("dark");
+        led.set_low().expect("dark");
         // A plain file keeps the bytes behind what was written; the kernel's does not.
         assert!(read("brightness").starts_with('0'));
-        let error = Lamp::open_in(Some(&LampName::Led("red".into())), &root).expect_err("no such LED").to_string();
+        let error = LinuxLed::open_in(Some(&LedName::Led("red".into())), &root).expect_err("no such LED").to_string();
         assert!(error.contains("the LED red") && error.contains("there is green:status"), "{error}");
         fs::remove_dir_all(&root).expect("removed");
     }
 
     #[test]
     fn a_line_that_is_not_there_is_an_error() {
-        let name = LampName::Line { chip: "gpiochip250".into(), line: 3 };
-        let error = Lamp::open(Some(&name)).expect_err("no such chip").to_string();
+        let name = LedName::Line { chip: "gpiochip250".into(), line: 3 };
+        let error = LinuxLed::open(Some(&name)).expect_err("no such chip").to_string();
         assert!(error.contains("line 3 of /dev/gpiochip250"), "{error}");
     }
 }
