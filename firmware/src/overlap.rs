@@ -9,7 +9,7 @@ use std::{
 
 use embedded_hal::digital::OutputPin;
 use embedded_io::{Read, Write};
-use kurtoscope_shared::frame::{Decoder, Event, FrameError};
+use kurtoscope_shared::frame::{Decoder, FrameError, FrameEvent};
 
 use crate::{ServeError, engine::Engine, session::Session};
 
@@ -108,9 +108,9 @@ fn read_ahead<R: Read>(
             let (taken, event) = decoder.push(rest);
             rest = &rest[taken..];
             let frame = match event {
-                Event::Starved => continue,
-                Event::Frame => Ok(decoder.take()),
-                Event::Damaged(error) => Err(error),
+                FrameEvent::Starved => continue,
+                FrameEvent::Frame => Ok(decoder.take()),
+                FrameEvent::Damaged(error) => Err(error),
             };
             if give.send(Ok(frame)).is_err() {
                 return;
@@ -134,8 +134,8 @@ mod tests {
     use kurtoscope_shared::{
         Element, frame,
         protocol::{
-            Adapter, Chunk, EngineKind, FaultKind, Hello, Limits, Measurement, PROTOCOL_VERSION, Packing, SCHEMA_HASH,
-            Statistics, ToDevice,
+            Adapter, Chunk, Compression, EngineKind, FaultKind, Hello, Limits, Measurement, PROTOCOL_VERSION,
+            SCHEMA_HASH, Statistics, ToDevice,
         },
     };
     use std::{
@@ -208,7 +208,7 @@ mod tests {
         for sequence in 0..20u32 {
             let count = 1000 + sequence;
             let payload: Vec<u8> = (0..count).flat_map(|x| ((x * x % 97) as f32).to_le_bytes()).collect();
-            let (session, packing) = (if sequence == 7 { 6 } else { 5 }, Packing::Plain);
+            let (session, compression) = (if sequence == 7 { 6 } else { 5 }, Compression::Plain);
             let chunk = Chunk {
                 session,
                 sequence,
@@ -216,7 +216,7 @@ mod tests {
                 offset: 0,
                 count,
                 element: Element::F32,
-                packing,
+                compression,
                 row: 0,
                 statistics: Statistics::FULL,
             };
@@ -285,7 +285,7 @@ mod tests {
         while !rest.is_empty() {
             let (taken, event) = decoder.push(rest);
             rest = &rest[taken..];
-            if event == Event::Frame {
+            if event == FrameEvent::Frame {
                 session.take(Ok(decoder.take()), &mut output);
             }
         }

@@ -4,11 +4,11 @@ use alloc::{collections::VecDeque, string::String, vec::Vec};
 
 use embedded_hal::digital::OutputPin;
 use kurtoscope_shared::{
+    compression,
     frame::{self, FrameError},
-    packing,
     protocol::{
-        Chunk, Fault, FaultKind, LinkHealth, MAX_TOP, PROTOCOL_VERSION, Packing, PackingSet, Report, SCHEMA_HASH,
-        SelfTest, ToDevice, ToHost, Welcome, peek_version,
+        Chunk, Compression, CompressionSet, Fault, FaultKind, LinkHealth, MAX_TOP, PROTOCOL_VERSION, Report,
+        SCHEMA_HASH, SelfTest, ToDevice, ToHost, Welcome, peek_version,
     },
 };
 
@@ -41,11 +41,11 @@ pub struct Session<E, M = NoPin, F = NoPin> {
     status_led: StatusLed<M, F>,
     open: Option<u32>,
     link: LinkHealth,
-    packings: PackingSet,
+    compressions: CompressionSet,
     /// Chunks that the engine has taken, oldest first.
     running: VecDeque<Running>,
-    /// Where packed payloads are unpacked to; as large as the largest so far.
-    unpacked: Vec<u8>,
+    /// Where compressed payloads are decompressed to; as large as the largest so far.
+    decompressed: Vec<u8>,
 }
 
 /// A chunk that the engine has taken.
@@ -69,15 +69,15 @@ impl<E: Engine, M: OutputPin, F: OutputPin> Session<E, M, F> {
     pub fn with_status_led(mut engine: E, board: Board, mut status_led: StatusLed<M, F>) -> Self {
         let self_test = self_test::run(&mut engine);
         status_led.show(if self_test.passed { Status::Off } else { Status::Fault });
-        let (link, packings) = (LinkHealth::default(), PackingSet::ALL);
-        let (running, unpacked) = (VecDeque::new(), Vec::new());
-        Self { engine, board, self_test, status_led, open: None, link, packings, running, unpacked }
+        let (link, compressions) = (LinkHealth::default(), CompressionSet::ALL);
+        let (running, decompressed) = (VecDeque::new(), Vec::new());
+        Self { engine, board, self_test, status_led, open: None, link, compressions, running, decompressed }
     }
 
-    /// The same session without packed payloads, which take memory for a second payload.
+    /// The same session without compressed payloads, which take memory for a second payload.
     #[must_use]
     pub fn plain_only(self) -> Self {
-        Self { packings: PackingSet::PLAIN, ..self }
+        Self { compressions: CompressionSet::PLAIN, ..self }
     }
 
     /// The largest payload that a frame may carry, bytes; what a [`frame::Decoder`] for this session is made with.
@@ -141,7 +141,7 @@ impl<E: Engine, M: OutputPin, F: OutputPin> Session<E, M, F> {
         if is_frame {
             return Some(buffer);
         }
-        self.unpacked = buffer;
+        self.decompressed = buffer;
         None
     }
 
@@ -191,7 +191,7 @@ impl<E: Engine, M: OutputPin, F: OutputPin> Session<E, M, F> {
             engine: self.engine.kind(),
             adapter: self.engine.adapter(),
             limits: self.engine.limits(),
-            packings: self.packings,
+            compressions: self.compressions,
             self_test: self.self_test,
         })
     }
@@ -210,24 +210,24 @@ impl<E: Engine, M: OutputPin, F: OutputPin> Session<E, M, F> {
         }
     }
 
-    /// Checks a chunk and unpacks it where it is packed; `None` where its payload is measured as it lies.
+    /// Checks a chunk and decompresses it where it is compressed; `None` where its payload is measured as it lies.
     fn prepare(&mut self, chunk: &Chunk, content: &[u8], header: usize) -> Result<Option<Vec<u8>>, FaultKind> {
         let found = u32::try_from(content.len() - header).unwrap_or(u32::MAX);
         let expected = u64::from(chunk.count) * chunk.element.size() as u64;
         if self.open != Some(chunk.session) {
             return Err(FaultKind::NoSession { found: chunk.session });
         }
-        if chunk.packing == Packing::Plain && expected != u64::from(found) {
+        if chunk.compression == Compression::Plain && expected != u64::from(found) {
             return Err(FaultKind::PayloadLength { expected, found });
         }
         if chunk.statistics.top > MAX_TOP {
             return Err(FaultKind::TopTooLarge { found: chunk.statistics.top, max: MAX_TOP });
         }
-        if chunk.packing == Packing::Plain {
+        if chunk.compression == Compression::Plain {
             return Ok(None);
         }
-        if !self.packings.contains(chunk.packing) {
-            return Err(FaultKind::Packing);
+        if !self.compressions.contains(chunk.compression) {
+            return Err(FaultKind::Compression);
         }
         let max = self.engine.limits().max_payload;
         let length = match u32::try_from(expected) {
@@ -235,13 +235,13 @@ impl<E: Engine, M: OutputPin, F: OutputPin> Session<E, M, F> {
             Ok(length) if length <= max => length as usize,
             length => return Err(FaultKind::TooLarge { found: length.unwrap_or(u32::MAX), max }),
         };
-        let mut elements = core::mem::take(&mut self.unpacked);
+        let mut elements = core::mem::take(&mut self.decompressed);
         elements.resize(length, 0);
-        match packing::unpack(&content[header..], chunk.element.size(), &mut elements) {
+        match compression::decompress(&content[header..], chunk.element.size(), &mut elements) {
             Ok(()) => Ok(Some(elements)),
             Err(_) => {
-                self.unpacked = elements;
-                Err(FaultKind::Packing)
+                self.decompressed = elements;
+                Err(FaultKind::Compression)
             }
         }
     }

@@ -16,7 +16,7 @@ use std::{
 
 use kurtoscope_checkpoint::checkpoint::Checkpoint;
 use kurtoscope_host::{
-    analysis::{AnalysisError, Device, DeviceError, DeviceOptions, PackingMode, Quiet, RunOptions, analyze_with},
+    analysis::{AnalysisError, CompressionMode, Device, DeviceError, DeviceOptions, Quiet, RunOptions, analyze_with},
     link::DeviceUrl,
     record::Run,
 };
@@ -41,14 +41,14 @@ type Counts = Arc<[AtomicU64; Fault::ALL.len()]>;
 /// What happens in one run, all of it from one seed.
 struct Scenario {
     seed: u64,
-    packing: PackingMode,
+    compression: CompressionMode,
     boards: Vec<(Rates, Rates, Life)>,
 }
 
 impl Scenario {
     fn new(seed: u64) -> Self {
         let mut random = Random::new(seed);
-        let packing = if random.below(2) == 0 { PackingMode::Always } else { PackingMode::Never };
+        let compression = if random.below(2) == 0 { CompressionMode::Always } else { CompressionMode::Never };
         let boards = 1 + random.below(3) as usize;
         let boards = (0..boards)
             .map(|number| {
@@ -59,13 +59,17 @@ impl Scenario {
                 (to_device, to_host, if dies { Life::Dead } else { back })
             })
             .collect();
-        Self { seed, packing, boards }
+        Self { seed, compression, boards }
     }
 
     /// Measures `model` on the scenario's boards.
     fn run(&self, model: &Checkpoint, counts: &Counts) -> Result<Run, String> {
-        let options =
-            DeviceOptions { patience: PATIENCE, give_up: GIVE_UP, packing: self.packing, ..DeviceOptions::default() };
+        let options = DeviceOptions {
+            patience: PATIENCE,
+            give_up: GIVE_UP,
+            compression: self.compression,
+            ..DeviceOptions::default()
+        };
         let mut devices = Vec::new();
         for (number, (to_device, to_host, life)) in self.boards.iter().enumerate() {
             let seed = self.seed.wrapping_mul(64).wrapping_add(2 * number as u64);
@@ -147,8 +151,8 @@ fn disturbed_transfers_end_in_the_same_bits() {
     write_model(&path);
     let model = Checkpoint::open(&path).expect("a model");
     let counts: Counts = Arc::new(from_fn(|_| AtomicU64::new(0)));
-    let packing = PackingMode::Never;
-    let calm = Scenario { seed: 0, packing, boards: vec![([0.0; 8], [0.0; 8], Life::Back { after: 0 })] };
+    let compression = CompressionMode::Never;
+    let calm = Scenario { seed: 0, compression, boards: vec![([0.0; 8], [0.0; 8], Life::Back { after: 0 })] };
     let undisturbed = statistics(&calm.run(&model, &counts).expect("nothing disturbs it"));
     assert!(counts.iter().all(|count| count.load(Ordering::Relaxed) == 0));
 

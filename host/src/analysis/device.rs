@@ -6,11 +6,11 @@ use std::{fmt, time::Duration};
 use kurtoscope_shared::protocol::{ElementSet, Limits, Welcome};
 
 use super::{
+    compression::CompressionMode,
     conversation::{ChunkNumber, Patience, Trouble},
     greeting::{self, Refusal},
     here,
     link_counter::LinkCounter,
-    packing::PackingMode,
     plan::Plan,
     wire::Wire,
 };
@@ -27,8 +27,8 @@ pub struct DeviceOptions {
     pub allow_untrusted: bool,
     /// How long a device may be silent while it has something to do, before what it was sent is sent again.
     pub patience: Duration,
-    /// When chunks travel packed.
-    pub packing: PackingMode,
+    /// When chunks travel compressed.
+    pub compression: CompressionMode,
     /// How long a device may be lost, or answer nothing sound, before the run goes on without it.
     pub give_up: Duration,
 }
@@ -45,7 +45,7 @@ impl Default for DeviceOptions {
             allow_untrusted: false,
             patience: Duration::from_secs(10),
             give_up: Duration::from_secs(60),
-            packing: PackingMode::Auto,
+            compression: CompressionMode::Auto,
         }
     }
 }

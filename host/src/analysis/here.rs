@@ -6,7 +6,7 @@ use kurtoscope_firmware::{
     engine::{BurnEngine, Engine, Piece},
     self_test,
 };
-use kurtoscope_shared::protocol::{Measurement, PROTOCOL_VERSION, PackingSet, SCHEMA_HASH, Welcome};
+use kurtoscope_shared::protocol::{CompressionSet, Measurement, PROTOCOL_VERSION, SCHEMA_HASH, Welcome};
 
 use super::{
     conversation::{ChunkNumber, Trouble},
@@ -33,7 +33,7 @@ pub(super) fn introduce() -> Welcome {
         engine: engine.kind(),
         adapter: engine.adapter(),
         limits: engine.limits(),
-        packings: PackingSet::PLAIN,
+        compressions: CompressionSet::PLAIN,
         self_test,
     }
 }

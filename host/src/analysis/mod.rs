@@ -9,7 +9,7 @@
 //! | `here` | the engine in this process at work |
 //! | `greeting` | greeting a device and judging it |
 //! | [`conversation`] | what is in flight, what was lost: the host's side of the protocol, without I/O |
-//! | `packing` | whether a chunk travels packed |
+//! | `compression` | whether a chunk travels compressed |
 //! | `wire` | the two ends of a link, each on its own thread |
 //! | `queue` | the chunks that are still to be measured |
 //! | `collect` | merging reports in a fixed order |
@@ -23,6 +23,7 @@
 
 mod assemble;
 mod collect;
+mod compression;
 mod concentration;
 pub mod conversation;
 mod cutting;
@@ -32,7 +33,6 @@ mod here;
 pub mod journal;
 pub mod link_counter;
 pub mod pace;
-mod packing;
 pub mod plan;
 mod probe;
 mod queue;
@@ -49,11 +49,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub use compression::CompressionMode;
 pub use conversation::Trouble;
 pub use device::{Device, DeviceError, DeviceOptions, Loss};
 pub use greeting::Refusal;
 pub use journal::{Journal, JournalError, Resume};
-pub use packing::PackingMode;
 
 use kurtoscope_shared::protocol::Statistics;
 

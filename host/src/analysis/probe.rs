@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use kurtoscope_shared::{
     Element, frame,
-    protocol::{Chunk, FaultKind, Packing, Statistics, ToDevice, ToHost},
+    protocol::{Chunk, Compression, FaultKind, Statistics, ToDevice, ToHost},
 };
 
 use super::{
@@ -41,7 +41,7 @@ impl Device {
                     offset: 0,
                     count: (bytes / element.size()) as u32,
                     element,
-                    packing: Packing::Plain,
+                    compression: Compression::Plain,
                     row: 0,
                     statistics: Statistics::MOMENTS,
                 };

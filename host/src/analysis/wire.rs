@@ -14,7 +14,7 @@ use std::{
 };
 
 use kurtoscope_shared::{
-    frame::{Decoder, Event},
+    frame::{Decoder, FrameEvent},
     protocol::{ToHost, peek_version},
 };
 
@@ -203,9 +203,9 @@ fn read_frames(mut reader: Box<dyn Read + Send>, heard: &SyncSender<Heard>, stop
             let (taken, event) = decoder.push(rest);
             rest = &rest[taken..];
             let message = match event {
-                Event::Starved => continue,
-                Event::Frame => understand(decoder.content()),
-                Event::Damaged(_) => Heard::Damaged,
+                FrameEvent::Starved => continue,
+                FrameEvent::Frame => understand(decoder.content()),
+                FrameEvent::Damaged(_) => Heard::Damaged,
             };
             if heard.send(message).is_err() {
                 return Ok(());

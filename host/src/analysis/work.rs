@@ -9,14 +9,14 @@ use std::{
 
 use kurtoscope_shared::{
     frame,
-    protocol::{Chunk, Packing, ToDevice, Welcome},
+    protocol::{Chunk, Compression, ToDevice, Welcome},
 };
 
 use super::{
+    compression::Compressor,
     conversation::{ChunkNumber, Conversation, Step},
     device::{Device, DeviceError, Health, Loss, Place, session_number},
     greeting::{self, Refusal},
-    packing::Packer,
     plan::{Plan, Target},
     queue::Queue,
     wire::{Heard, Wire},
@@ -64,7 +64,7 @@ impl Device {
         queue: &Queue,
         health: &mut Health,
     ) -> Result<(), Loss> {
-        let mut packer = Packer::new(self.options.packing, self.welcome.packings, self.rate);
+        let mut compressor = Compressor::new(self.options.compression, self.welcome.compressions, self.rate);
         let mut crashes = HashMap::new();
         // Lost at the end of an earlier run of the same command.
         let mut lost = self.wire.is_none().then_some(None);
@@ -81,7 +81,7 @@ impl Device {
             let damaged = wire.damaged();
             let link = self.link.from_here();
             let mut talk = Conversation::new(&self.welcome, self.next_sequence, link, patience, Instant::now());
-            let mut work = Work { checkpoint, plan, queue, device: self, packer: &mut packer, sent: 0 };
+            let mut work = Work { checkpoint, plan, queue, device: self, compressor: &mut compressor, sent: 0 };
             let end = work.converse(&mut wire, &mut talk);
             health.sent_bytes += work.sent;
             health.resent += talk.resent();
@@ -179,7 +179,7 @@ struct Work<'a> {
     plan: &'a Plan,
     queue: &'a Queue<'a>,
     device: &'a Device,
-    packer: &'a mut Packer,
+    compressor: &'a mut Compressor,
     /// Bytes of payload sent, as they travelled.
     sent: u64,
 }
@@ -218,7 +218,7 @@ impl Work<'_> {
             }
             if !is_rate_known && now - start >= TELLING {
                 is_rate_known = true;
-                self.packer.learn_rate((written - before) as f64 / (now - start).as_secs_f64());
+                self.compressor.learn_rate((written - before) as f64 / (now - start).as_secs_f64());
             }
             let mut steps = match heard {
                 Heard::Message(message) => {
@@ -285,7 +285,7 @@ impl Work<'_> {
             Err(error) => return self.queue.give_up(error),
         };
         let origin = Instant::now();
-        let packed = self.packer.pack(element, &payload, || origin.elapsed());
+        let compressed = self.compressor.compress(element, &payload, || origin.elapsed());
         let message = ToDevice::Chunk(Chunk {
             session,
             sequence,
@@ -293,11 +293,11 @@ impl Work<'_> {
             offset: planned.offset,
             count: planned.count,
             element,
-            packing: if packed.is_some() { Packing::Planes } else { Packing::Plain },
+            compression: if compressed.is_some() { Compression::BytePlanes } else { Compression::Plain },
             row,
             statistics,
         });
-        let payload = packed.unwrap_or(&payload);
+        let payload = compressed.unwrap_or(&payload);
         self.sent += payload.len() as u64;
         let mut buffer = wire.buffer();
         // Messages of this protocol always encode.

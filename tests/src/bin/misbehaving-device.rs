@@ -151,7 +151,7 @@ impl<W: Write> Write for Older<W> {
         while !rest.is_empty() {
             let (taken, event) = self.decoder.push(rest);
             rest = &rest[taken..];
-            let heard = (event == frame::Event::Frame).then(|| postcard::take_from_bytes(self.decoder.content()));
+            let heard = (event == frame::FrameEvent::Frame).then(|| postcard::take_from_bytes(self.decoder.content()));
             if let Some(Ok((ToHost::Welcome(welcome), _))) = heard {
                 let older = ToHost::Welcome(Welcome { firmware: "0.0.9".into(), ..welcome });
                 let mut wire = Vec::new();

@@ -23,7 +23,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use kurtoscope_shared::protocol;
 
 use kurtoscope_host::{
-    analysis::{AnalysisError, Device, DeviceError, DeviceOptions, PackingMode},
+    analysis::{AnalysisError, CompressionMode, Device, DeviceError, DeviceOptions},
     link::DeviceUrl,
 };
 
@@ -83,9 +83,9 @@ struct MeasuringArguments {
     #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = seconds)]
     give_up: f64,
 
-    /// When to pack chunks, without loss, on their way to a device
-    #[arg(long, value_enum, default_value_t = Packing::Auto)]
-    packing: Packing,
+    /// When to compress chunks, without loss, on their way to a device
+    #[arg(long = "packing", value_name = "PACKING", value_enum, default_value_t = CompressionArgument::Auto)]
+    compression: CompressionArgument,
 
     /// What to measure, as far as the device does
     #[arg(long, value_enum, default_value_t = Statistics::All)]
@@ -103,7 +103,7 @@ impl MeasuringArguments {
             allow_untrusted: self.allow_untrusted,
             patience: std::time::Duration::from_secs_f64(self.timeout),
             give_up: std::time::Duration::from_secs_f64(self.give_up),
-            packing: self.packing.into(),
+            compression: self.compression.into(),
         };
         urls.iter().map(|url| Device::open(url, options)).collect()
     }
@@ -130,9 +130,9 @@ impl From<Statistics> for protocol::Statistics {
     }
 }
 
-/// When chunks are packed.
+/// When chunks are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Packing {
+enum CompressionArgument {
     /// Where the link is slow enough for it to pay
     Auto,
     /// Wherever it makes a chunk shorter
@@ -141,12 +141,12 @@ enum Packing {
     Never,
 }
 
-impl From<Packing> for PackingMode {
-    fn from(packing: Packing) -> Self {
-        match packing {
-            Packing::Auto => Self::Auto,
-            Packing::Always => Self::Always,
-            Packing::Never => Self::Never,
+impl From<CompressionArgument> for CompressionMode {
+    fn from(compression: CompressionArgument) -> Self {
+        match compression {
+            CompressionArgument::Auto => Self::Auto,
+            CompressionArgument::Always => Self::Always,
+            CompressionArgument::Never => Self::Never,
         }
     }
 }

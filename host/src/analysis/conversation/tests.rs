@@ -1,7 +1,9 @@
 //! The conversation with a device that behaves, and with ones that do not.
 
 use super::*;
-use kurtoscope_shared::protocol::{ElementSet, EngineKind, Fault, Limits, LinkHealth, PackingSet, Report, SelfTest};
+use kurtoscope_shared::protocol::{
+    CompressionSet, ElementSet, EngineKind, Fault, Limits, LinkHealth, Report, SelfTest,
+};
 
 const SILENCE: Duration = Duration::from_secs(5);
 const PATIENCE: Patience = Patience { silence: SILENCE, give_up: Duration::from_secs(60) };
@@ -27,7 +29,7 @@ fn conversation_in(window_bytes: u32, now: Instant) -> Conversation {
             elements: ElementSet::ALL,
             statistics: kurtoscope_shared::protocol::Statistics::FULL,
         },
-        packings: PackingSet::ALL,
+        compressions: CompressionSet::ALL,
         self_test: SelfTest { passed: true, answers: 1, max_relative_error: 0.0, tolerance: 1e-10 },
     };
     Conversation::new(&welcome, 0, LinkCounter::of_a_new_device(), PATIENCE, now)

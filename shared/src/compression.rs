@@ -1,11 +1,11 @@
-//! Lossless packing of a chunk's elements for links that are slower than the packing. The exponents of real weights
-//! hold few bits, so one byte of each element carries far less than eight; see [`pack`] and [`unpack`].
+//! Lossless compression of a chunk's elements for links that are slower than the compression. The exponents of real
+//! weights hold few bits, so one byte of each element carries far less than eight; see [`compress`] and [`decompress`].
 //!
 //! # Format
 //!
-//! An element of `size` bytes is cut into `size` planes: plane `p` holds byte `p` of every element, in order. The packed
-//! form is the planes one after another, from plane 0. The number of elements `n` is not stored: the chunk says it.
-//! Each plane opens with a byte:
+//! An element of `size` bytes is cut into `size` planes: plane `p` holds byte `p` of every element, in order. The
+//! compressed form is the planes one after another, from plane 0. The number of elements `n` is not stored: the chunk
+//! says it. Each plane opens with a byte:
 //!
 //! | byte | plane | what follows |
 //! |---|---|---|
@@ -35,7 +35,7 @@ use core::fmt;
 
 mod code;
 
-use code::{LENGTHS_BYTES, MAX_BITS, Table, canonical_codes, limited_lengths};
+use code::{DecodingTable, LENGTHS_BYTES, MAX_BITS, canonical_codes, limited_lengths};
 
 const RAW: u8 = 0;
 const CONSTANT: u8 = 1;
@@ -45,9 +45,9 @@ const STREAMS: usize = 4;
 /// Bytes of a coded plane before its streams.
 const CODED_HEADER: usize = LENGTHS_BYTES + STREAMS * 4;
 
-/// Why a payload does not unpack.
+/// Why a payload does not decompress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PackingError {
+pub enum CompressionError {
     /// The output is no whole number of elements.
     Elements {
         /// Bytes of output.
@@ -81,24 +81,26 @@ pub enum PackingError {
     },
 }
 
-impl fmt::Display for PackingError {
+impl fmt::Display for CompressionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Elements { len, size } => write!(f, "{len} bytes are no whole number of elements of {size}"),
-            Self::Short { needed, left } => write!(f, "packed payload ends early: {needed} bytes needed, {left} left"),
-            Self::Mode { found } => write!(f, "packed plane of unknown kind {found}; known are 0 to 2"),
-            Self::Code => write!(f, "packed plane with an incomplete code"),
-            Self::Stream { len } => write!(f, "packed stream does not end with its {len} bytes"),
-            Self::Trailing { left } => write!(f, "{left} bytes left over behind the last packed plane"),
+            Self::Short { needed, left } => {
+                write!(f, "compressed payload ends early: {needed} bytes needed, {left} left")
+            }
+            Self::Mode { found } => write!(f, "compressed plane of unknown kind {found}; known are 0 to 2"),
+            Self::Code => write!(f, "compressed plane with an incomplete code"),
+            Self::Stream { len } => write!(f, "compressed stream does not end with its {len} bytes"),
+            Self::Trailing { left } => write!(f, "{left} bytes left over behind the last compressed plane"),
         }
     }
 }
 
-impl core::error::Error for PackingError {}
+impl core::error::Error for CompressionError {}
 
-/// Appends the packed form of `plain`, elements of `size` bytes. Returns `false` and leaves `output` as it was where that
-/// would not be shorter.
-pub fn pack(plain: &[u8], size: usize, output: &mut Vec<u8>) -> bool {
+/// Appends the compressed form of `plain`, elements of `size` bytes. Returns `false` and leaves `output` as it was where
+/// that would not be shorter.
+pub fn compress(plain: &[u8], size: usize, output: &mut Vec<u8>) -> bool {
     let start = output.len();
     if size == 0 || !plain.len().is_multiple_of(size) {
         return false;
@@ -107,7 +109,7 @@ pub fn pack(plain: &[u8], size: usize, output: &mut Vec<u8>) -> bool {
     for at in 0..size {
         plane.clear();
         plane.extend(plain.iter().skip(at).step_by(size));
-        pack_plane(&plane, output);
+        compress_plane(&plane, output);
         if output.len() - start >= plain.len() {
             output.truncate(start);
             return false;
@@ -116,7 +118,7 @@ pub fn pack(plain: &[u8], size: usize, output: &mut Vec<u8>) -> bool {
     true
 }
 
-fn pack_plane(plane: &[u8], output: &mut Vec<u8>) {
+fn compress_plane(plane: &[u8], output: &mut Vec<u8>) {
     let mut counts = [0u32; 256];
     for &value in plane {
         counts[usize::from(value)] += 1;
@@ -164,17 +166,17 @@ fn pack_plane(plane: &[u8], output: &mut Vec<u8>) {
     }
 }
 
-/// Unpacks elements of `size` bytes into `output`, whose length the caller knows from a checked chunk. Nothing is
+/// Decompresses elements of `size` bytes into `output`, whose length the caller knows from a checked chunk. Nothing is
 /// allocated; a table of 4 KiB lies on the stack. On an error the output's content is of no use.
 ///
 /// # Errors
-/// When the payload is not exactly the packed form of as many elements.
-pub fn unpack(packed: &[u8], size: usize, output: &mut [u8]) -> Result<(), PackingError> {
+/// When the payload is not exactly the compressed form of as many elements.
+pub fn decompress(compressed: &[u8], size: usize, output: &mut [u8]) -> Result<(), CompressionError> {
     if size == 0 || !output.len().is_multiple_of(size) {
-        return Err(PackingError::Elements { len: output.len(), size });
+        return Err(CompressionError::Elements { len: output.len(), size });
     }
     let (output_len, count) = (output.len(), output.len() / size);
-    let mut rest = packed;
+    let mut rest = compressed;
     for plane in 0..size {
         match take(&mut rest, 1)?[0] {
             RAW => {
@@ -189,29 +191,29 @@ pub fn unpack(packed: &[u8], size: usize, output: &mut [u8]) -> Result<(), Packi
                     *place = value;
                 }
             }
-            CODED => unpack_coded(&mut rest, plane, size, count, output)?,
-            found => return Err(PackingError::Mode { found }),
+            CODED => decompress_coded(&mut rest, plane, size, count, output)?,
+            found => return Err(CompressionError::Mode { found }),
         }
     }
-    if rest.is_empty() { Ok(()) } else { Err(PackingError::Trailing { left: rest.len() }) }
+    if rest.is_empty() { Ok(()) } else { Err(CompressionError::Trailing { left: rest.len() }) }
 }
 
-fn take<'a>(rest: &mut &'a [u8], needed: usize) -> Result<&'a [u8], PackingError> {
-    let (taken, left) = rest.split_at_checked(needed).ok_or(PackingError::Short { needed, left: rest.len() })?;
+fn take<'a>(rest: &mut &'a [u8], needed: usize) -> Result<&'a [u8], CompressionError> {
+    let (taken, left) = rest.split_at_checked(needed).ok_or(CompressionError::Short { needed, left: rest.len() })?;
     *rest = left;
     Ok(taken)
 }
 
-// Inlined, the table would lie on the stack of whoever might unpack, all the time.
+// Inlined, the table would lie on the stack of whoever might decompress, all the time.
 #[inline(never)]
-fn unpack_coded(
+fn decompress_coded(
     rest: &mut &[u8],
     plane: usize,
     size: usize,
     count: usize,
     output: &mut [u8],
-) -> Result<(), PackingError> {
-    let table = Table::new(take(rest, LENGTHS_BYTES)?).ok_or(PackingError::Code)?;
+) -> Result<(), CompressionError> {
+    let table = DecodingTable::new(take(rest, LENGTHS_BYTES)?).ok_or(CompressionError::Code)?;
     let lens = take(rest, STREAMS * 4)?;
     let quarter = count.div_ceil(STREAMS);
     let mut streams = [Bits::default(); STREAMS];
@@ -239,7 +241,7 @@ fn unpack_coded(
             output[(index * quarter + step) * size + plane] = stream.value(&table);
         }
         if !stream.is_spent() {
-            return Err(PackingError::Stream { len: stream.bytes.len() });
+            return Err(CompressionError::Stream { len: stream.bytes.len() });
         }
     }
     Ok(())
@@ -266,7 +268,7 @@ impl Bits<'_> {
         self.next = word >> (self.taken % 8);
     }
 
-    fn value(&mut self, table: &Table) -> u8 {
+    fn value(&mut self, table: &DecodingTable) -> u8 {
         let (value, length) = table.read(self.next);
         self.next >>= length;
         self.taken += usize::from(length);

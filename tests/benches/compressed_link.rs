@@ -1,8 +1,8 @@
-//! What packing gains on a slow link: real weights over a link throttled to 1 MB/s, plain and packed, against the raw link
-//! in the same run.
+//! What compression gains on a slow link: real weights over a link throttled to 1 MB/s, plain and compressed, against the
+//! raw link in the same run.
 //!
-//! `cargo bench -p kurtoscope-tests --bench packed_link -- MODEL.safetensors...`. The tensors of each file are rounded to
-//! bfloat16, and once more to binary16 and kept as f32, up to 6 MB of each. The effective rate is that of the elements'
+//! `cargo bench -p kurtoscope-tests --bench compressed_link -- MODEL.safetensors...`. The tensors of each file are rounded
+//! to bfloat16, and once more to binary16 and kept as f32, up to 6 MB of each. The effective rate is that of the elements'
 //! own bytes. Without a file nothing is measured.
 
 use std::{
@@ -17,10 +17,10 @@ use embedded_io_adapters::std::FromStd;
 use kurtoscope_checkpoint::checkpoint::Checkpoint;
 use kurtoscope_firmware::{Board, Session, engine::BurnEngine, serve};
 use kurtoscope_host::{
-    analysis::{Device, DeviceOptions, PackingMode, Quiet, analyze},
+    analysis::{CompressionMode, Device, DeviceOptions, Quiet, analyze},
     link::{Connector, DeviceUrl, Link, LinkError},
 };
-use kurtoscope_shared::{Element, packing};
+use kurtoscope_shared::{Element, compression};
 use kurtoscope_tests::checkpoints::Safetensors;
 use serde_json::json;
 
@@ -81,7 +81,7 @@ fn main() {
     println!("raw link: {:.3} MB/s", raw / 1e6);
     println!(
         "{:<44} {:>8} {:>8} {:>10} {:>10} {:>12} {:>12}",
-        "elements", "size", "of raw", "plain MB/s", "packed", "pack MB/s", "unpack MB/s"
+        "elements", "size", "of raw", "plain MB/s", "compressed", "compress MB/s", "decompress MB/s"
     );
     for model in &models {
         let values = values(Path::new(model));
@@ -99,7 +99,7 @@ fn main() {
     }
 }
 
-/// One set of elements: plain and packed over the link, and the codec alone.
+/// One set of elements: plain and compressed over the link, and the codec alone.
 fn row(name: &str, element: Element, bytes: &[u8], raw: f64) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("model.safetensors");
@@ -107,34 +107,35 @@ fn row(name: &str, element: Element, bytes: &[u8], raw: f64) {
     let entry = json!({ "dtype": dtype, "shape": [bytes.len() / element.size()], "data_offsets": [0, bytes.len()] });
     Safetensors::new().entry("weights", entry).data(bytes).write(&path).expect("writable");
     let model = Checkpoint::open(&path).expect("a model");
-    let measure = |packing| {
-        let options = DeviceOptions { packing, ..DeviceOptions::default() };
+    let measure = |compression| {
+        let options = DeviceOptions { compression, ..DeviceOptions::default() };
         let mut devices = [Device::connect(&DeviceUrl::Pty, Box::new(SlowBoard), options).expect("greeted")];
         let run = analyze(&model, &mut devices, &mut Quiet).expect("measured");
         (run.devices[0].rate().expect("measured"), run.devices[0].sent_bytes as f64 / run.bytes as f64)
     };
-    let (plain, _) = measure(PackingMode::Never);
+    let (plain, _) = measure(CompressionMode::Never);
     // As it comes by itself, without being asked for.
-    let (packed, part) = measure(PackingMode::Auto);
+    let (compressed, part) = measure(CompressionMode::Auto);
     let mut output = Vec::new();
-    let pack = rate(bytes.len(), || {
+    let compress = rate(bytes.len(), || {
         output.clear();
         for chunk in bytes.chunks(1 << 19) {
-            packing::pack(chunk, element.size(), &mut output);
+            compression::compress(chunk, element.size(), &mut output);
         }
     });
     let chunk = &bytes[..bytes.len().min(1 << 19)];
     let mut one = Vec::new();
-    packing::pack(chunk, element.size(), &mut one);
+    compression::compress(chunk, element.size(), &mut one);
     let mut back = vec![0; chunk.len()];
-    let unpack = rate(chunk.len(), || packing::unpack(&one, element.size(), &mut back).expect("unpacks"));
+    let decompress =
+        rate(chunk.len(), || compression::decompress(&one, element.size(), &mut back).expect("decompresses"));
     println!(
         "{name:<44} {part:>8.3} {:>8.2} {:>10.3} {:>10.3} {:>12.0} {:>12.0}",
-        packed / raw,
+        compressed / raw,
         plain / 1e6,
-        packed / 1e6,
-        pack / 1e6,
-        unpack / 1e6
+        compressed / 1e6,
+        compress / 1e6,
+        decompress / 1e6
     );
 }
 

@@ -1,4 +1,5 @@
-//! The prefix code of a packed plane: lengths from counts, canonical codes from lengths, and the table that reads them.
+//! The prefix code of a compressed plane: lengths from counts, canonical codes from lengths, and the table that decodes
+//! them.
 
 /// The longest code, bits.
 pub(super) const MAX_BITS: usize = 11;
@@ -74,13 +75,13 @@ pub(super) fn canonical_codes(lengths: &[u8; 256]) -> [u16; 256] {
 
 /// What the next [`MAX_BITS`] bits begin with: a value and the length of its code.
 #[derive(Debug)]
-pub(super) struct Table([[u8; 2]; 1 << MAX_BITS]);
+pub(super) struct DecodingTable([[u8; 2]; 1 << MAX_BITS]);
 
-impl Table {
-    /// Reads packed code lengths; `None` when they are no complete code.
-    pub(super) fn new(packed: &[u8]) -> Option<Self> {
+impl DecodingTable {
+    /// Reads compressed code lengths; `None` when they are no complete code.
+    pub(super) fn new(compressed: &[u8]) -> Option<Self> {
         let mut lengths = [0; 256];
-        for (pair, byte) in lengths.chunks_exact_mut(2).zip(packed) {
+        for (pair, byte) in lengths.chunks_exact_mut(2).zip(compressed) {
             pair.copy_from_slice(&[byte & 15, byte >> 4]);
         }
         let mut filled = 0;
