@@ -8,10 +8,10 @@ use kurtoscope_shared::protocol::{ElementSet, Limits, Welcome};
 use super::{
     compression::CompressionMode,
     conversation::{ChunkNumber, Patience, Trouble},
-    greeting::{self, Refusal},
-    here,
+    handshake::{self, Refusal},
     link_counter::LinkCounter,
-    plan::Plan,
+    local,
+    plan::MeasurementPlan,
     wire::Wire,
 };
 use crate::{
@@ -96,7 +96,7 @@ pub enum Loss {
         /// How often.
         times: u32,
         /// The chunk.
-        place: Place,
+        place: ChunkLocation,
     },
     /// The conversation failed.
     #[error("{trouble}{}", place.as_ref().map(|place| format!(" ({place})")).unwrap_or_default())]
@@ -104,7 +104,7 @@ pub enum Loss {
         /// In what way.
         trouble: Trouble,
         /// The chunk that it failed over, where it was one.
-        place: Option<Place>,
+        place: Option<ChunkLocation>,
     },
     /// The engine in this process panicked, which is a fault of this program.
     #[error("the engine in this process panicked; what it said is above. Please report it")]
@@ -116,7 +116,7 @@ pub enum Loss {
 
 /// A chunk of a checkpoint, for messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct ChunkLocation {
     /// The tensor.
     pub tensor: String,
     /// The chunk's first element in what is measured of the tensor.
@@ -125,16 +125,16 @@ pub struct Place {
     pub count: u32,
 }
 
-impl Place {
+impl ChunkLocation {
     /// Where a chunk of a plan is.
-    pub(super) fn of(checkpoint: &Checkpoint, plan: &Plan, chunk: ChunkNumber) -> Self {
+    pub(super) fn of(checkpoint: &Checkpoint, plan: &MeasurementPlan, chunk: ChunkNumber) -> Self {
         let planned = &plan.chunks[chunk];
         let tensor = checkpoint.tensors[plan.targets[planned.target].tensor].name.clone();
         Self { tensor, offset: planned.offset, count: planned.count }
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for ChunkLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} elements of \"{}\" from element {}", self.count, self.tensor, self.offset)
     }
@@ -180,9 +180,9 @@ impl Device {
         if *url != DeviceUrl::Local {
             return Self::connect(url, Box::new(UrlConnector(url.clone())), options);
         }
-        let welcome = here::introduce();
+        let welcome = local::introduce();
         let refused = |refusal| DeviceError::Refused { url: url.to_string(), refusal };
-        greeting::judge(&welcome, options.allow_untrusted).map_err(refused)?;
+        handshake::judge(&welcome, options.allow_untrusted).map_err(refused)?;
         let link = LinkCounter::default();
         Ok(Self { url: url.clone(), welcome, connector: None, wire: None, next_sequence: 0, link, rate: None, options })
     }
@@ -199,8 +199,8 @@ impl Device {
         let refused = |refusal| DeviceError::Refused { url: url.to_string(), refusal };
         let mut wire = Wire::new(connector.open(0)?);
         let welcome =
-            greeting::greet(&mut wire, session_number(), greeting_patience(url, &options)).map_err(refused)?;
-        greeting::judge(&welcome, options.allow_untrusted).map_err(refused)?;
+            handshake::greet(&mut wire, session_number(), greeting_patience(url, &options)).map_err(refused)?;
+        handshake::judge(&welcome, options.allow_untrusted).map_err(refused)?;
         let link = wire.new_counter();
         let (connector, wire) = (Some(connector), Some(wire));
         Ok(Self { url: url.clone(), welcome, connector, wire, next_sequence: 0, link, rate: None, options })
@@ -218,7 +218,7 @@ impl Device {
 
     /// The relative accuracy that its engine states.
     pub fn tolerance(&self) -> f64 {
-        self.welcome.self_test.tolerance.min(greeting::LOOSEST_TOLERANCE)
+        self.welcome.self_test.tolerance.min(handshake::LOOSEST_TOLERANCE)
     }
 
     /// The device's URL.

@@ -28,10 +28,10 @@ mod concentration;
 pub mod conversation;
 mod cutting;
 pub mod device;
-mod greeting;
-mod here;
+mod handshake;
 pub mod journal;
 pub mod link_counter;
+mod local;
 pub mod pace;
 pub mod plan;
 mod probe;
@@ -52,20 +52,20 @@ use std::{
 pub use compression::CompressionMode;
 pub use conversation::Trouble;
 pub use device::{Device, DeviceError, DeviceOptions, Loss};
-pub use greeting::Refusal;
+pub use handshake::Refusal;
 pub use journal::{Journal, JournalError, Resume};
 
 use kurtoscope_shared::protocol::Statistics;
 
 use crate::record::{self, Run};
-use journal::Entry;
+use journal::JournalEntry;
 use kurtoscope_checkpoint::{
     checkpoint::{Checkpoint, CheckpointError},
     model::Family,
 };
-use plan::Plan;
+use plan::MeasurementPlan;
 use queue::{News, Pool, Queue};
-use resume::Start;
+use resume::PreparedRun;
 
 /// How long the run waits for news before it looks whether it is to stop and hands the journal on.
 const PULSE: Duration = Duration::from_millis(100);
@@ -247,7 +247,7 @@ pub fn analyze_with(
     let names = checkpoint.tensors.iter().map(|tensor| tensor.name.as_str());
     let family = Family::recognise(names, checkpoint.config.as_ref());
     let start = resume::start(checkpoint, family, devices, options, progress)?;
-    let Start { plan, mut collector, pending, bytes: resumed_bytes, earlier } = start;
+    let PreparedRun { plan, mut collector, pending, bytes: resumed_bytes, earlier } = start;
     check_elements(checkpoint, &plan, devices)?;
     progress.begin(plan.bytes);
     if resumed_bytes > 0 {
@@ -258,7 +258,7 @@ pub fn analyze_with(
     let mut journal = options.journal.as_deref_mut();
     if let Some(journal) = &mut journal {
         for device in devices.iter() {
-            journal.append(&Entry::Device { device: device.record(), tolerance: device.tolerance() }, 0);
+            journal.append(&JournalEntry::Device { device: device.record(), tolerance: device.tolerance() }, 0);
         }
     }
     let pool = Pool::new(plan.chunks.len(), pending);
@@ -296,7 +296,7 @@ pub fn analyze_with(
                     collector.take(planned, &measurement);
                     if let Some(journal) = &mut journal {
                         let device = (earlier.len() + device) as u32;
-                        journal.append(&Entry::Measured { chunk: chunk as u64, device, measurement }, bytes);
+                        journal.append(&JournalEntry::Measured { chunk: chunk as u64, device, measurement }, bytes);
                         if let Some(error) = journal.take_fault() {
                             progress.notice(&format!(
                                 "the journal {} cannot be written ({error}); the run goes on, and what it measures from \
@@ -370,7 +370,7 @@ pub fn analyze_with(
     })
 }
 
-fn check_elements(checkpoint: &Checkpoint, plan: &Plan, devices: &[Device]) -> Result<(), AnalysisError> {
+fn check_elements(checkpoint: &Checkpoint, plan: &MeasurementPlan, devices: &[Device]) -> Result<(), AnalysisError> {
     for target in &plan.targets {
         if let Some(device) = devices.iter().find(|device| !device.elements().contains(target.element)) {
             let tensor = &checkpoint.tensors[target.tensor];

@@ -18,12 +18,12 @@ use kurtoscope_shared::{
     protocol::{ToHost, peek_version},
 };
 
-use super::{cutting::MOST_LINES, link_counter::LinkCounter};
+use super::{cutting::MAX_LINES, link_counter::LinkCounter};
 use crate::link::{Link, Process};
 
 /// The largest answer that is read: a histogram with every bin in use fits several times, and a number for every row and
 /// column.
-const MAX_ANSWER: usize = (1 << 16) + size_of::<f32>() * MOST_LINES;
+const MAX_ANSWER: usize = (1 << 16) + size_of::<f32>() * MAX_LINES;
 /// Messages that wait until they are heard. A device that says more has to wait itself: what it says while nobody listens
 /// would fill this program's memory.
 const MOST_WAITING: usize = 64;

@@ -15,9 +15,9 @@ use kurtoscope_shared::{
 use super::{
     compression::Compressor,
     conversation::{ChunkNumber, Conversation, Step},
-    device::{Device, DeviceError, Health, Loss, Place, session_number},
-    greeting::{self, Refusal},
-    plan::{Plan, Target},
+    device::{ChunkLocation, Device, DeviceError, Health, Loss, session_number},
+    handshake::{self, Refusal},
+    plan::{MeasurementPlan, PlannedTensor},
     queue::Queue,
     wire::{Heard, Wire},
 };
@@ -48,7 +48,12 @@ impl Device {
     /// Works until the queue has nothing left to hand out and everything taken is handed in. What a lost device had
     /// taken goes back to the queue at once; the device itself is looked for until the time for that is over. How its link
     /// fared is told in either case.
-    pub fn work(&mut self, checkpoint: &Checkpoint, plan: &Plan, queue: &Queue) -> (Health, Result<(), DeviceError>) {
+    pub fn work(
+        &mut self,
+        checkpoint: &Checkpoint,
+        plan: &MeasurementPlan,
+        queue: &Queue,
+    ) -> (Health, Result<(), DeviceError>) {
         let mut health = Health::default();
         let outcome = match self.connector {
             None => self.work_here(checkpoint, plan, queue),
@@ -60,7 +65,7 @@ impl Device {
     fn work_behind_link(
         &mut self,
         checkpoint: &Checkpoint,
-        plan: &Plan,
+        plan: &MeasurementPlan,
         queue: &Queue,
         health: &mut Health,
     ) -> Result<(), Loss> {
@@ -104,7 +109,7 @@ impl Device {
                     if let Some(trouble) = suspect.filter(|_| is_program).and_then(|suspect| {
                         let times = crashes.entry(suspect).or_insert(0);
                         *times += 1;
-                        let place = || Place::of(checkpoint, plan, suspect);
+                        let place = || ChunkLocation::of(checkpoint, plan, suspect);
                         (*times >= MOST_CRASHES).then(|| Loss::Crashes { times: *times, place: place() })
                     }) {
                         return Err(trouble);
@@ -147,9 +152,9 @@ impl Device {
         let Some(connector) = &mut self.connector else { return Ok(()) };
         let mut wire = Wire::new(connector.open(attempt).map_err(|error| error.to_string())?);
         let patience = super::device::greeting_patience(&self.url, &self.options);
-        let found = greeting::greet(&mut wire, session_number(), patience)
+        let found = handshake::greet(&mut wire, session_number(), patience)
             .and_then(|found| recognise(&self.welcome, found))
-            .and_then(|found| greeting::judge(&found, self.options.allow_untrusted).map(|()| found))
+            .and_then(|found| handshake::judge(&found, self.options.allow_untrusted).map(|()| found))
             .map_err(|refusal| refusal.to_string())?;
         if wire.is_program() {
             self.link = wire.new_counter();
@@ -176,7 +181,7 @@ fn recognise(before: &Welcome, found: Welcome) -> Result<Welcome, Refusal> {
 /// One conversation over one link.
 struct Work<'a> {
     checkpoint: &'a Checkpoint,
-    plan: &'a Plan,
+    plan: &'a MeasurementPlan,
     queue: &'a Queue<'a>,
     device: &'a Device,
     compressor: &'a mut Compressor,
@@ -259,7 +264,7 @@ impl Work<'_> {
                 Step::Measured { chunk, measurement } => self.queue.hand_in(chunk, *measurement),
                 Step::Resend { chunk, sequence } => self.send(wire, talk.session(), chunk, sequence),
                 Step::GiveUp { trouble, chunk } => {
-                    let place = chunk.map(|chunk| Place::of(self.checkpoint, self.plan, chunk));
+                    let place = chunk.map(|chunk| ChunkLocation::of(self.checkpoint, self.plan, chunk));
                     over = Some(Loss::Trouble { trouble, place });
                 }
                 Step::Greet => {}
@@ -271,15 +276,15 @@ impl Work<'_> {
     /// Greets a device that was restarted behind a link that stayed; the new session's number.
     fn greet_again(&self, wire: &mut Wire) -> Result<u32, Refusal> {
         let options = &self.device.options;
-        let found = greeting::greet(wire, session_number(), options.give_up)?;
+        let found = handshake::greet(wire, session_number(), options.give_up)?;
         let found = recognise(&self.device.welcome, found)?;
-        greeting::judge(&found, options.allow_untrusted)?;
+        handshake::judge(&found, options.allow_untrusted)?;
         Ok(found.session)
     }
 
     fn send(&mut self, wire: &Wire, session: u32, chunk: ChunkNumber, sequence: u32) {
         let planned = &self.plan.chunks[chunk];
-        let Target { element, row, statistics, .. } = self.plan.targets[planned.target];
+        let PlannedTensor { element, row, statistics, .. } = self.plan.targets[planned.target];
         let payload = match self.plan.payload(self.checkpoint, planned) {
             Ok(payload) => payload,
             Err(error) => return self.queue.give_up(error),

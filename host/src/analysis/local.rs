@@ -10,8 +10,8 @@ use kurtoscope_shared::protocol::{CompressionSet, Measurement, PROTOCOL_VERSION,
 
 use super::{
     conversation::{ChunkNumber, Trouble},
-    device::{Device, Loss, Place},
-    plan::{Plan, Target},
+    device::{ChunkLocation, Device, Loss},
+    plan::{MeasurementPlan, PlannedTensor},
     queue::Queue,
 };
 use kurtoscope_checkpoint::checkpoint::Checkpoint;
@@ -40,7 +40,7 @@ pub(super) fn introduce() -> Welcome {
 
 impl Device {
     /// Works on every core.
-    pub(super) fn work_here(&self, checkpoint: &Checkpoint, plan: &Plan, queue: &Queue) -> Result<(), Loss> {
+    pub(super) fn work_here(&self, checkpoint: &Checkpoint, plan: &MeasurementPlan, queue: &Queue) -> Result<(), Loss> {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let failures = thread::scope(|scope| {
             let workers: Vec<_> = (0..cores).map(|_| scope.spawn(|| measure(checkpoint, plan, queue))).collect();
@@ -73,7 +73,7 @@ impl Drop for Taken<'_> {
     }
 }
 
-fn measure(checkpoint: &Checkpoint, plan: &Plan, queue: &Queue) -> Result<(), Loss> {
+fn measure(checkpoint: &Checkpoint, plan: &MeasurementPlan, queue: &Queue) -> Result<(), Loss> {
     let mut engine = BurnEngine::cpu();
     loop {
         let Some(chunk) = queue.next() else {
@@ -93,7 +93,7 @@ fn measure(checkpoint: &Checkpoint, plan: &Plan, queue: &Queue) -> Result<(), Lo
             }
         };
         let bytes = payload.len();
-        let Target { element, row, statistics, .. } = plan.targets[planned.target];
+        let PlannedTensor { element, row, statistics, .. } = plan.targets[planned.target];
         let piece = Piece { element, offset: planned.offset, row, statistics };
         let trouble = match engine.measure(piece, &payload) {
             Ok(measurement) if plan.accepts(planned, &measurement) => {
@@ -103,6 +103,6 @@ fn measure(checkpoint: &Checkpoint, plan: &Plan, queue: &Queue) -> Result<(), Lo
             Ok(_) => Trouble::Nonsense { bytes },
             Err(kind) => Trouble::Refused { bytes, kind },
         };
-        return Err(Loss::Trouble { trouble, place: Some(Place::of(checkpoint, plan, chunk)) });
+        return Err(Loss::Trouble { trouble, place: Some(ChunkLocation::of(checkpoint, plan, chunk)) });
     }
 }
