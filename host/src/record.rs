@@ -15,6 +15,10 @@ pub use kurtoscope_checkpoint::Unmeasured;
 /// The schema that this version writes and the only one that it reads.
 pub const SCHEMA: u32 = 1;
 
+/// Pearson kurtosis above which a tensor is called heavy-tailed. A convention, not a test: a Laplace distribution has 6, a
+/// Student t with five degrees of freedom 9.
+pub const HEAVY_KURTOSIS: f64 = 10.0;
+
 /// One model, measured once.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Run {
@@ -224,6 +228,18 @@ pub struct Tensor {
     /// and `int8_per_tensor_clipped`, `int4_per_tensor_clipped` with the best clipping. Measured for blocks:
     /// the keys of [`Scheme`](kurtoscope_shared::quantization::Scheme). A scheme that was not measured has no entry.
     pub quantization: BTreeMap<String, QuantizationError>,
+}
+
+impl Tensor {
+    /// Whether at least two dimensions are longer than 1.
+    pub fn is_matrix(&self) -> bool {
+        self.shape.iter().filter(|length| **length > 1).count() >= 2
+    }
+
+    /// Whether its kurtosis is above [`HEAVY_KURTOSIS`]; false where the kurtosis is undefined.
+    pub fn is_heavy(&self) -> bool {
+        self.kurtosis > Some(HEAVY_KURTOSIS)
+    }
 }
 
 /// How much of a tensor's fourth powers, `Σx⁴`, few rows or columns carry. A row is what one output channel or one run of

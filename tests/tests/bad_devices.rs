@@ -108,7 +108,7 @@ fn a_device_that_computes_wrongly_can_be_looked_at_and_every_report_says_so_firs
     assert!(outcome.stdout.lines().next().expect("a line").contains("UNTRUSTED"), "{}", outcome.stdout);
     let markdown = fs::read_to_string(out.join("report.md")).expect("a report");
     assert!(markdown.lines().next().expect("a line").contains("UNTRUSTED"), "{markdown}");
-    let run = kurtoscope_host::report::json::read(&out.join("run.json")).expect("a run");
+    let run = kurtoscope_host::run_file::read(&out.join("run.json")).expect("a run");
     assert!(!run.device.self_test.passed);
     let error = run.device.self_test.max_relative_error.expect("a number");
     assert!((error / 1e-3 - 1.0).abs() < 1e-6, "{error:e}");

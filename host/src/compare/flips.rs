@@ -7,7 +7,6 @@ use serde::Serialize;
 
 use crate::deployment::{Entry, Plan, Verdict, remedy, target, weights};
 use crate::record::{Run, Tensor};
-use crate::report::summary::{HEAVY, is_matrix};
 use kurtoscope_checkpoint::model::Family;
 
 /// What is judged.
@@ -117,11 +116,11 @@ impl Flips {
             candidate.tensors.iter().map(|tensor| (tensor.name.as_str(), tensor)).collect();
         let sorted = weights::sort(reference, weights::Habit::Gguf);
         for a in sorted.matrices.iter().map(|matrix| matrix.tensor) {
-            let Some(b) = found.get(a.name.as_str()).filter(|tensor| is_matrix(tensor)) else { continue };
+            let Some(b) = found.get(a.name.as_str()).filter(|tensor| tensor.is_matrix()) else { continue };
             for bits in [8, 4] {
                 self.judge(helped(a, b, reference.model.family, bits));
             }
-            let heavy = |tensor: &Tensor| if tensor.kurtosis > Some(HEAVY) { "yes" } else { "no" }.to_owned();
+            let heavy = |tensor: &Tensor| if tensor.is_heavy() { "yes" } else { "no" }.to_owned();
             self.judge(Flip {
                 name: a.name.clone(),
                 subject: Subject::HeavyTail,

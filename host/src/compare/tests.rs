@@ -6,7 +6,7 @@ use kurtoscope_shared::{
 };
 
 use super::*;
-use crate::report::fixture;
+use crate::fixture;
 
 /// Measures `values` as a device would that computes on what `alter` makes of them.
 fn record(name: &str, values: &[f32], alter: impl Fn(usize, f32) -> Option<f32>) -> crate::record::Tensor {

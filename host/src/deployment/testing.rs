@@ -2,8 +2,8 @@
 
 use crate::{
     deployment::weights::{self, Matrix},
+    fixture,
     record::{Concentration, QuantizationError, Run, Tensor, WithoutTop},
-    report::fixture,
 };
 use kurtoscope_checkpoint::model::{Component, Family};
 

@@ -1,9 +1,6 @@
 //! Which tensors of a run a tool would quantize, and along which axis their output channels lie.
 
-use crate::{
-    record::{Role, Run, Tensor},
-    report::summary::is_matrix,
-};
+use crate::record::{Role, Run, Tensor};
 use kurtoscope_checkpoint::model::{Component, Family, output_axis};
 
 /// What a family of tools quantizes of a model.
@@ -42,7 +39,7 @@ pub struct Sorted<'a> {
 pub fn sort(run: &Run, habit: Habit) -> Sorted<'_> {
     let mut sorted = Sorted { matrices: Vec::new(), others: Vec::new() };
     for tensor in run.tensors.iter().filter(|tensor| tensor.role == Role::Parameter) {
-        if is_matrix(tensor) && is_quantized(tensor.component, habit) && !is_token_types(&tensor.name) {
+        if tensor.is_matrix() && is_quantized(tensor.component, habit) && !is_token_types(&tensor.name) {
             sorted.matrices.push(matrix(tensor, run.model.family));
         } else {
             sorted.others.push(tensor);

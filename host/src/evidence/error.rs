@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use crate::report::json::ReadError;
+use crate::run_file::ReadError;
 
 /// Why evidence could not be gathered.
 #[derive(Debug, Error)]

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::known::KNOWN;
+use super::pattern::fits;
 use super::user_facts::UserFacts;
 use super::{Fact, FactValue, Provenance};
 use kurtoscope_checkpoint::model::Family;
@@ -137,14 +138,6 @@ fn is_called(name: &str, published: &str) -> bool {
     lower.split(['/', '\\', ':']).any(|part| {
         part.strip_prefix(published).is_some_and(|rest| !rest.starts_with(|next: char| next.is_alphanumeric()))
     })
-}
-
-/// Whether `name` is `pattern`, in which a `*` at the end stands for anything.
-pub(super) fn fits(pattern: &str, name: &str) -> bool {
-    match pattern.strip_suffix('*') {
-        Some(start) => name.starts_with(start),
-        None => name == pattern,
-    }
 }
 
 /// The facts that a `config.json` states.

@@ -18,7 +18,7 @@ use super::error::EvidenceError;
 use super::facts::{Facts, Known};
 use super::{Evidence, ModelEvidence, TensorEvidence};
 use crate::record::{Role, Run, Tensor};
-use crate::report::{RUN_FILE, json, summary::is_matrix};
+use crate::run_file::{self, RUN_FILE};
 use kurtoscope_checkpoint::model::{Component, Family};
 
 /// How many of two runs' matrices must have their farthest weight at the same place for the weights to be the same.
@@ -45,7 +45,7 @@ pub fn read(paths: &[PathBuf]) -> Result<Vec<Run>, EvidenceError> {
     let mut runs = Vec::new();
     for path in paths {
         for file in files(path)? {
-            runs.push(json::read(&file)?);
+            runs.push(run_file::read(&file)?);
         }
     }
     Ok(runs)
@@ -157,7 +157,7 @@ fn rows(run: &Run) -> Vec<&Tensor> {
         Role::Buffer | Role::Tied => false,
     };
     let is_weight = |tensor: &&Tensor| {
-        is_matrix(tensor)
+        tensor.is_matrix()
             && !matches!(tensor.component, Component::Norm | Component::Bias)
             && tensor.kurtosis.is_some_and(f64::is_finite)
     };

@@ -6,8 +6,8 @@
 use std::collections::BTreeSet;
 
 use super::RenderError;
-use super::number;
 use super::sections::role;
+use crate::number;
 use crate::quantization;
 use crate::record::{Run, Tensor};
 
@@ -112,7 +112,7 @@ fn float(value: Option<f64>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::fixture;
+    use crate::fixture;
 
     fn rows(run: &Run) -> (csv::StringRecord, Vec<csv::StringRecord>) {
         let text = render(run).expect("strings only");

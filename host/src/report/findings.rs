@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use super::number;
-use super::summary::{HEAVY, NOISY_DB, SchemeRow, Summary};
+use super::summary::{NOISY_DB, SchemeRow, Summary};
+use crate::number;
 use crate::quantization;
+use crate::record::HEAVY_KURTOSIS;
 use crate::record::{Run, Tensor};
 
 /// How a report writes a name that it does not trust.
@@ -131,7 +132,7 @@ fn spread(summary: &Summary) -> String {
         heavy => format!("{heavy} of {matrices} weight matrices are heavy"),
     };
     let median = number::kurtosis(median);
-    let mut text = format!("{heavy} (Pearson kurtosis above {HEAVY}); the median is {median}.");
+    let mut text = format!("{heavy} (Pearson kurtosis above {HEAVY_KURTOSIS}); the median is {median}.");
     let places = heavy_components(summary);
     if !places.is_empty() {
         text += &format!(" By component: {}.", places.join(", "));
@@ -222,7 +223,7 @@ fn plural(count: usize, one: &str, many: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::fixture;
+    use crate::fixture;
 
     fn worst_of(edit: impl FnOnce(&mut Tensor)) -> String {
         let mut run = fixture::clean();

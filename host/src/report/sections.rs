@@ -1,9 +1,9 @@
 //! The parts that the terminal's and the Markdown report share: what was measured by whom, and every table.
 
 use super::findings::Quote;
-use super::number;
 use super::summary::{Summary, Totals};
 use super::table::{Cell, Column, Table};
+use crate::number;
 use crate::record::{Device, Role, Run, Tensor};
 use crate::statistics::log_position;
 use kurtoscope_checkpoint::model::Family;
@@ -337,7 +337,7 @@ pub fn unmeasured(run: &Run) -> Table {
             number::shape(&tensor.shape).into(),
             Cell::name(&tensor.dtype),
             // The reason quotes the file.
-            super::text::plain(&tensor.reason).into(),
+            crate::text::plain(&tensor.reason).into(),
         ]);
     }
     table

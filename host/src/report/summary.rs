@@ -18,10 +18,6 @@ use crate::record::{Role, Run, Tensor};
 use crate::statistics::median;
 use kurtoscope_checkpoint::model::Component;
 
-/// Pearson kurtosis above which a tensor is called heavy. A convention, not a test: a Laplace distribution has 6, a
-/// Student t with five degrees of freedom 9.
-pub const HEAVY: f64 = 10.0;
-
 /// Decibels below the median of its scheme at which a quantized tensor is called noisy: about one bit.
 pub const NOISY_DB: f64 = 6.0;
 
@@ -57,7 +53,7 @@ pub struct Totals {
     pub buffers: usize,
     /// Tensors that could not be measured.
     pub unmeasured: usize,
-    /// Ranked matrices above [`HEAVY`].
+    /// Ranked matrices above [`HEAVY_KURTOSIS`](crate::record::HEAVY_KURTOSIS).
     pub heavy: usize,
 }
 
@@ -135,11 +131,6 @@ impl<'a> Summary<'a> {
     }
 }
 
-/// Whether a tensor has at least two dimensions longer than 1.
-pub fn is_matrix(tensor: &Tensor) -> bool {
-    tensor.shape.iter().filter(|length| **length > 1).count() >= 2
-}
-
 fn parts_by_whole(run: &Run) -> HashMap<&str, Vec<&Tensor>> {
     let mut parts: HashMap<&str, Vec<&Tensor>> = HashMap::new();
     for tensor in run.tensors.iter().filter(|tensor| tensor.role == Role::View) {
@@ -159,7 +150,7 @@ fn rank<'a>(run: &'a Run, leaves: &[&'a Tensor], parts: &HashMap<&str, Vec<&Tens
                 .is_some_and(|parts| parts.iter().all(|part| part.kurtosis < whole.kurtosis))
     };
     let mut ranked: Vec<&Tensor> = leaves.iter().copied().chain(run.tensors.iter().filter(worse_than_parts)).collect();
-    ranked.retain(|tensor| is_matrix(tensor) && tensor.kurtosis.is_some());
+    ranked.retain(|tensor| tensor.is_matrix() && tensor.kurtosis.is_some());
     ranked.sort_by(|a, b| descending(a.kurtosis, b.kurtosis));
     ranked
 }
@@ -167,7 +158,7 @@ fn rank<'a>(run: &'a Run, leaves: &[&'a Tensor], parts: &HashMap<&str, Vec<&Tens
 fn totals(run: &Run, ranked: &[&Tensor]) -> Totals {
     let mut totals = Totals {
         unmeasured: run.unmeasured.len(),
-        heavy: ranked.iter().filter(|tensor| tensor.kurtosis > Some(HEAVY)).count(),
+        heavy: ranked.iter().filter(|tensor| tensor.is_heavy()).count(),
         ..Totals::default()
     };
     for tensor in &run.tensors {
@@ -207,7 +198,7 @@ fn layers<'a>(ranked: &[&'a Tensor]) -> Vec<LayerRow<'a>> {
 
 fn schemes<'a>(leaves: &[&'a Tensor]) -> Vec<SchemeRow<'a>> {
     let mut matrices_of: BTreeMap<&str, Vec<(f64, &Tensor)>> = BTreeMap::new();
-    for tensor in leaves.iter().filter(|tensor| is_matrix(tensor)) {
+    for tensor in leaves.iter().filter(|tensor| tensor.is_matrix()) {
         for (key, error) in &tensor.quantization {
             if let Some(decibels) = error.sqnr_db {
                 matrices_of.entry(key).or_default().push((decibels, tensor));
@@ -250,7 +241,7 @@ fn descending(a: Option<f64>, b: Option<f64>) -> std::cmp::Ordering {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::fixture;
+    use crate::fixture;
 
     fn names(ranked: &[&Tensor]) -> Vec<String> {
         ranked.iter().map(|tensor| tensor.name.replace("model.decoder.", "")).collect()

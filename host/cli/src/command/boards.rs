@@ -9,7 +9,7 @@ use kurtoscope_shared::usb;
 use super::{Outcome, output};
 use kurtoscope_host::{
     board::{self, Board, BuildRequest, Catalogue, Description, Flash, Kind, Origin},
-    report::text::plain,
+    text::plain,
 };
 
 /// Arguments of `kurtoscope boards`.

@@ -15,13 +15,14 @@ use kurtoscope_host::{
         export::{self, Assignment, Tool},
         target::ALL,
     },
+    files,
     link::DeviceUrl,
     record::Run,
     report::{
-        self, PLAN_FILE, RUN_FILE, deployment,
+        PLAN_FILE, deployment,
         hypotheses::{block::Block, markdown, terminal},
-        json,
     },
+    run_file::{self, RUN_FILE},
 };
 
 /// What to plan, for what, and in whose words.
@@ -82,7 +83,7 @@ pub(super) fn run(arguments: &PlanArguments) -> Outcome {
     // What can be wrong with the arguments is looked at before anything is measured.
     check(arguments)?;
     if let Some(out) = &arguments.out {
-        report::prepare(out)?;
+        files::create_directory(out)?;
     }
     let run = read_or_measure(arguments)?;
     let planned = Planned::of(&run, arguments)?;
@@ -92,7 +93,7 @@ pub(super) fn run(arguments: &PlanArguments) -> Outcome {
         files.push((PLAN_FILE, markdown::render(&planned.blocks(&run, usize::MAX))));
         files.retain(|(name, _)| *name != export::json::FILE);
         files.push((export::json::FILE, planned.json(&run)?));
-        report::write_files(out, &files)?;
+        files::write_all(out, &files)?;
     }
     let text = match (exports.as_slice(), &arguments.out) {
         ([(_, text)], None) => text.clone(),
@@ -123,7 +124,7 @@ fn check(arguments: &PlanArguments) -> Result<(), ArgumentsError> {
 fn read_or_measure(arguments: &PlanArguments) -> Result<Run, Failure> {
     let subject = arguments.subject.as_path();
     if let Some(file) = run_file(subject) {
-        return Ok(json::read(&file)?);
+        return Ok(run_file::read(&file)?);
     }
     let quiet = arguments.measuring.quiet;
     let checkpoint = ModelArgument::from_typed(subject.as_os_str())?.open(quiet)?;

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use super::gguf_names::{GgufName, gguf_name};
 use super::{Assignment, ExportError, Tool, head};
 use crate::deployment::precision::Precision;
-use crate::report::text::plain;
+use crate::text::plain;
 
 /// ggml's name of a precision.
 pub const fn type_name(precision: Precision) -> Option<&'static str> {

@@ -189,7 +189,7 @@ pub fn render(tool: Tool, assignment: &Assignment<'_>) -> Result<String, ExportE
 /// The first lines of every fragment, as comments.
 fn head(assignment: &Assignment<'_>) -> String {
     // A name from a checkpoint could end the comment.
-    let model = crate::report::text::plain(&assignment.run.model.source);
+    let model = crate::text::plain(&assignment.run.model.source);
     let warning =
         if assignment.run.model.synthetic { "# SYNTHETIC weights: nothing here is about a real model.\n" } else { "" };
     format!("# Made by kurtoscope {} for {model}\n# {}\n{warning}", env!("CARGO_PKG_VERSION"), assignment.heading)

@@ -8,9 +8,9 @@ pub mod overview;
 pub mod target;
 
 use super::hypotheses::block::{Block, Inline, labelled};
-use super::number;
 use super::table::{Cell, Column, Table};
 use crate::deployment::{Basis, Noise, Outcome, target::Thresholds};
+use crate::number;
 use crate::record::Run;
 
 use Column::{Numbers, Words};

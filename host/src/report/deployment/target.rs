@@ -6,9 +6,9 @@ use crate::deployment::{
     remedy::{Quantity, Treatment},
     target::Thresholds,
 };
+use crate::number;
 use crate::record::Run;
 use crate::report::hypotheses::block::{Block, Inline, Line, labelled, words};
-use crate::report::number;
 use crate::report::table::{Cell, Column, Table};
 
 use Column::{Names, Numbers, Words};

@@ -4,7 +4,7 @@ use super::block::{Block, Inline, Line};
 use super::markdown::more;
 use super::plot::{self, Place};
 use crate::report::table::html as escape;
-use crate::report::text::plain;
+use crate::text::plain;
 
 /// The page's style.
 const STYLE: &str = include_str!("page.css");

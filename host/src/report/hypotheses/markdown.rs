@@ -3,7 +3,7 @@
 use super::block::{Block, Inline, Line};
 use super::plot::{self, Place};
 use crate::report::table::{code, escape};
-use crate::report::text::plain;
+use crate::text::plain;
 
 /// The report as Markdown.
 pub fn render(blocks: &[Block]) -> String {

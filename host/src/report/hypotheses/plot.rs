@@ -7,7 +7,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::axis::Axis;
 use crate::experiment::Plot;
-use crate::report::text::{plain, shorten};
+use crate::text::{plain, shorten};
 
 /// Width and height of the plot itself, and height of a line of the legend. Twice what is shown, because places are
 /// whole numbers.

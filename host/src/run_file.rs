@@ -1,12 +1,15 @@
-//! `run.json`: the record itself, written and read back.
+//! `run.json`, the record as a file: put into JSON and read back. Its content is [`record`](crate::record)'s, writing it to
+//! disk [`files`](crate::files)'.
 
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use thiserror::Error;
 
-use super::RenderError;
 use crate::record::{Run, SCHEMA};
+
+/// The record's file: present only where the run is complete.
+pub const RUN_FILE: &str = "run.json";
 
 /// Why a `run.json` could not be read.
 #[derive(Debug, Error)]
@@ -42,8 +45,11 @@ pub enum ReadError {
 }
 
 /// The run as JSON: indented, with a line break at its end.
-pub fn render(run: &Run) -> Result<String, RenderError> {
-    let mut text = serde_json::to_string_pretty(run).map_err(RenderError::Json)?;
+///
+/// # Errors
+/// Where the record holds what JSON cannot, such as a map whose keys are no strings in `config`.
+pub fn to_json(run: &Run) -> Result<String, serde_json::Error> {
+    let mut text = serde_json::to_string_pretty(run)?;
     text.push('\n');
     Ok(text)
 }
@@ -52,6 +58,9 @@ pub fn render(run: &Run) -> Result<String, RenderError> {
 ///
 /// The schema is judged before the rest, so a file of another schema is refused as such and not for some field that it
 /// lacks.
+///
+/// # Errors
+/// Where the file cannot be read, is no run, or follows another schema.
 pub fn read(path: &Path) -> Result<Run, ReadError> {
     /// The one field that every schema has.
     #[derive(Deserialize)]
@@ -75,7 +84,7 @@ pub fn read(path: &Path) -> Result<Run, ReadError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::fixture;
+    use crate::fixture;
 
     fn read_text(text: &str) -> Result<Run, String> {
         let directory = tempfile::tempdir().expect("temporary directory");
@@ -90,7 +99,7 @@ mod tests {
         for mut run in [fixture::full(), fixture::clean()] {
             run.tensors[0].kurtosis = Some(0.1 + 0.2);
             run.seconds = 1.0 / 3.0;
-            let text = render(&run).expect("numbers and strings");
+            let text = to_json(&run).expect("numbers and strings");
             assert!(text.ends_with("}\n"));
             assert_eq!(read_text(&text), Ok(run));
         }
@@ -98,7 +107,7 @@ mod tests {
 
     #[test]
     fn undefined_is_null() {
-        let text = render(&fixture::full()).expect("numbers and strings");
+        let text = to_json(&fixture::full()).expect("numbers and strings");
         assert!(text.contains("\"kurtosis\": null"));
     }
 

@@ -1,6 +1,6 @@
-//! How reports write numbers, in one place: digits, groups, units, and `n/a` for what is undefined.
+//! How numbers are written, in one place: digits, groups, units, and `n/a` for what is undefined.
 
-/// What stands for an undefined value.
+/// What is written for an undefined value.
 pub const UNDEFINED: &str = "n/a";
 
 /// Between groups of three digits: a narrow no-break space.

@@ -1,4 +1,4 @@
-//! Hand-made runs for the tests of reports: a clean one, and one with everything that a report must not get wrong.
+//! Hand-made runs for tests: a clean one, and one with everything that a report must not get wrong.
 
 use std::collections::BTreeMap;
 

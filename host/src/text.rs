@@ -1,4 +1,4 @@
-//! Text that reports can trust: names from files and devices made safe to print, shortened and wrapped by the columns
+//! Text that is safe to print: names from files and devices with control characters spelled out, shortened and wrapped by the columns
 //! that they take on a terminal.
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
