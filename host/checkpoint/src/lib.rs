@@ -9,7 +9,9 @@
 pub mod checkpoint;
 pub mod hub;
 pub mod model;
+mod source;
 mod unmeasured;
 
 pub use checkpoint::{Checkpoint, CheckpointError};
+pub use source::SourceError;
 pub use unmeasured::Unmeasured;

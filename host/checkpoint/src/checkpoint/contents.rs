@@ -8,8 +8,8 @@ use bytes::Bytes;
 use kurtoscope_shared::Element;
 use serde_json::Value;
 
-use super::mapped::MappedFile;
 use crate::Unmeasured;
+use crate::source::MappedFile;
 
 /// What one file holds.
 #[derive(Debug, Default)]

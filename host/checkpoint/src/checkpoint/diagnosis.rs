@@ -11,8 +11,8 @@ use serde_json::Value;
 
 use super::error::CheckpointError;
 use super::fault::{Shape, TensorFault};
-use super::json;
 use super::safetensors::PREFIX;
+use crate::source::json;
 
 /// The key of a header that is not a tensor.
 const METADATA: &str = "__metadata__";

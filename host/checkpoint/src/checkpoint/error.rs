@@ -2,7 +2,6 @@
 //!
 //! Messages are complete: an underlying error is part of the text and is not repeated by `source()`.
 
-use std::io;
 use std::path::PathBuf;
 
 use super::fault::TensorFault;
@@ -10,53 +9,15 @@ use super::gguf::GgufFault;
 use super::numpy::NumpyFault;
 use super::onnx::OnnxFault;
 use super::sniff::FileKind;
+use crate::source::SourceError;
 
 /// Why a checkpoint could not be opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CheckpointError {
-    /// There is no such file or folder.
-    #[error("{}: no such file or folder; check the spelling and the current folder", path.display())]
-    NotFound {
-        /// The path that was looked for.
-        path: PathBuf,
-    },
-    /// The path is a link whose target does not exist.
-    #[error("{}: the link points to {}, which does not exist; finish or repeat the download", path.display(), target.display())]
-    BrokenLink {
-        /// The link.
-        path: PathBuf,
-        /// What it points to.
-        target: PathBuf,
-    },
-    /// Permission to read the file or folder was denied.
-    #[error("{}: permission denied; make it readable for this user (chmod u+r, or +rx for a folder)", path.display())]
-    PermissionDenied {
-        /// The file or folder.
-        path: PathBuf,
-    },
-    /// The operating system failed to read the file or folder.
-    #[error("{}: cannot be read: {error}; check the disk or the mount", path.display())]
-    Read {
-        /// The file or folder.
-        path: PathBuf,
-        /// What the operating system said.
-        error: io::Error,
-    },
-    /// A file was expected, but this is a folder, a device or a pipe.
-    #[error("{}: is {found}, not a file; name a file, or move it out of the model's folder", path.display())]
-    NotAFile {
-        /// The path.
-        path: PathBuf,
-        /// `a folder`, or `a device, pipe or socket`.
-        found: &'static str,
-    },
-    /// The file is empty.
-    #[error("{}: the file is empty; the download did not finish: download it again", path.display())]
-    EmptyFile {
-        /// The file.
-        path: PathBuf,
-    },
+    /// A file or folder, or a JSON file beside the weights, could not be read.
+    #[error(transparent)]
+    Source(#[from] SourceError),
     /// The file is too short to hold anything.
     #[error("{}: the file is {length} bytes long, too short for any format of weights; download it again", path.display())]
     TooShort {
@@ -230,28 +191,6 @@ pub enum CheckpointError {
         first: PathBuf,
         /// Another.
         second: PathBuf,
-    },
-    /// A JSON file beside the weights is not JSON.
-    #[error("{}: not JSON at line {line}, column {column}: {detail}; repair the file or download it again", path.display())]
-    Json {
-        /// The file.
-        path: PathBuf,
-        /// Where the parser stopped, counted from 1.
-        line: usize,
-        /// Where the parser stopped, counted from 1.
-        column: usize,
-        /// What the parser said.
-        detail: String,
-    },
-    /// A JSON file beside the weights is too long to be what its name says.
-    #[error("{}: {length} bytes, at most {limit} are read; this is not what its name says: download it again", path.display())]
-    JsonTooLong {
-        /// The file.
-        path: PathBuf,
-        /// Its length.
-        length: u64,
-        /// The longest that is read.
-        limit: u64,
     },
     /// The index of shards is JSON, but not an index.
     #[error("{}: not an index of shards: {detail}; download it again, or remove it to read every shard", path.display())]

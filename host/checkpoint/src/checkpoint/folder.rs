@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::error::CheckpointError;
 use super::index::Index;
-use super::mapped::unreadable;
 use super::names::{self, Naming};
+use crate::source::{PartName, SourceError, unreadable};
 
 /// The files of one checkpoint.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ fn gguf_parts(folder: &Path, path: &Path) -> Result<Option<Vec<PathBuf>>, Checkp
     let parts: Vec<&str> = listed
         .iter()
         .map(String::as_str)
-        .filter(|name| names::gguf_part(name).is_some_and(|other| other.is_of_the_model_of(&part)))
+        .filter(|name| names::gguf_part(name).is_some_and(|other| names::are_of_one_model(&other, &part)))
         .collect();
     check_complete(folder, &parts)?;
     Ok(Some(parts.iter().map(|name| folder.join(name)).collect()))
@@ -69,7 +69,7 @@ fn in_folder(folder: &Path) -> Result<Located, CheckpointError> {
     let mut models: Vec<&String> = names.iter().filter(|name| names::is_whole_model(name)).collect();
     // The parts of one model stand together in the sorted list, and count as one.
     models.dedup_by(|a, b| match (names::gguf_part(a), names::gguf_part(b)) {
-        (Some(a), Some(b)) => a.is_of_the_model_of(&b),
+        (Some(a), Some(b)) => names::are_of_one_model(&a, &b),
         _ => false,
     });
     match models[..] {
@@ -108,7 +108,7 @@ fn of_files(folder: &Path, names: &[impl AsRef<Path>]) -> Located {
 
 /// The names in a folder, sorted. Hidden files, which other systems leave beside copied ones, are passed over, and so are
 /// names that are not UTF-8, which no tool gives to weights.
-fn list(folder: &Path) -> Result<Vec<String>, CheckpointError> {
+fn list(folder: &Path) -> Result<Vec<String>, SourceError> {
     let failed = |error| unreadable(folder, error);
     let mut names = Vec::new();
     for entry in fs::read_dir(folder).map_err(failed)? {
@@ -125,7 +125,7 @@ fn list(folder: &Path) -> Result<Vec<String>, CheckpointError> {
 /// Shards without an index must at least be all of those that their names promise.
 fn check_complete(folder: &Path, weights: &[&str]) -> Result<(), CheckpointError> {
     let mut series = BTreeMap::<(&str, u64, &str), Vec<u64>>::new();
-    for shard in weights.iter().filter_map(|name| names::numbered(name)) {
+    for shard in weights.iter().filter_map(|name| PartName::parse(name)) {
         series.entry((shard.stem, shard.total, shard.extension)).or_default().push(shard.number);
     }
     for ((stem, total, extension), numbers) in series {

@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
 use super::error::CheckpointError;
-use super::json;
+use crate::source::{is_inside, json};
 
 /// Which shard each tensor should be in.
 #[derive(Debug)]
@@ -56,27 +56,5 @@ impl Index {
             }
         }
         Ok(Self { path: path.to_owned(), shards })
-    }
-}
-
-/// Whether a shard's name stays inside the folder. Links are followed: the Hugging Face cache is made of them.
-pub(super) fn is_inside(shard: &str) -> bool {
-    !shard.is_empty()
-        && !shard.contains(['\\', '\0'])
-        && Path::new(shard).components().all(|component| matches!(component, Component::Normal(_)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn shards_stay_inside() {
-        for inside in ["model-00001-of-00002.safetensors", "part/a.safetensors", "a..b"] {
-            assert!(is_inside(inside), "{inside}");
-        }
-        for outside in ["", ".", "..", "../a", "a/../../b", "/etc/passwd", "./../a", "..\\a", "C:\\a", "a\0b"] {
-            assert!(!is_inside(outside), "{outside}");
-        }
     }
 }

@@ -8,8 +8,6 @@ mod fingerprint;
 mod folder;
 mod gguf;
 mod index;
-mod json;
-mod mapped;
 pub(crate) mod names;
 mod numpy;
 mod onnx;
@@ -38,12 +36,11 @@ pub use numpy::NumpyFault;
 pub use onnx::OnnxFault;
 pub use sniff::FileKind;
 
+use crate::Unmeasured;
+use crate::source::{Access, MappedFile, json};
 use contents::{Contents, Data};
 use folder::Located;
 use index::Index;
-use mapped::{Access, MappedFile};
-
-use crate::Unmeasured;
 
 /// A model's weights, open for reading.
 ///

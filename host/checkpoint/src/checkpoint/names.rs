@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use crate::source::PartName;
+
 /// How the files of one format are named.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Naming {
@@ -84,46 +86,19 @@ pub(super) fn other_format(name: &str) -> Option<&'static str> {
     })
 }
 
-/// The parts of a shard's name `STEM-00001-of-00003.EXTENSION`.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Shard<'a> {
-    pub(super) stem: &'a str,
-    pub(super) number: u64,
-    pub(super) total: u64,
-    pub(super) extension: &'a str,
+/// The number of a file of a split GGUF model, by its name.
+pub(crate) fn gguf_part(name: &str) -> Option<PartName<'_>> {
+    PartName::parse(name).filter(PartName::is_gguf)
 }
 
-impl Shard<'_> {
-    /// Whether both are shards of one model.
-    pub(crate) fn is_of_the_model_of(&self, other: &Shard<'_>) -> bool {
-        (self.stem, self.total) == (other.stem, other.total)
-    }
-}
-
-/// The parts of a GGUF file's name that say which part of a split model it is.
-pub(crate) fn gguf_part(name: &str) -> Option<Shard<'_>> {
-    numbered(name).filter(|shard| shard.extension.eq_ignore_ascii_case("gguf"))
-}
-
-/// The parts of a shard's name; `None` where it is not numbered.
-pub(super) fn numbered(name: &str) -> Option<Shard<'_>> {
-    let (rest, total) = Path::new(name).file_stem()?.to_str()?.rsplit_once("-of-")?;
-    let (stem, number) = rest.rsplit_once('-')?;
-    Some(Shard { stem, number: number.parse().ok()?, total: total.parse().ok()?, extension: extension(name) })
+/// Whether both are numbered as parts of one model.
+pub(crate) fn are_of_one_model(one: &PartName<'_>, other: &PartName<'_>) -> bool {
+    (one.stem, one.total) == (other.stem, other.total)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbered_names() {
-        let shard = |stem, number, total| Some(Shard { stem, number, total, extension: "bin" });
-        assert_eq!(numbered("model-00002-of-00010.bin"), shard("model", 2, 10));
-        assert_eq!(numbered("a-b-1-of-2.bin"), shard("a-b", 1, 2));
-        assert_eq!(numbered("model.bin"), None);
-        assert_eq!(numbered("one-of-us.bin"), None);
-    }
 
     #[test]
     fn weights_and_what_lies_beside_them() {

@@ -16,10 +16,10 @@ use pytorch_reader::{DType, FileFormat, PytorchReader, Tensor};
 
 use super::contents::{Contents, Data, Entry};
 use super::error::CheckpointError;
-use super::mapped::MappedFile;
 use super::slot::Slot;
 use super::sniff::FileKind;
 use crate::Unmeasured;
+use crate::source::MappedFile;
 use failure::{COMPRESSED, MORE_THAN_THE_FILE, refused};
 use lazy::Lazy;
 

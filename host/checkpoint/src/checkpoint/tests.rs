@@ -7,6 +7,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::*;
+use crate::SourceError;
 
 /// A safetensors file with this header and this many bytes of data, each its own position modulo 251.
 fn file(header: &str, data: usize) -> Vec<u8> {
@@ -247,13 +248,13 @@ fn links_devices_and_permissions() {
         folder.message("")
     );
     let device = Checkpoint::open(Path::new("/dev/null")).expect_err("an error");
-    assert!(matches!(device, CheckpointError::NotAFile { .. }), "{device}");
+    assert!(matches!(device, CheckpointError::Source(SourceError::NotAFile { .. })), "{device}");
     let secret = folder.path("secret.safetensors");
     fs::set_permissions(&secret, fs::Permissions::from_mode(0o000)).expect("permissions set");
     // The superuser reads it all the same.
     if fs::File::open(&secret).is_err() {
         let denied = Checkpoint::open(&secret).expect_err("an error");
-        assert!(matches!(denied, CheckpointError::PermissionDenied { .. }), "{denied}");
+        assert!(matches!(denied, CheckpointError::Source(SourceError::PermissionDenied { .. })), "{denied}");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::error::HubError;
 use super::name::HubModel;
-use crate::checkpoint::names::gguf_part;
+use crate::checkpoint::names::{are_of_one_model, gguf_part};
 
 /// Formats of which a repository may hold one file or several unrelated ones, best first.
 const SINGLE_FILES: [&str; 3] = [".gguf", ".onnx", ".npz"];
@@ -112,7 +112,7 @@ fn one_file(file: &str, names: &[String]) -> Choice {
 fn with_parts(file: &str, names: &[String]) -> Vec<String> {
     let Some(shard) = gguf_part(file) else { return vec![file.to_owned()] };
     let is_part = |name: &&String| {
-        folder_of(name) == folder_of(file) && gguf_part(name).is_some_and(|other| shard.is_of_the_model_of(&other))
+        folder_of(name) == folder_of(file) && gguf_part(name).is_some_and(|other| are_of_one_model(&shard, &other))
     };
     let mut parts: Vec<String> = names.iter().filter(is_part).cloned().collect();
     parts.sort();

@@ -6,8 +6,8 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::super::contents::Elements;
-use super::super::mapped::MappedFile;
 use super::unpack::{Block, LONGEST};
+use crate::source::MappedFile;
 
 /// The blocks of one tensor. Nothing is kept between calls.
 pub(super) struct Blocks {

@@ -30,9 +30,8 @@ use value::Scalar;
 use super::contents::{Contents, Data, Entry};
 use super::error::CheckpointError;
 use super::fault::{Shape, TensorFault};
-use super::mapped::MappedFile;
-use super::names;
 use crate::Unmeasured;
+use crate::source::{MappedFile, PartName};
 
 /// The key in a file's metadata that marks made-up weights.
 const SYNTHETIC: &str = "kurtoscope.synthetic";
@@ -72,7 +71,7 @@ fn is_true(value: &Scalar<'_>) -> bool {
 /// Refuses one part of a split model under a name from which the other parts were not found.
 fn check_part(path: &Path, header: &Header<'_>) -> Result<(), GgufFault> {
     let count = header.number("split.count").unwrap_or(1);
-    let named = path.file_name().and_then(|name| names::numbered(name.to_str()?)).map(|part| part.total);
+    let named = path.file_name().and_then(|name| PartName::parse(name.to_str()?)).map(|part| part.total);
     if count > 1 && named != Some(count) {
         let number = header.number("split.no").unwrap_or(0).saturating_add(1);
         return Err(GgufFault::Part { number, count });

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use zip::ZipArchive;
 
 use super::super::contents::Elements;
-use super::super::mapped::MappedFile;
 use super::super::slot::Slot;
+use crate::source::MappedFile;
 
 /// An array and the way from its data to elements in C order, little-endian.
 #[derive(Debug)]

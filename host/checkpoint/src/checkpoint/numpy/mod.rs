@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use super::contents::{Contents, Data, Entry};
 use super::error::CheckpointError;
-use super::mapped::MappedFile;
 use crate::Unmeasured;
+use crate::source::MappedFile;
 pub use fault::NumpyFault;
 
 use arrange::{Arranged, Source};

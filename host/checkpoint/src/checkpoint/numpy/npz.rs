@@ -8,12 +8,12 @@ use bytes::Bytes;
 use zip::{CompressionMethod, ZipArchive};
 
 use super::super::contents::Contents;
-use super::super::mapped::MappedFile;
 use super::super::slot::Slot;
 use super::arrange::{Member, Source};
 use super::fault::NumpyFault;
 use super::{computed, header, stored, unmeasured};
 use crate::Unmeasured;
+use crate::source::MappedFile;
 
 /// The most bytes that one compressed byte can stand for: deflate's longest match, 258, in a quarter of a byte.
 const DEFLATE_RATIO: u64 = 1032;

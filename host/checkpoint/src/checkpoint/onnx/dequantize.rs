@@ -7,11 +7,11 @@ use bytes::Bytes;
 use kurtoscope_shared::Element;
 
 use super::super::contents::{Data, Elements, Entry};
-use super::super::mapped::MappedFile;
 use super::super::slot::Slot;
 use super::quantized::Quantization;
 use super::stored::Stored;
 use super::tensor::Found;
+use crate::source::MappedFile;
 
 /// A tensor of codes and what they are multiplied with.
 #[derive(Debug)]

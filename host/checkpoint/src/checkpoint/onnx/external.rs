@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use super::super::index::is_inside;
-use super::super::mapped::MappedFile;
 use super::fault::OnnxFault;
 use super::proto::Pair;
+use crate::source::MappedFile;
+use crate::source::is_inside;
 
 /// The files beside the model that were opened so far.
 #[derive(Debug)]

@@ -19,9 +19,9 @@ use prost::Message;
 
 use super::contents::{Contents, Entry};
 use super::error::CheckpointError;
-use super::mapped::MappedFile;
 use super::slot::Slot;
 use crate::Unmeasured;
+use crate::source::MappedFile;
 pub use fault::OnnxFault;
 pub(super) use sniff::is_model;
 

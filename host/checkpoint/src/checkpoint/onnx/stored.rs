@@ -8,9 +8,9 @@ use kurtoscope_shared::Element;
 use prost::Message;
 
 use super::super::contents::{Data, Elements};
-use super::super::mapped::MappedFile;
 use super::super::slot::Slot;
 use super::proto::Typed;
+use crate::source::MappedFile;
 
 /// One tensor's elements.
 #[derive(Debug, Clone)]

@@ -8,12 +8,12 @@ use kurtoscope_shared::Element;
 use prost::Message;
 
 use super::super::Shape;
-use super::super::mapped::MappedFile;
 use super::super::slot::Slot;
 use super::external::Beside;
 use super::fault::OnnxFault;
 use super::proto::Tensor;
 use super::stored::{Source, Stored, typed};
+use crate::source::MappedFile;
 
 /// `TensorProto.DataLocation.EXTERNAL`.
 const EXTERNAL: i32 = 1;

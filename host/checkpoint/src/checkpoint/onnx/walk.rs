@@ -7,7 +7,6 @@ use bytes::Bytes;
 use kurtoscope_shared::Element;
 use prost::Message;
 
-use super::super::mapped::MappedFile;
 use super::super::slot::Slot;
 use super::external::Beside;
 use super::fault::OnnxFault;
@@ -15,6 +14,7 @@ use super::proto::{Attribute, Function, Graph, Model, Node, Sparse};
 use super::quantized::{self, Operation};
 use super::stored::{Source, Stored};
 use super::tensor::{Found, Reader, shape};
+use crate::source::MappedFile;
 
 /// Graphs within graphs that are followed. Models in use have a handful.
 const DEPTH: usize = 32;

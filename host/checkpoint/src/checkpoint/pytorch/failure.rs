@@ -6,8 +6,8 @@ use std::path::Path;
 use pytorch_reader::{PickleError, PytorchError};
 
 use crate::checkpoint::error::CheckpointError;
-use crate::checkpoint::mapped;
 use crate::checkpoint::sniff::FileKind;
+use crate::source;
 
 /// Why a tensor is not measured that would take more memory than the file has bytes.
 pub(super) const MORE_THAN_THE_FILE: &str =
@@ -31,7 +31,7 @@ pub(super) fn refused(path: &Path, kind: FileKind, error: PytorchError) -> Check
         PytorchError::InvalidFormat(_) | PytorchError::Zip(_) | PytorchError::Tar(_) if unknown => {
             CheckpointError::OtherKind { path: path.to_owned(), kind }
         }
-        PytorchError::Io(error) if error.raw_os_error().is_some() => mapped::unreadable(path, error),
+        PytorchError::Io(error) if error.raw_os_error().is_some() => source::unreadable(path, error).into(),
         PytorchError::InvalidFormat(detail) => unreadable(path, &detail, UNCERTAIN),
         PytorchError::Pickle(error) => {
             let advice = match &error {

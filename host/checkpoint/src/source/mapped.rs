@@ -9,11 +9,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use memmap2::Mmap;
 
-use super::error::CheckpointError;
+use super::error::SourceError;
 
 /// How a mapping is about to be read.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Access {
+pub(crate) enum Access {
     /// From front to back: read far ahead.
     Sequential,
     /// A little here and there: reading ahead would be wasted.
@@ -22,17 +22,17 @@ pub(super) enum Access {
 
 /// A file in memory. Clones share the mapping.
 #[derive(Debug, Clone)]
-pub(super) struct MappedFile {
+pub(crate) struct MappedFile {
     path: PathBuf,
     map: Arc<Mmap>,
 }
 
 impl MappedFile {
     /// Maps a file; refuses anything that is not a plain file, and an empty one.
-    pub(super) fn open(path: &Path) -> Result<Self, CheckpointError> {
+    pub(crate) fn open(path: &Path) -> Result<Self, SourceError> {
         // Looked at before it is opened: opening a pipe would wait for a writer.
         if plain_file(path)? == 0 {
-            return Err(CheckpointError::EmptyFile { path: path.to_owned() });
+            return Err(SourceError::EmptyFile { path: path.to_owned() });
         }
         let file = File::open(path).map_err(|error| unreadable(path, error))?;
         // SAFETY: the mapping is read-only and never handed out mutably. Another process that changes the file meanwhile
@@ -43,23 +43,23 @@ impl MappedFile {
     }
 
     /// Where the file is.
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// All of the file.
-    pub(super) fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         &self.map
     }
 
     /// A window that keeps the mapping alive; `None` where the range is not inside the file.
-    pub(super) fn share(&self, range: Range<usize>) -> Option<Bytes> {
+    pub(crate) fn share(&self, range: Range<usize>) -> Option<Bytes> {
         self.map.get(range.clone())?;
         Some(Bytes::from_owner(Window { map: Arc::clone(&self.map), range }))
     }
 
     /// Tells the operating system how the file is about to be read.
-    pub(super) fn advise(&self, access: Access) {
+    pub(crate) fn advise(&self, access: Access) {
         #[cfg(unix)]
         {
             let advice = match access {
@@ -87,24 +87,24 @@ impl AsRef<[u8]> for Window {
 }
 
 /// The length of a plain file; an error for anything else.
-pub(super) fn plain_file(path: &Path) -> Result<u64, CheckpointError> {
+pub(super) fn plain_file(path: &Path) -> Result<u64, SourceError> {
     let metadata = fs::metadata(path).map_err(|error| unreadable(path, error))?;
     if metadata.is_file() {
         return Ok(metadata.len());
     }
     let found = if metadata.is_dir() { "a folder" } else { "a device, pipe or socket" };
-    Err(CheckpointError::NotAFile { path: path.to_owned(), found })
+    Err(SourceError::NotAFile { path: path.to_owned(), found })
 }
 
 /// The error for a path that the operating system refused to look at, open or map.
-pub(super) fn unreadable(path: &Path, error: io::Error) -> CheckpointError {
+pub(crate) fn unreadable(path: &Path, error: io::Error) -> SourceError {
     let path = path.to_owned();
     match error.kind() {
         io::ErrorKind::NotFound => match fs::read_link(&path) {
-            Ok(target) => CheckpointError::BrokenLink { path, target },
-            Err(_) => CheckpointError::NotFound { path },
+            Ok(target) => SourceError::BrokenLink { path, target },
+            Err(_) => SourceError::NotFound { path },
         },
-        io::ErrorKind::PermissionDenied => CheckpointError::PermissionDenied { path },
-        _ => CheckpointError::Read { path, error },
+        io::ErrorKind::PermissionDenied => SourceError::PermissionDenied { path },
+        _ => SourceError::Read { path, error },
     }
 }
