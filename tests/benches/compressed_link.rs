@@ -109,7 +109,7 @@ fn row(name: &str, element: Element, bytes: &[u8], raw: f64) {
     let model = Checkpoint::open(&path).expect("a model");
     let measure = |compression| {
         let options = DeviceOptions { compression, ..DeviceOptions::default() };
-        let mut devices = [Device::connect(&DeviceUrl::Pty, Box::new(SlowBoard), options).expect("greeted")];
+        let mut devices = [Device::connect(&DeviceUrl::Pty, Box::new(SlowBoard), options.clone()).expect("greeted")];
         let run = analyze(&model, &mut devices, &mut Quiet).expect("measured");
         (run.devices[0].rate().expect("measured"), run.devices[0].sent_bytes as f64 / run.bytes as f64)
     };

@@ -58,6 +58,11 @@ impl Compressor {
         Self { mode, understood, rate, experience: Default::default(), compressed: Vec::new() }
     }
 
+    /// Whether the link's rate is known.
+    pub fn knows_rate(&self) -> bool {
+        self.rate.is_some()
+    }
+
     /// Learns how many bytes the link moves a second.
     pub fn learn_rate(&mut self, rate: f64) {
         self.rate = Some(rate);

@@ -1,141 +1,103 @@
-//! Greeting a device and deciding whether to work with it.
+//! The handshake with a device, and deciding whether to work with what answers. What happens on a refusal is left to the
+//! device's owner.
 
 use std::time::{Duration, Instant};
 
 use kurtoscope_shared::{
     frame,
-    protocol::{PROTOCOL_VERSION, SCHEMA_HASH, ToHost, Welcome},
+    protocol::{Hello, PROTOCOL_VERSION, SCHEMA_HASH, ToDevice, ToHost, Welcome},
 };
 
 use super::{
-    conversation::Conversation,
-    wire::{Heard, Wire},
+    failure::DeviceFailureKind,
+    wire::{Wire, WireEvent},
 };
 
-/// How often a device is greeted within the patience.
-const GREETINGS: u32 = 5;
+/// How often the handshake is attempted within its time.
+const ATTEMPTS: u32 = 5;
 /// The relative error that no device may state more than: binary16 has five times as much.
-pub(super) const LOOSEST_TOLERANCE: f64 = 1e-4;
-/// The longest wait before the next greeting, however long the patience is.
-const LONGEST_BETWEEN: Duration = Duration::from_secs(2);
+pub(super) const MAX_TOLERANCE: f64 = 1e-4;
+/// The longest wait before the next attempt, however long the time is.
+const MAX_ATTEMPT: Duration = Duration::from_secs(2);
 
-/// Why a device that has a link is not worked with.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum Refusal {
-    /// Nothing sound came back.
-    #[error(
-        "no answer within {seconds} s{}; is it powered, does it run Kurtoscope's firmware, and is the baud rate right?",
-        noise(*.damaged)
-    )]
-    Silent {
-        /// How long was waited.
-        seconds: f64,
-        /// Damaged frames that came instead.
-        damaged: u64,
-    },
-    /// The link ended before an answer.
-    #[error("the link ended before the device answered{}", reason(.0))]
-    Ended(Option<String>),
-    /// Another version of the protocol.
-    #[error(
-        "it speaks protocol {device} (schema {}), this program protocol {PROTOCOL_VERSION} (schema {}): \
-         use the same version of Kurtoscope at both ends",
-        hex(.schema),
-        hex(&SCHEMA_HASH)
-    )]
-    Version {
-        /// The device's protocol version.
-        device: u16,
-        /// The device's schema hash.
-        schema: [u8; 8],
-    },
-    /// Another device than the one that was there before.
-    #[error("{found} answers where {expected} was lost; plug {expected} in again")]
-    Another {
-        /// The device that was lost.
-        expected: String,
-        /// The one that answered.
-        found: String,
-    },
-    /// The device computes wrongly.
-    #[error(
-        "it fails its self-test: relative error {error:.1e} where {tolerance:.0e} is its limit; its driver or its hardware \
-         computes wrongly. `--allow-untrusted` measures all the same, and the report will say so"
-    )]
-    SelfTest {
-        /// The largest relative error.
-        error: f64,
-        /// What the engine states.
-        tolerance: f64,
-    },
-    /// No chunk fits.
-    #[error("it takes payloads of up to {max_payload} bytes, and one element may need 8")]
-    Payload {
-        /// As announced.
-        max_payload: u32,
-    },
-}
-
-fn noise(damaged: u64) -> String {
-    if damaged == 0 { String::new() } else { format!(" but {damaged} damaged frames") }
-}
-
-fn reason(text: &Option<String>) -> String {
-    text.as_ref().map(|text| format!(" ({text})")).unwrap_or_default()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Greets the device under session number `session` until it answers, for up to `patience`.
+/// Sends the device a hello under session number `session` until it answers, for up to `timeout`.
 ///
 /// # Errors
-/// [`Refusal::Silent`], [`Refusal::Ended`] or [`Refusal::Version`].
-pub fn greet(wire: &mut Wire, session: u32, patience: Duration) -> Result<Welcome, Refusal> {
+/// [`DeviceFailureKind::NoAnswer`], [`DeviceFailureKind::Disconnected`] or [`DeviceFailureKind::IncompatibleVersion`].
+pub fn handshake(wire: &mut Wire, session: u32, timeout: Duration) -> Result<Welcome, DeviceFailureKind> {
     // Anything that was on its way before is cut off by a delimiter of its own.
-    let mut greeting = vec![frame::DELIMITER];
-    // The greeting is plain data and always encodes.
-    let _ = frame::encode(&Conversation::hello(session), &[], &mut greeting);
+    let mut hello = vec![frame::DELIMITER];
+    // A hello is plain data and always encodes.
+    let message = ToDevice::Hello(Hello { protocol: PROTOCOL_VERSION, schema: SCHEMA_HASH, session });
+    let _ = frame::encode(&message, &[], &mut hello);
     let start = Instant::now();
-    let between = (patience / GREETINGS).min(LONGEST_BETWEEN);
-    while start.elapsed() < patience {
-        wire.send(greeting.clone());
-        let until = Instant::now() + between;
-        while let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
-            match wire.hear(left) {
-                Heard::Message(ToHost::Welcome(welcome)) => {
-                    return if (welcome.protocol, welcome.schema) != (PROTOCOL_VERSION, SCHEMA_HASH) {
-                        Err(Refusal::Version { device: welcome.protocol, schema: welcome.schema })
+    let each = (timeout / ATTEMPTS).min(MAX_ATTEMPT);
+    while start.elapsed() < timeout {
+        wire.send(hello.clone());
+        let until = Instant::now() + each;
+        while Instant::now() < until {
+            match wire.next_event(Some(until)) {
+                WireEvent::Message(ToHost::Welcome(welcome)) => {
+                    if (welcome.protocol, welcome.schema) != (PROTOCOL_VERSION, SCHEMA_HASH) {
+                        let Welcome { protocol, schema, .. } = welcome;
+                        return Err(DeviceFailureKind::IncompatibleVersion { protocol, schema });
                     } else if welcome.session == session {
-                        Ok(welcome)
-                    } else {
-                        continue;
-                    };
+                        return Ok(welcome);
+                    }
                 }
-                Heard::Stranger { protocol, schema } => return Err(Refusal::Version { device: protocol, schema }),
-                Heard::Ended(reason) => return Err(Refusal::Ended(reason)),
-                Heard::Message(_) | Heard::Damaged | Heard::Unwritable(_) | Heard::Nothing => {}
+                WireEvent::OtherVersion { protocol, schema } => {
+                    return Err(DeviceFailureKind::IncompatibleVersion { protocol, schema });
+                }
+                WireEvent::Ended(reason) => return Err(DeviceFailureKind::Disconnected { reason, searched: None }),
+                WireEvent::Message(_)
+                | WireEvent::Damaged
+                | WireEvent::Written
+                | WireEvent::Woken
+                | WireEvent::TimedOut => {}
             }
         }
     }
-    Err(Refusal::Silent { seconds: patience.as_secs_f64(), damaged: wire.damaged() })
+    Err(DeviceFailureKind::NoAnswer { waited: timeout, damaged_frames: wire.damaged() })
 }
 
 /// Decides whether to work with a device that introduced itself.
 ///
 /// # Errors
-/// [`Refusal::SelfTest`] unless `allow_untrusted`, and [`Refusal::Payload`].
-pub fn judge(welcome: &Welcome, allow_untrusted: bool) -> Result<(), Refusal> {
+/// [`DeviceFailureKind::SelfTestFailed`] unless `allow_untrusted`, and [`DeviceFailureKind::PayloadTooSmall`].
+pub fn accept(welcome: &Welcome, allow_untrusted: bool) -> Result<(), DeviceFailureKind> {
     let test = welcome.self_test;
-    // The device's word and its numbers must agree.
-    let tolerance = test.tolerance.min(LOOSEST_TOLERANCE);
+    // The device's verdict and its numbers must agree.
+    let tolerance = test.tolerance.min(MAX_TOLERANCE);
     let passed = test.passed && test.max_relative_error <= tolerance;
     if !passed && !allow_untrusted {
-        return Err(Refusal::SelfTest { error: test.max_relative_error, tolerance });
+        return Err(DeviceFailureKind::SelfTestFailed { max_relative_error: test.max_relative_error, tolerance });
     }
     if welcome.limits.max_payload < 8 {
-        return Err(Refusal::Payload { max_payload: welcome.limits.max_payload });
+        return Err(DeviceFailureKind::PayloadTooSmall { max_payload: welcome.limits.max_payload });
     }
     Ok(())
+}
+
+/// Whether the device that answers, `found`, is the one that was there `before`: by its name and identity, not by the
+/// port that it is on.
+///
+/// # Errors
+/// [`DeviceFailureKind::DifferentDevice`].
+pub fn recognise(before: &Welcome, found: Welcome) -> Result<Welcome, DeviceFailureKind> {
+    let same = (&before.board, &before.identity, before.engine, &before.adapter, before.limits)
+        == (&found.board, &found.identity, found.engine, &found.adapter, found.limits);
+    if same {
+        return Ok(found);
+    }
+    let name = |welcome: &Welcome| match welcome.identity.as_str() {
+        "" => welcome.board.clone(),
+        identity => format!("{} {identity}", welcome.board),
+    };
+    Err(DeviceFailureKind::DifferentDevice { expected: name(before), found: name(&found) })
+}
+
+/// A number that no session on the same board had recently: it tells late answers from new ones.
+pub fn session_number() -> u32 {
+    let time = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    (time.as_nanos() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(u64::from(std::process::id())) as u32
 }

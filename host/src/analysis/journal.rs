@@ -54,8 +54,7 @@ pub enum Resume {
 pub enum JournalError {
     /// Another process writes it.
     #[error(
-        "{} is in use: another run of kurtoscope writes into this folder; wait for it, or give this run a folder of its own \
-         with `--out`",
+        "{} is in use: another run of kurtoscope writes into this folder",
         path.display()
     )]
     Locked {
@@ -63,7 +62,7 @@ pub enum JournalError {
         path: PathBuf,
     },
     /// The file cannot be opened for writing.
-    #[error("cannot keep a journal in {}: {source}; `--out` needs a folder that can be written to", path.display())]
+    #[error("cannot keep a journal in {}", path.display())]
     File {
         /// The journal.
         path: PathBuf,

@@ -1,6 +1,6 @@
 //! The engine in this process: the same requests and reports as behind a link, without frames.
 
-use std::{thread, time::Duration};
+use std::thread;
 
 use kurtoscope_firmware::{
     engine::{BurnEngine, Engine, Piece},
@@ -9,15 +9,12 @@ use kurtoscope_firmware::{
 use kurtoscope_shared::protocol::{CompressionSet, Measurement, PROTOCOL_VERSION, SCHEMA_HASH, Welcome};
 
 use super::{
-    conversation::{ChunkNumber, Trouble},
-    device::{ChunkLocation, Device, Loss},
-    plan::{MeasurementPlan, PlannedTensor},
+    failure::{DeviceFailure, DeviceFailureKind},
+    plan::{ChunkNumber, MeasurementPlan, PlannedTensor},
     queue::Queue,
 };
+use crate::link::DeviceUrl;
 use kurtoscope_checkpoint::checkpoint::Checkpoint;
-
-/// How long to wait for chunks that another device may hand back.
-const PULSE: Duration = Duration::from_millis(2);
 
 /// The engine's introduction, as a device would give it.
 pub(super) fn introduce() -> Welcome {
@@ -38,71 +35,67 @@ pub(super) fn introduce() -> Welcome {
     }
 }
 
-impl Device {
-    /// Works on every core.
-    pub(super) fn work_here(&self, checkpoint: &Checkpoint, plan: &MeasurementPlan, queue: &Queue) -> Result<(), Loss> {
-        let cores = thread::available_parallelism().map_or(1, usize::from);
-        let failures = thread::scope(|scope| {
-            let workers: Vec<_> = (0..cores).map(|_| scope.spawn(|| measure(checkpoint, plan, queue))).collect();
-            workers.into_iter().find_map(|worker| worker.join().unwrap_or(Err(Loss::Panicked)).err())
-        });
-        failures.map_or(Ok(()), Err)
-    }
+/// Measures on every core until the queue has nothing left.
+///
+/// # Errors
+/// When an engine refuses a chunk, reports something invalid, or panics. Its chunk goes back to the queue.
+pub(super) fn work(checkpoint: &Checkpoint, plan: &MeasurementPlan, queue: &Queue) -> Result<(), DeviceFailure> {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let panicked = || DeviceFailure::new(DeviceUrl::Local, DeviceFailureKind::Crashed { times: 1 });
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..cores).map(|_| scope.spawn(|| measure(checkpoint, plan, queue))).collect();
+        // All are waited for, and the first failure counts.
+        let outcomes = workers.into_iter().map(|worker| worker.join().unwrap_or_else(|_| Err(panicked())));
+        outcomes.fold(Ok(()), Result::and)
+    })
 }
 
-/// A chunk at work here. Dropped, it goes back to the queue: when its worker fails, and when it panics, so that nobody
-/// waits for it.
+/// A chunk that is being measured. Dropped, it goes back to the queue: when its worker fails, and when it panics, so that
+/// nobody waits for it.
 struct Taken<'a> {
     queue: &'a Queue<'a>,
     chunk: ChunkNumber,
-    is_done: bool,
+    is_complete: bool,
 }
 
 impl Taken<'_> {
-    fn hand_in(mut self, measurement: Measurement) {
-        self.is_done = true;
-        self.queue.hand_in(self.chunk, measurement);
+    fn complete(mut self, measurement: Measurement) {
+        self.is_complete = true;
+        self.queue.complete(self.chunk, measurement);
     }
 }
 
 impl Drop for Taken<'_> {
     fn drop(&mut self) {
-        if !self.is_done {
-            self.queue.give_back([self.chunk]);
+        if !self.is_complete {
+            self.queue.requeue([self.chunk]);
         }
     }
 }
 
-fn measure(checkpoint: &Checkpoint, plan: &MeasurementPlan, queue: &Queue) -> Result<(), Loss> {
+fn measure(checkpoint: &Checkpoint, plan: &MeasurementPlan, queue: &Queue) -> Result<(), DeviceFailure> {
     let mut engine = BurnEngine::cpu();
-    loop {
-        let Some(chunk) = queue.next() else {
-            if queue.is_finished() || queue.is_given_up() {
-                return Ok(());
-            }
-            thread::sleep(PULSE);
-            continue;
-        };
-        let taken = Taken { queue, chunk, is_done: false };
+    while let Some(chunk) = queue.next() {
+        let taken = Taken { queue, chunk, is_complete: false };
         let planned = &plan.chunks[chunk];
         let payload = match plan.payload(checkpoint, planned) {
             Ok(payload) => payload,
             Err(error) => {
-                queue.give_up(error);
+                queue.cancel(error);
                 return Ok(());
             }
         };
-        let bytes = payload.len();
         let PlannedTensor { element, row, statistics, .. } = plan.targets[planned.target];
         let piece = Piece { element, offset: planned.offset, row, statistics };
-        let trouble = match engine.measure(piece, &payload) {
+        let kind = match engine.measure(piece, &payload) {
             Ok(measurement) if plan.accepts(planned, &measurement) => {
-                taken.hand_in(measurement);
+                taken.complete(measurement);
                 continue;
             }
-            Ok(_) => Trouble::Nonsense { bytes },
-            Err(kind) => Trouble::Refused { bytes, kind },
+            Ok(_) => DeviceFailureKind::InvalidReport,
+            Err(fault) => DeviceFailureKind::Refused { fault },
         };
-        return Err(Loss::Trouble { trouble, place: Some(ChunkLocation::of(checkpoint, plan, chunk)) });
+        return Err(DeviceFailure::new(DeviceUrl::Local, kind).at(Some(plan.location(checkpoint, chunk))));
     }
+    Ok(())
 }

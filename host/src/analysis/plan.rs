@@ -10,11 +10,17 @@ use kurtoscope_shared::{
 };
 use xxhash_rust::xxh3::Xxh3Default;
 
-use super::cutting::{Cut, Cutting};
+use super::{
+    cutting::{Cut, Cutting},
+    failure::ChunkLocation,
+};
 use kurtoscope_checkpoint::{
     checkpoint::{Checkpoint, CheckpointError, StoredTensor},
     model::{Candidate, Component, Family, Identity, Part, Runs, identify, parts, row_length, tied_pairs},
 };
+
+/// The number of a chunk: its index in [`MeasurementPlan::chunks`].
+pub type ChunkNumber = usize;
 
 /// One chunk: a range of a target's elements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -184,6 +190,13 @@ impl MeasurementPlan {
     /// Bytes of a chunk's payload.
     pub fn payload_len(&self, chunk: &PlannedChunk) -> usize {
         chunk.count as usize * self.targets[chunk.target].element.size()
+    }
+
+    /// Where a chunk is, for messages.
+    pub fn location(&self, checkpoint: &Checkpoint, chunk: ChunkNumber) -> ChunkLocation {
+        let planned = &self.chunks[chunk];
+        let tensor = checkpoint.tensors[self.targets[planned.target].tensor].name.clone();
+        ChunkLocation { tensor, offset: planned.offset, count: planned.count, bytes: self.payload_len(planned) }
     }
 
     /// Whether a device's measurement can be one of this chunk, and holds all that was asked for.

@@ -3,11 +3,14 @@
 use kurtoscope_shared::protocol::SCHEMA_HASH;
 
 use super::{
-    AnalysisError, Device, Progress, RunOptions,
     collect::Collector,
+    device::Device,
+    error::AnalysisError,
     journal::{Journal, JournalEngine, JournalEntry, JournalHeader, Resume},
+    options::RunOptions,
     pace,
     plan::MeasurementPlan,
+    progress::Progress,
 };
 use crate::record;
 use kurtoscope_checkpoint::{checkpoint::Checkpoint, model::Family};
@@ -106,7 +109,7 @@ fn check_asked(asked: Option<usize>, devices: &[Device]) -> Result<Option<usize>
     let smallest = devices.iter().min_by_key(|device| device.limits().max_payload).ok_or(AnalysisError::NoDevice)?;
     let most = pace::whole(smallest.limits().max_payload as usize);
     if !(8..=most).contains(&asked) {
-        return Err(AnalysisError::ChunkBytes { asked, url: smallest.url().to_string(), most });
+        return Err(AnalysisError::ChunkBytes { requested: asked, url: smallest.url().to_string(), max: most });
     }
     Ok(Some(pace::whole(asked)))
 }

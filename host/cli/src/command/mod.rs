@@ -3,6 +3,7 @@
 //! Exit codes: 0 done; 1 failed, with the reason on standard error; 2 arguments that cannot be understood; 3 compared,
 //! and different beyond the tolerance; 130 stopped with Ctrl-C. They are the same whoever reads the output (`| head`).
 
+mod advice;
 mod analyze;
 mod boards;
 mod compare;
@@ -16,14 +17,14 @@ mod output;
 mod plan;
 mod progress;
 
-use std::{error::Error, process::ExitCode};
+use std::{error::Error, process::ExitCode, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use kurtoscope_shared::protocol;
 
 use kurtoscope_host::{
-    analysis::{AnalysisError, CompressionMode, Device, DeviceError, DeviceOptions},
+    analysis::{AnalysisError, CompressionMode, Device, DeviceFailure, DeviceOptions, Timeouts},
     link::DeviceUrl,
 };
 
@@ -79,7 +80,7 @@ struct MeasuringArguments {
     #[arg(long, value_name = "SECONDS", default_value_t = 10.0, value_parser = seconds)]
     timeout: f64,
 
-    /// How long a device may be lost, or answer nothing sound, before the run goes on or ends without it
+    /// How long a device may be lost, or answer nothing valid, before the run goes on or ends without it
     #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = seconds)]
     give_up: f64,
 
@@ -97,15 +98,17 @@ struct MeasuringArguments {
 }
 
 impl MeasuringArguments {
-    /// Opens and greets the devices of these URLs.
-    fn open(&self, urls: &[DeviceUrl]) -> Result<Vec<Device>, DeviceError> {
+    /// Opens the devices of these URLs.
+    fn open(&self, urls: &[DeviceUrl]) -> Result<Vec<Device>, DeviceFailure> {
         let options = DeviceOptions {
             allow_untrusted: self.allow_untrusted,
-            patience: std::time::Duration::from_secs_f64(self.timeout),
-            give_up: std::time::Duration::from_secs_f64(self.give_up),
+            timeouts: Timeouts {
+                resend: Duration::from_secs_f64(self.timeout),
+                give_up: Duration::from_secs_f64(self.give_up),
+            },
             compression: self.compression.into(),
         };
-        urls.iter().map(|url| Device::open(url, options)).collect()
+        urls.iter().map(|url| Device::open(url, options.clone())).collect()
     }
 }
 
@@ -178,7 +181,7 @@ pub fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            anstream::eprintln!("kurtoscope: {error}");
+            anstream::eprintln!("kurtoscope: {}", advice::in_full(error.as_ref()));
             match error.downcast_ref() {
                 Some(AnalysisError::Stopped { .. }) => ExitCode::from(interrupt::EXIT_CODE),
                 _ if error.is::<compare::BeyondTolerance>() => ExitCode::from(BEYOND_TOLERANCE),

@@ -81,7 +81,7 @@ pub enum RecordError {
         max: usize,
     },
     /// It has no bytes.
-    #[error("a record cannot be put into bytes: {0}")]
+    #[error("a record cannot be encoded")]
     Encoding(#[from] postcard::Error),
 }
 
