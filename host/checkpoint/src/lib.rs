@@ -7,11 +7,15 @@
 //! | [`model`] | what names and configuration say: family, component, layer, the parts of fused tensors |
 
 pub mod checkpoint;
+mod format;
 pub mod hub;
 pub mod model;
 mod source;
+#[cfg(test)]
+mod testing;
 mod unmeasured;
 
 pub use checkpoint::{Checkpoint, CheckpointError};
+pub use format::{FileKind, FormatFault};
 pub use source::SourceError;
 pub use unmeasured::Unmeasured;
