@@ -10,6 +10,7 @@ pub mod checkpoint;
 mod format;
 pub mod hub;
 pub mod model;
+mod select;
 mod source;
 #[cfg(test)]
 mod testing;
@@ -17,5 +18,6 @@ mod unmeasured;
 
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub use format::{FileKind, FormatFault};
+pub use select::{IndexError, SelectError, Selection, Weights, select, select_file};
 pub use source::SourceError;
 pub use unmeasured::Unmeasured;

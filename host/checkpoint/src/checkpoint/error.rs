@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::format::{FileKind, FormatError, FormatFault};
+use crate::select::{IndexError, SelectError};
 use crate::source::SourceError;
 
 /// Why a checkpoint could not be opened.
@@ -58,27 +59,13 @@ pub enum CheckpointError {
         /// Another.
         second: PathBuf,
     },
-    /// The index of shards is JSON, but not an index.
-    #[error("{}: not an index of shards: {detail}; download it again, or remove it to read every shard", path.display())]
-    IndexStructure {
+    /// The index of shards cannot be used.
+    #[error("{}: {error}", path.display())]
+    Index {
         /// The index.
         path: PathBuf,
-        /// What is wrong.
-        detail: String,
-    },
-    /// The index names a shard outside its own folder.
-    #[error(
-        "{}: tensor {tensor:?} is said to be in {shard:?}, which is not inside the index's folder; \
-         do not use this checkpoint unless you trust where it is from",
-        index.display()
-    )]
-    ShardOutside {
-        /// The index.
-        index: PathBuf,
-        /// The first tensor said to be there.
-        tensor: String,
-        /// The shard as the index names it.
-        shard: String,
+        /// What is wrong with it, and what to do about it.
+        error: IndexError,
     },
     /// The index names a shard that is not there.
     #[error(
@@ -155,7 +142,7 @@ pub enum CheckpointError {
         /// How many entries it has.
         entries: usize,
     },
-    /// The folder holds several files, each of which would be a model.
+    /// The folder holds several files in one format, each of which would be a model.
     #[error("{}: {} models are here: {}; name the one to measure", path.display(), files.len(), files.join(", "))]
     SeveralModels {
         /// The folder.
@@ -193,6 +180,23 @@ impl CheckpointError {
             FormatError::OtherKind(kind) => Self::OtherKind { path, kind },
             FormatError::Source(error) => Self::Source(error),
             FormatError::Fault(fault) => Self::Format { path, fault },
+        }
+    }
+
+    /// Why none of the `entries` files in a folder were selected.
+    pub(super) fn of_folder(folder: &Path, entries: usize, error: SelectError) -> Self {
+        let path = folder.to_owned();
+        match error {
+            SelectError::NoWeights { .. } if entries == 0 => Self::EmptyFolder { path },
+            SelectError::NoWeights { other: None } => Self::NoWeights { path, entries },
+            SelectError::NoWeights { other: Some((file, format)) } => Self::FormatNotRead { path, file, format },
+            SelectError::Several { files, .. } => Self::SeveralModels { path, files },
+            SelectError::Incomplete { found, total, missing, readable_alone: true } => {
+                Self::ShardsIncomplete { folder: path, found, total, missing }
+            }
+            SelectError::Incomplete { found, total, missing, readable_alone: false } => {
+                Self::PartsIncomplete { folder: path, found, total, missing }
+            }
         }
     }
 }

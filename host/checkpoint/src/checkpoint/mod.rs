@@ -1,10 +1,8 @@
 //! Checkpoints on disk, memory-mapped: what tensors there are, and their bytes without copying.
 
 mod error;
+mod files;
 mod fingerprint;
-mod folder;
-mod index;
-pub(crate) mod names;
 mod order;
 #[cfg(test)]
 mod tests;
@@ -19,8 +17,7 @@ use serde_json::Value;
 
 pub use error::CheckpointError;
 
-use folder::Located;
-use index::Index;
+use files::{CheckpointFiles, IndexFile};
 
 use crate::Unmeasured;
 use crate::format::{TensorData, recognise};
@@ -102,20 +99,14 @@ impl Checkpoint {
     /// Opens the checkpoint at `path` and checks everything that its headers and its index say.
     ///
     /// `path` is a file of weights, whatever its name, an index of shards (`*.safetensors.index.json` or
-    /// `*.bin.index.json`) or a folder. In a folder these are looked for, in any case, and the first found is opened:
+    /// `*.bin.index.json`) or a folder, of which [`select`](crate::select) decides which files are opened. With one part of a
+    /// split GGUF file all parts are opened. Shards may not share a tensor. Tensors that the index does not list are taken
+    /// as well.
     ///
-    /// 1. `model.safetensors`;
-    /// 2. the one index of safetensors shards and the shards that it names;
-    /// 3. all other `*.safetensors`, taken for shards of one model. Names like `model-00001-of-00003.safetensors` must
-    ///    then be complete;
-    /// 4. the same of PyTorch: `pytorch_model.bin`, the one `*.bin.index.json`, all other `pytorch_model*.bin`,
-    ///    `model*.bin`, `*.pt`, `*.pth` and `*.ckpt` that are not the state of training;
-    /// 5. the one `*.gguf` (all parts of it where it is split), `*.onnx`, `*.npz` or `*.npy`.
-    ///
-    /// A GGUF file with such a name stands for all parts of its model. Shards may not share a tensor. Tensors that the
-    /// index does not list are taken as well.
+    /// # Errors
+    /// See [`CheckpointError`].
     pub fn open(path: &Path) -> Result<Self, CheckpointError> {
-        let Located { folder, files, index } = folder::locate(path)?;
+        let CheckpointFiles { folder, files, index } = CheckpointFiles::find(path)?;
         let config = json::read_if_present(&folder.join("config.json"))?;
         let mut checkpoint = Self {
             source: path.to_string_lossy().into_owned(),
@@ -167,7 +158,7 @@ impl Checkpoint {
         }
         self.format = format.name();
         self.synthetic |= contents.synthetic;
-        // What lies beside the weights was put there for them; what is inside is the next best thing.
+        // A file beside the weights was put there for them and goes before what is stated inside.
         if self.config.is_none() {
             self.config = contents.config;
         }
@@ -251,15 +242,20 @@ impl Checkpoint {
 }
 
 /// Checks that every tensor of the index is in the shard that the index names.
-fn check_index(index: &Index, holders: &HashMap<String, usize>, files: &[MappedFile]) -> Result<(), CheckpointError> {
-    for (shard, tensors) in &index.shards {
+fn check_index(
+    file: &IndexFile,
+    holders: &HashMap<String, usize>,
+    files: &[MappedFile],
+) -> Result<(), CheckpointError> {
+    for (shard, tensors) in &file.index.shards {
+        let shard = file.shard(shard);
         for tensor in tensors {
             let holder = holders.get(tensor).and_then(|&file| files.get(file));
-            if holder.map(MappedFile::path) != Some(shard) {
+            if holder.map(MappedFile::path) != Some(&shard) {
                 return Err(CheckpointError::IndexedTensorMissing {
-                    index: index.path.clone(),
+                    index: file.path.clone(),
                     tensor: tensor.clone(),
-                    shard: shard.clone(),
+                    shard,
                 });
             }
         }

@@ -94,7 +94,7 @@ fn folders_without_safetensors() {
     // What is in them is not looked at to choose between them.
     assert!(
         message(&["b.npz", "a.Q4.gguf", "a.Q8.GGUF"])
-            .ends_with("M: 3 models are here: a.Q4.gguf, a.Q8.GGUF, b.npz; name the one to measure")
+            .ends_with("M: 2 models are here: a.Q4.gguf, a.Q8.GGUF; name the one to measure")
     );
     assert_eq!(message(&["a.onnx", "optimizer.pt"]).split(": ").next(), Some("M/a.onnx"));
     assert_eq!(message(&["a.onnx", "model.bin"]).split(": ").next(), Some("M/model.bin"));

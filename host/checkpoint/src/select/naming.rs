@@ -1,13 +1,11 @@
-//! What the names of files in a model's folder tell about them. Upper and lower case are not told apart.
+//! How the files of each format are named. Upper and lower case are not told apart: file systems differ in that.
 
 use std::path::Path;
 
-use crate::source::PartName;
-
-/// How the files of one format are named.
+/// The names of a format that is split into shards, with or without an index.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Naming {
-    /// The name of an unsplit model, which goes before everything else in a folder.
+    /// The name of an unsplit model, which goes before everything else.
     single: &'static str,
     /// How the name of an index of shards ends.
     index: &'static str,
@@ -15,16 +13,18 @@ pub(super) struct Naming {
     weights: fn(&str) -> bool,
 }
 
-/// The names of safetensors.
-pub(super) const SAFETENSORS: Naming = Naming {
-    single: "model.safetensors",
-    index: ".safetensors.index.json",
-    weights: |name| extension(name) == "safetensors",
-};
+/// The formats that are split into shards, in the order of preference.
+pub(super) const SHARDED: [Naming; 2] = [
+    Naming {
+        single: "model.safetensors",
+        index: ".safetensors.index.json",
+        weights: |name| extension(name) == "safetensors",
+    },
+    Naming { single: "pytorch_model.bin", index: ".bin.index.json", weights: is_pytorch },
+];
 
-/// The names of PyTorch checkpoints.
-pub(super) const PYTORCH: Naming =
-    Naming { single: "pytorch_model.bin", index: ".bin.index.json", weights: is_pytorch };
+/// The extensions of formats of which one file, or one numbered series, is one model, in the order of preference.
+pub(super) const SINGLE: [&str; 4] = [".gguf", ".onnx", ".npz", ".npy"];
 
 /// How names begin that training tools give to what they save beside the weights.
 const TRAINING: &[&str] = &[
@@ -71,9 +71,15 @@ fn is_pytorch(name: &str) -> bool {
     }
 }
 
-/// Whether a file of this name is a whole model, or the part of one, in a format without an index of shards.
-pub(super) fn is_whole_model(name: &str) -> bool {
-    matches!(extension(&name.to_ascii_lowercase()), "gguf" | "onnx" | "npz" | "npy")
+/// Whether a name ends in one of [`SINGLE`].
+pub(super) fn has_extension(name: &str, extension: &str) -> bool {
+    name.to_ascii_lowercase().ends_with(extension)
+}
+
+/// Whether a file holds tensors of the ONNX model `model`: exporters name such files after it.
+pub(super) fn is_external_data(name: &str, model: &str) -> bool {
+    has_extension(model, ".onnx")
+        && name.strip_prefix(model).is_some_and(|end| end.starts_with("_data") || end.starts_with(".data"))
 }
 
 /// The format of a file of weights that is not read, by its name.
@@ -86,25 +92,16 @@ pub(super) fn other_format(name: &str) -> Option<&'static str> {
     })
 }
 
-/// The number of a file of a split GGUF model, by its name.
-pub(crate) fn gguf_part(name: &str) -> Option<PartName<'_>> {
-    PartName::parse(name).filter(PartName::is_gguf)
-}
-
-/// Whether both are numbered as parts of one model.
-pub(crate) fn are_of_one_model(one: &PartName<'_>, other: &PartName<'_>) -> bool {
-    (one.stem, one.total) == (other.stem, other.total)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn weights_and_what_lies_beside_them() {
+    fn weights_and_training_state() {
+        let [safetensors, pytorch] = SHARDED;
         for name in ["pytorch_model-00001-of-00002.bin", "model.bin", "Consolidated.00.PTH", "last.ckpt", "optimus.pt"]
         {
-            assert!(PYTORCH.is_weights(name), "{name}");
+            assert!(pytorch.is_weights(name), "{name}");
         }
         for name in [
             "optimizer.pt",
@@ -117,9 +114,9 @@ mod tests {
             "model.safetensors",
             "README.md",
         ] {
-            assert!(!PYTORCH.is_weights(name), "{name}");
+            assert!(!pytorch.is_weights(name), "{name}");
         }
-        assert!(PYTORCH.is_single("PyTorch_Model.bin") && SAFETENSORS.is_index("m/MODEL.safetensors.index.json"));
-        assert!(is_whole_model("a.GGUF") && !is_whole_model("a.gguf.txt"));
+        assert!(pytorch.is_single("PyTorch_Model.bin") && safetensors.is_index("m/MODEL.safetensors.index.json"));
+        assert!(has_extension("a.GGUF", ".gguf") && !has_extension("a.gguf.txt", ".gguf"));
     }
 }
