@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use kurtoscope_checkpoint::checkpoint::Checkpoint;
+use kurtoscope_checkpoint::Checkpoint;
 use kurtoscope_host::{
     analysis::{AnalysisError, Device, DeviceError, DeviceOptions, PackingMode, Quiet, RunOptions, analyze_with},
     link::DeviceUrl,

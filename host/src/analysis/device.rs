@@ -18,7 +18,7 @@ use crate::{
     link::{Connector, DeviceUrl, LinkError, UrlConnector},
     record,
 };
-use kurtoscope_checkpoint::checkpoint::Checkpoint;
+use kurtoscope_checkpoint::Checkpoint;
 
 /// How devices are opened.
 #[derive(Debug, Clone, Copy)]

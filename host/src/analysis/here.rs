@@ -14,7 +14,7 @@ use super::{
     plan::{Plan, Target},
     queue::Queue,
 };
-use kurtoscope_checkpoint::checkpoint::Checkpoint;
+use kurtoscope_checkpoint::Checkpoint;
 
 /// How long to wait for chunks that another device may hand back.
 const PULSE: Duration = Duration::from_millis(2);

@@ -59,10 +59,7 @@ use kurtoscope_shared::protocol::Statistics;
 
 use crate::record::{self, Run};
 use journal::Entry;
-use kurtoscope_checkpoint::{
-    checkpoint::{Checkpoint, CheckpointError},
-    model::Family,
-};
+use kurtoscope_checkpoint::{Checkpoint, CheckpointError, model::Family};
 use plan::Plan;
 use queue::{News, Pool, Queue};
 use resume::Start;

@@ -12,7 +12,7 @@ use xxhash_rust::xxh3::Xxh3Default;
 
 use super::cutting::{Cut, Cutting};
 use kurtoscope_checkpoint::{
-    checkpoint::{Checkpoint, CheckpointError, StoredTensor},
+    Checkpoint, CheckpointError, StoredTensor,
     model::{Candidate, Component, Family, Identity, Part, Runs, identify, parts, row_length, tied_pairs},
 };
 

@@ -12,7 +12,7 @@ use super::{
     conversation::ChunkNumber,
     device::{DeviceError, Health},
 };
-use kurtoscope_checkpoint::checkpoint::CheckpointError;
+use kurtoscope_checkpoint::CheckpointError;
 
 /// What a device tells the run, under its number in the run.
 #[derive(Debug)]

@@ -21,7 +21,7 @@ use super::{
     queue::Queue,
     wire::{Heard, Wire},
 };
-use kurtoscope_checkpoint::checkpoint::Checkpoint;
+use kurtoscope_checkpoint::Checkpoint;
 
 /// How long a device's thread waits for a message before it looks at the clock and the queue again.
 const PULSE: Duration = Duration::from_millis(20);

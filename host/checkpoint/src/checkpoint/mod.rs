@@ -99,7 +99,7 @@ impl Checkpoint {
     /// Opens the checkpoint at `path` and checks everything that its headers and its index say.
     ///
     /// `path` is a file of weights, whatever its name, an index of shards (`*.safetensors.index.json` or
-    /// `*.bin.index.json`) or a folder, of which [`select`](crate::select) decides which files are opened. With one part of a
+    /// `*.bin.index.json`) or a folder, of which [`select`](fn@crate::select) decides which files are opened. With one part of a
     /// split GGUF file all parts are opened. Shards may not share a tensor. Tensors that the index does not list are taken
     /// as well.
     ///

@@ -40,7 +40,7 @@ impl<F: FormatFault> From<F> for FormatError {
 
 /// A shape as messages show it: `[4, 4]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Shape(pub Vec<u64>);
+pub(crate) struct Shape(pub(crate) Vec<u64>);
 
 impl fmt::Display for Shape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -13,10 +13,10 @@ mod safetensors;
 mod tensor;
 mod zip;
 
-pub use fault::{FormatFault, Shape};
+pub use fault::FormatFault;
 pub use kind::FileKind;
 
-pub(crate) use fault::FormatError;
+pub(crate) use fault::{FormatError, Shape};
 pub(crate) use tensor::{FileContents, TensorData};
 
 use crate::source::MappedFile;

@@ -51,7 +51,7 @@ pub trait Progress {
 
 /// Brings a model to disk: its `config.json`, its index and its weights, and nothing that is there already.
 ///
-/// [`select`](crate::select) decides which files are the model, unless one is [named](HubModel::file).
+/// [`select`](fn@crate::select) decides which files are the model, unless one is [named](HubModel::file).
 ///
 /// # Errors
 /// See [`HubError`]. What was downloaded until then stays in the cache, and the next call goes on from there.
