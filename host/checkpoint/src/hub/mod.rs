@@ -1,8 +1,8 @@
 //! Models on the Hugging Face hub: finds what to download, brings it into the cache that other tools share, and says where
 //! it is.
 //!
-//! The layout of the cache is the crate `hf-hub`'s; the transfer is our own, because weights are large: it goes on where
-//! it stopped, compares hashes, and looks for room on the disk before it begins.
+//! The transfer is our own, because weights are large: it resumes where it stopped, compares hashes, and checks the room on
+//! the disk before it begins.
 
 mod cache;
 mod choose;
