@@ -14,7 +14,7 @@ use std::{
 };
 
 use embedded_io_adapters::std::FromStd;
-use kurtoscope_checkpoint::checkpoint::Checkpoint;
+use kurtoscope_checkpoint::Checkpoint;
 use kurtoscope_firmware::{Board, Session, engine::BurnEngine, serve};
 use kurtoscope_host::{
     analysis::{CompressionMode, Device, DeviceOptions, Quiet, analyze},

@@ -15,7 +15,7 @@ use std::{
 };
 
 use kurtoscope::causes::with_causes;
-use kurtoscope_checkpoint::checkpoint::Checkpoint;
+use kurtoscope_checkpoint::Checkpoint;
 use kurtoscope_host::{
     analysis::{
         AnalysisError, CompressionMode, Device, DeviceFailure, DeviceOptions, Quiet, RunOptions, Timeouts, analyze_with,

@@ -18,7 +18,7 @@ use super::{
     queue::Queue,
     wire::{Wire, WireEvent},
 };
-use kurtoscope_checkpoint::checkpoint::Checkpoint;
+use kurtoscope_checkpoint::Checkpoint;
 
 /// The time after which the rate of a link that was not measured before is computed from what it has taken.
 const RATE_AFTER: Duration = Duration::from_millis(500);
