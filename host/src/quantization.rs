@@ -168,40 +168,17 @@ impl Steps {
 mod tests {
     use super::*;
     use kurtoscope_shared::{
+        Random,
         quantization::Errors,
         tail::{BINS, bin_of},
     };
-
-    /// SplitMix64: enough randomness for a test, the same on every machine.
-    struct Random(u64);
-
-    impl Random {
-        fn uniform(&mut self) -> f64 {
-            self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            let mut bits = self.0;
-            bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            ((bits ^ (bits >> 31)) >> 11) as f64 / (1u64 << 53) as f64
-        }
-
-        /// Box and Muller's transform.
-        fn normal(&mut self) -> f64 {
-            let radius = (-2.0 * (1.0 - self.uniform()).ln()).sqrt();
-            radius * (std::f64::consts::TAU * self.uniform()).cos()
-        }
-
-        fn student_t3(&mut self) -> f64 {
-            let chi_square: f64 = (0..3).map(|_| self.normal().powi(2)).sum();
-            self.normal() / (chi_square / 3.0).sqrt()
-        }
-    }
 
     fn data(n: usize, draw: impl FnMut(&mut Random) -> f64) -> Vec<f64> {
         seeded(7, n, draw)
     }
 
     fn seeded(seed: u64, n: usize, mut draw: impl FnMut(&mut Random) -> f64) -> Vec<f64> {
-        let mut random = Random(seed);
+        let mut random = Random::new(seed);
         (0..n).map(|_| f64::from(draw(&mut random) as f32)).collect()
     }
 
@@ -255,12 +232,12 @@ mod tests {
 
     #[test]
     fn uniform_data() {
-        assert_within(&data(MANY, |random| random.uniform() - 0.5), 0.02);
+        assert_within(&data(MANY, |random| random.unit() - 0.5), 0.02);
     }
 
     #[test]
     fn heavy_tailed_data() {
-        assert_within(&data(MANY, Random::student_t3), 0.02);
+        assert_within(&data(MANY, |random| random.student_t(3)), 0.02);
     }
 
     #[test]
@@ -283,7 +260,7 @@ mod tests {
     fn the_best_clipping_is_as_good_as_trying_them_out() {
         let mut planted = data(MANY, Random::normal);
         planted[12_345] = -100.0;
-        for values in [planted, data(MANY, Random::student_t3), data(MANY, Random::normal)] {
+        for values in [planted, data(MANY, |random| random.student_t(3)), data(MANY, Random::normal)] {
             for bits in [8, 4] {
                 let level = f64::from((1 << (bits - 1)) - 1);
                 let exact = |clip: f64| {

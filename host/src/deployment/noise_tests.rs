@@ -1,28 +1,7 @@
+use kurtoscope_shared::Random;
+
 use super::*;
 use crate::deployment::testing::{Made, matrix};
-
-/// SplitMix64 and Box and Muller's transform.
-struct Random(u64);
-
-impl Random {
-    fn uniform(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut bits = self.0;
-        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((bits ^ (bits >> 31)) >> 11) as f64 / (1u64 << 53) as f64
-    }
-
-    fn normal(&mut self) -> f64 {
-        let radius = (-2.0 * (1.0 - self.uniform()).ln()).sqrt();
-        radius * (std::f64::consts::TAU * self.uniform()).cos()
-    }
-
-    fn student(&mut self, freedom: u32) -> f64 {
-        let squares: f64 = (0..freedom).map(|_| self.normal().powi(2)).sum();
-        self.normal() / (squares / f64::from(freedom)).sqrt()
-    }
-}
 
 /// The relative error of quantizing every element in groups.
 fn exact(values: &[f64], bits: u8, group: usize) -> f64 {
@@ -48,9 +27,9 @@ fn deviations(values: &[f64], group: usize) -> [f64; 4] {
 
 #[test]
 fn bits_in_between_are_close_to_quantizing_every_element() {
-    let mut random = Random(7);
+    let mut random = Random::new(7);
     let normal: Vec<f64> = (0..1 << 18).map(|_| random.normal()).collect();
-    let heavy: Vec<f64> = (0..1 << 18).map(|_| random.student(3)).collect();
+    let heavy: Vec<f64> = (0..1 << 18).map(|_| random.student_t(3)).collect();
     for group in [32, 128, 1024] {
         let found = deviations(&normal, group);
         assert!(found.iter().all(|off| off.abs() < 0.1), "normal, {group}: {found:?}");

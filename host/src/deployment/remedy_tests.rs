@@ -1,3 +1,5 @@
+use kurtoscope_shared::Random;
+
 use super::*;
 use crate::deployment::{
     testing::{Made, matrix},
@@ -98,13 +100,8 @@ fn what_was_not_measured_is_not_guessed() {
 #[test]
 fn the_figures_of_normal_weights_are_right() {
     // Chunks of 32 normal weights, symmetric, averaged over many.
-    let mut state = 1u64;
-    let mut uniform = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        ((state >> 11) as f64 + 0.5) / (1u64 << 53) as f64
-    };
-    let values: Vec<f64> =
-        (0..1 << 19).map(|_| (-2.0 * uniform().ln()).sqrt() * (std::f64::consts::TAU * uniform()).cos()).collect();
+    let mut random = Random::new(1);
+    let values: Vec<f64> = (0..1 << 19).map(|_| random.normal()).collect();
     for (highest, expected) in [(7.0, NORMAL_INT4_G32), (127.0, NORMAL_INT8_G32)] {
         let noise: f64 = values
             .chunks(32)
