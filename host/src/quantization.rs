@@ -21,16 +21,11 @@ use std::collections::BTreeMap;
 use kurtoscope_shared::{Moments, Noise, Tail, quantization::Scheme};
 
 use crate::record::QuantizationError;
+use crate::scheme_key::TensorScheme;
 
 /// The numbers of bits that [`per_tensor`] accepts: fewer have no level but zero, more are finer than the histogram's
 /// arithmetic.
 pub const BITS: std::ops::RangeInclusive<u32> = 2..=24;
-
-/// The predicted schemes: the key in `run.json` and the bits.
-pub const SCHEMES: [(&str, u32); 2] = [("int8_per_tensor", 8), ("int4_per_tensor", 4)];
-
-/// What is behind the key of a scheme with the best clipping.
-const CLIPPED: &str = "_clipped";
 
 /// The ratio of one clipping to the next that is tried: a fiftieth of an octave, at which the error is flat.
 const FINER: f64 = 0.986;
@@ -53,15 +48,13 @@ pub fn all(tail: &Tail, noise: &Noise, moments: &Moments, density: u8) -> BTreeM
     errors
 }
 
-/// The predicted errors of all [`SCHEMES`], by key, each without clipping and with the best one.
+/// The predicted errors of one scale for the tensor, by key.
 pub fn predict(tail: &Tail, moments: &Moments) -> BTreeMap<String, QuantizationError> {
-    let both = |(key, bits): &(&str, u32)| {
-        [
-            ((*key).to_owned(), per_tensor(tail, moments, *bits)),
-            (format!("{key}{CLIPPED}"), clipped(tail, moments, *bits)),
-        ]
+    let error = |scheme: TensorScheme| {
+        let predict = if scheme.is_clipped() { clipped } else { per_tensor };
+        (scheme.key().to_owned(), predict(tail, moments, scheme.bits()))
     };
-    SCHEMES.iter().flat_map(both).collect()
+    TensorScheme::ALL.into_iter().map(error).collect()
 }
 
 /// The predicted error of symmetric quantization to `bits` bits with one scale for the whole tensor.

@@ -51,7 +51,7 @@ fn estimates_of_ggml_meet_what_ggml_did() {
         (16.94, [14.55, 19.95, 20.79, 23.74, 26.65, 31.89]),
         (19.69, [16.14, 22.02, 22.66, 26.83, 28.56, 34.50]),
     ] {
-        let made = Made::new("fc1.weight", &[768, 768]).measured("int4_g32", symmetric).tensor();
+        let made = Made::new("fc1.weight", &[768, 768]).measured(Scheme::Int4G32, symmetric).tensor();
         for (precision, expected) in precisions.into_iter().zip(ggml) {
             let noise = of(&matrix(&made), precision).expect("estimated");
             let found = noise.decibels().expect("noise");
@@ -63,26 +63,26 @@ fn estimates_of_ggml_meet_what_ggml_did() {
 
 #[test]
 fn estimates_gain_no_more_than_was_seen() {
-    let made = Made::new("fc1.weight", &[768, 768]).measured("int4_g32", 5.0).tensor();
+    let made = Made::new("fc1.weight", &[768, 768]).measured(Scheme::Int4G32, 5.0).tensor();
     let found = of(&matrix(&made), Precision::Q4K).expect("estimated").decibels().expect("noise");
     assert!((found - 9.91).abs() < 1e-9, "{found}");
 }
 
 #[test]
 fn what_is_missing_is_named() {
-    let made = Made::new("fc1.weight", &[768, 768]).measured("int8_g32", 45.0).tensor();
-    let group = Scale::Group(32);
-    assert_eq!(of(&matrix(&made), Precision::integer(6, group)), Err(vec!["int4_g32".to_owned()]));
-    assert_eq!(of(&matrix(&made), Precision::Q4K), Err(vec!["int4_g32".to_owned()]));
+    let made = Made::new("fc1.weight", &[768, 768]).measured(Scheme::Int8G32, 45.0).tensor();
+    let group = Scale::Group(GroupSize::G32);
+    assert_eq!(of(&matrix(&made), Precision::integer(6, group)), Err(vec![Scheme::Int4G32.into()]));
+    assert_eq!(of(&matrix(&made), Precision::Q4K), Err(vec![Scheme::Int4G32.into()]));
     assert_eq!(of(&matrix(&made), Precision::Sixteen), Ok(Noise::NONE));
 }
 
 #[test]
 fn rows_that_are_input_channels_are_never_taken_for_output_channels() {
     let made = Made::new("fc1.weight", &[768, 3072])
-        .measured("int8_per_row", 41.0)
-        .predicted("int8_per_tensor", 30.0)
-        .measured("q8_0", 45.0)
+        .measured(Scheme::Int8PerRow, 41.0)
+        .predicted(TensorScheme::Int8, 30.0)
+        .measured(Scheme::Q8_0, 45.0)
         .tensor();
     let mut stored = matrix(&made);
     let of = |matrix: &Matrix<'_>, precision| {
@@ -98,6 +98,6 @@ fn rows_that_are_input_channels_are_never_taken_for_output_channels() {
 
 #[test]
 fn no_signal_makes_no_noise() {
-    let made = Made::new("fc1.weight", &[8, 8]).undefined("q8_0").tensor();
+    let made = Made::new("fc1.weight", &[8, 8]).undefined(Scheme::Q8_0).tensor();
     assert_eq!(of(&matrix(&made), Precision::Q8_0).map(|noise| noise.relative_mse), Ok(0.0));
 }
