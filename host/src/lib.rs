@@ -53,5 +53,6 @@ pub mod quantization;
 pub mod record;
 pub mod report;
 pub mod run_file;
+pub mod scheme_key;
 pub mod statistics;
 pub mod text;

@@ -14,6 +14,7 @@
 //! | [`frame`] | how messages are cut out of a byte stream |
 //! | [`compression`] | fewer bytes for the same elements, on slow links |
 //! | [`quantization`] | schemes of quantization in blocks, and the errors that they make |
+//! | [`random`] | the seeded generator of random numbers |
 //! | [`usb`] | how a board shows itself on USB |
 #![no_std]
 
@@ -29,6 +30,7 @@ pub mod lines;
 pub mod moments;
 pub mod protocol;
 pub mod quantization;
+pub mod random;
 pub mod tail;
 pub mod top;
 pub mod usb;
@@ -37,5 +39,6 @@ pub use element::Element;
 pub use lines::Lines;
 pub use moments::Moments;
 pub use quantization::Noise;
+pub use random::Random;
 pub use tail::Tail;
 pub use top::{Extreme, Top};

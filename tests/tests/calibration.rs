@@ -11,7 +11,7 @@ use kurtoscope_host::{
     evidence::{Evidence, Fact, FactValue, ModelEvidence, Provenance, TensorEvidence},
     hypothesis::{Definition, Judgement, Verdict, built_in, judge, judge_all},
 };
-use kurtoscope_tests::faults::Random;
+use kurtoscope_shared::Random;
 
 const LAYERS: u32 = 6;
 const SIZES: usize = 3;
@@ -40,18 +40,14 @@ const COMPONENTS: [Component; 6] = [
     Component::MlpDown,
 ];
 
-/// Box and Muller's transform.
 fn normal(random: &mut Random, deviation: f64) -> f64 {
-    let radius = (-2.0 * (1.0 - random.fraction()).ln()).sqrt();
-    deviation * radius * (std::f64::consts::TAU * random.fraction()).cos()
+    deviation * random.normal()
 }
 
 /// Half of the families, drawn. Families that are not recognised count as one.
 fn half(random: &mut Random) -> Vec<bool> {
     let mut chosen: Vec<bool> = (0..FAMILIES.len()).map(|family| family % 2 == 0).collect();
-    for last in (1..chosen.len()).rev() {
-        chosen.swap(last, random.below(last as u64 + 1) as usize);
-    }
+    random.shuffle(&mut chosen);
     chosen
 }
 
@@ -59,7 +55,7 @@ fn half(random: &mut Random) -> Vec<bool> {
 /// family and of a model share, of a drift from layer to layer, and of noise of its own; `effect` units are added where
 /// the hypothesis `id` predicts more.
 fn world(seed: u64, id: &str, effect: f64) -> Evidence {
-    let mut random = Random::new(seed.wrapping_mul(0x9e37_79b9).wrapping_add(17));
+    let mut random = Random::new(seed);
     let (precise, mut english, no_dropout) = (half(&mut random), half(&mut random), half(&mut random));
     if id == CONFOUNDED {
         english.clone_from(&no_dropout);

@@ -23,9 +23,10 @@ use kurtoscope_host::{
     link::DeviceUrl,
     record::Run,
 };
+use kurtoscope_shared::Random;
 use kurtoscope_tests::{
     checkpoints::{Safetensors, noise},
-    faults::{Board, Fault, Faults, Life, Random, Rates},
+    faults::{Board, Fault, Faults, Life, Rates},
 };
 use serde_json::json;
 
@@ -53,7 +54,7 @@ impl Scenario {
     fn new(seed: u64) -> Self {
         let mut random = Random::new(seed);
         let compression = if random.below(2) == 0 { CompressionMode::Always } else { CompressionMode::Never };
-        let boards = 1 + random.below(3) as usize;
+        let boards = 1 + random.below(3);
         let boards = (0..boards)
             .map(|number| {
                 let (to_device, to_host) = (rates(&mut random), rates(&mut random));
@@ -101,9 +102,9 @@ fn measure(model: &Checkpoint, devices: &mut [Device]) -> Result<Run, AnalysisEr
 
 /// Rates of up to one fault in about two frames; a third of the kinds of fault is left out.
 fn rates(random: &mut Random) -> Rates {
-    let scale = 10f64.powf(-5.0 + 1.9 * random.fraction());
+    let scale = 10f64.powf(-5.0 + 1.9 * random.unit());
     Fault::ALL.map(|fault| {
-        let share = if random.below(3) == 0 { 0.0 } else { random.fraction() };
+        let share = if random.below(3) == 0 { 0.0 } else { random.unit() };
         match fault {
             // These cost whole windows, and time.
             Fault::Restart | Fault::Close | Fault::Stall => share * scale.min(4e-5),

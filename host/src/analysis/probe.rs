@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use kurtoscope_shared::{
-    Element, frame,
+    Element, Random, frame,
     protocol::{Chunk, Compression, FaultKind, Statistics, ToDevice, ToHost, Welcome},
 };
 
@@ -108,12 +108,7 @@ fn exchange(
 
 /// Bytes that nothing on the way makes shorter.
 fn noise(bytes: usize) -> Vec<u8> {
-    let mut state = 0x9e37_79b9_7f4a_7c15u64;
-    let words = std::iter::repeat_with(|| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    });
+    let mut random = Random::new(0);
+    let words = std::iter::repeat_with(|| random.bits().to_le_bytes());
     words.take(bytes / 8).flatten().collect()
 }

@@ -161,6 +161,8 @@ fn helped(a: &Tensor, b: &Tensor, family: Family, bits: u8) -> Flip {
 mod tests {
     use super::*;
     use crate::deployment::testing::{Made, run};
+    use crate::scheme_key::TensorScheme;
+    use kurtoscope_shared::quantization::Scheme;
 
     fn made(name: &str) -> Made {
         Made::new(name, &[1024, 1024]).all(0.0).kurtosis(9.9, 9.0).concentrated(0.0105, 0.0105)
@@ -180,9 +182,9 @@ mod tests {
         let reference = run(vec![made("a").tensor(), made("b").tensor()]);
         let candidate = run(vec![
             // From 21.3 dB: no longer passes; 17.4 would.
-            made("a").measured("q4_0", 17.3).tensor(),
+            made("a").measured(Scheme::Q4_0, 17.3).tensor(),
             // From 38.9 dB down to where 8 bits keep it higher and a scale per channel helps; and a heavier tail.
-            made("b").predicted("int8_per_tensor", 20.0).kurtosis(10.1, 9.0).tensor(),
+            made("b").predicted(TensorScheme::Int8, 20.0).kurtosis(10.1, 9.0).tensor(),
         ]);
         let found = Flips::between(&reference, &candidate).flipped;
         let listed: Vec<String> = found
@@ -204,7 +206,7 @@ mod tests {
     #[test]
     fn differences_short_of_a_threshold_flip_nothing() {
         let reference = run(vec![made("a").tensor()]);
-        let candidate = run(vec![made("a").measured("q4_0", 17.5).kurtosis(9.99, 9.0).tensor()]);
+        let candidate = run(vec![made("a").measured(Scheme::Q4_0, 17.5).kurtosis(9.99, 9.0).tensor()]);
         assert_eq!(Flips::between(&reference, &candidate).flipped, []);
     }
 
@@ -212,7 +214,7 @@ mod tests {
     fn a_target_that_one_run_lacks_is_named() {
         let reference = run(vec![made("a").tensor()]);
         let mut candidate = reference.clone();
-        candidate.tensors[0].quantization.remove("mxfp4");
+        candidate.tensors[0].quantization.remove(Scheme::Mxfp4.key());
         assert_eq!(Flips::between(&reference, &candidate).one_sided, ["mxfp4"]);
     }
 }

@@ -20,6 +20,7 @@ use super::precision::Precision;
 use super::target::Target;
 use super::weights::{Matrix, elements, sort};
 use crate::record::Run;
+use crate::scheme_key::SchemeKey;
 use kurtoscope_checkpoint::model::Component;
 
 /// A matrix and what it is stored as.
@@ -170,7 +171,7 @@ struct Space<'a> {
 impl<'a> Space<'a> {
     /// The steps of the ladder that are known of each matrix; 16 bits always are. Where no matrix has any other, the keys
     /// that are missing.
-    fn of(matrices: &'a [Matrix<'a>], ladder: &[Precision]) -> Result<Self, Vec<String>> {
+    fn of(matrices: &'a [Matrix<'a>], ladder: &[Precision]) -> Result<Self, Vec<SchemeKey>> {
         let mut missing = Vec::new();
         let mut options = Vec::new();
         for matrix in matrices {

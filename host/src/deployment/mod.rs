@@ -34,6 +34,6 @@ pub use allocation::Allocated;
 pub use noise::{Basis, Noise};
 pub use outcome::Outcome;
 pub use plan::{Entry, Plan, PlanError, Verdict};
-pub use precision::{Precision, Scale};
+pub use precision::{GroupSize, Precision, Scale};
 pub use remedy::{Remedy, Treatment};
 pub use target::Target;

@@ -14,10 +14,12 @@
 //! In a matrix stored `[in, out]`, as GPT-2's, rows are input channels. There a scale per output channel is taken as no better
 //! than one scale for the tensor, and groups as if they lay along the other axis; both say so.
 
+use kurtoscope_shared::quantization::Scheme;
 use serde::Serialize;
 
-use super::precision::{Precision, Scale};
+use super::precision::{GroupSize, Precision, Scale};
 use super::weights::Matrix;
+use crate::scheme_key::{SchemeKey, TensorScheme};
 
 /// What a figure rests on, best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -103,20 +105,20 @@ pub const GGML: [Estimate; 7] = [
 ];
 
 /// The figure that [`GGML`] starts from.
-const SYMMETRIC: &str = "int4_g32";
+const SYMMETRIC: Scheme = Scheme::Int4G32;
 
 /// The error of storing `matrix` in `precision`.
 ///
 /// # Errors
-/// The keys of `quantization` in `run.json` that the figure needs and the run lacks.
-pub fn of(matrix: &Matrix<'_>, precision: Precision) -> Result<Noise, Vec<String>> {
+/// The schemes whose errors the figure needs and the run lacks.
+pub fn of(matrix: &Matrix<'_>, precision: Precision) -> Result<Noise, Vec<SchemeKey>> {
     match precision {
         Precision::Sixteen => Ok(Noise::NONE),
         Precision::Integer { bits, scale } => integer(matrix, bits, scale),
-        Precision::Q8_0 => recorded(matrix, "q8_0", true),
-        Precision::Q4_0 => recorded(matrix, "q4_0", true),
-        Precision::Nf4 => recorded(matrix, "nf4_b64", true),
-        Precision::Mxfp4 => recorded(matrix, "mxfp4", true),
+        Precision::Q8_0 => along_rows(matrix, Scheme::Q8_0),
+        Precision::Q4_0 => along_rows(matrix, Scheme::Q4_0),
+        Precision::Nf4 => along_rows(matrix, Scheme::Nf4B64),
+        Precision::Mxfp4 => along_rows(matrix, Scheme::Mxfp4),
         Precision::Q3K
         | Precision::Iq4Nl
         | Precision::Q4K
@@ -124,7 +126,7 @@ pub fn of(matrix: &Matrix<'_>, precision: Precision) -> Result<Noise, Vec<String
         | Precision::Q5_1
         | Precision::Q5K
         | Precision::Q6K => {
-            let symmetric = recorded(matrix, SYMMETRIC, true)?;
+            let symmetric = along_rows(matrix, SYMMETRIC)?;
             let found = GGML.iter().find(|estimate| estimate.precision == precision);
             Ok(found.map_or(symmetric, |estimate| estimate.apply(symmetric)))
         }
@@ -142,18 +144,21 @@ impl Estimate {
     }
 }
 
-fn integer(matrix: &Matrix<'_>, bits: u8, scale: Scale) -> Result<Noise, Vec<String>> {
-    let at = |bits: u8| match scale {
-        Scale::Tensor => recorded(matrix, &format!("int{bits}_per_tensor"), false),
-        Scale::Channel if matrix.is_transposed => recorded(matrix, &format!("int{bits}_per_tensor"), false)
-            .map(|noise| Noise { basis: Basis::AtMost, ..noise }),
-        Scale::Channel => recorded(matrix, &format!("int{bits}_per_row"), false),
-        Scale::Group(size) => recorded(matrix, &format!("int{bits}_g{size}"), true),
+fn integer(matrix: &Matrix<'_>, bits: u8, scale: Scale) -> Result<Noise, Vec<SchemeKey>> {
+    let at = |bits: MeasuredBits| match scale {
+        Scale::Tensor => recorded(matrix, bits.per_tensor()),
+        Scale::Channel if matrix.is_transposed => {
+            recorded(matrix, bits.per_tensor()).map(|noise| Noise { basis: Basis::AtMost, ..noise })
+        }
+        Scale::Channel => recorded(matrix, bits.per_row()),
+        Scale::Group(size) => along_rows(matrix, bits.per_group(size)),
     };
-    if matches!(bits, 4 | 8) {
-        return at(bits);
+    match bits {
+        4 => return at(MeasuredBits::Four),
+        8 => return at(MeasuredBits::Eight),
+        _ => {}
     }
-    let (four, eight) = match (at(4), at(8)) {
+    let (four, eight) = match (at(MeasuredBits::Four), at(MeasuredBits::Eight)) {
         (Ok(four), Ok(eight)) => (four, eight),
         (four, eight) => return Err([four, eight].into_iter().filter_map(Result::err).flatten().collect()),
     };
@@ -161,6 +166,40 @@ fn integer(matrix: &Matrix<'_>, bits: u8, scale: Scale) -> Result<Noise, Vec<Str
         relative_mse: between(four.relative_mse, eight.relative_mse, bits),
         basis: four.basis.max(Basis::Estimated),
     })
+}
+
+/// The bits at which integers are measured or predicted.
+#[derive(Debug, Clone, Copy)]
+enum MeasuredBits {
+    Four,
+    Eight,
+}
+
+impl MeasuredBits {
+    const fn per_tensor(self) -> TensorScheme {
+        match self {
+            Self::Four => TensorScheme::Int4,
+            Self::Eight => TensorScheme::Int8,
+        }
+    }
+
+    const fn per_row(self) -> Scheme {
+        match self {
+            Self::Four => Scheme::Int4PerRow,
+            Self::Eight => Scheme::Int8PerRow,
+        }
+    }
+
+    const fn per_group(self, size: GroupSize) -> Scheme {
+        match (self, size) {
+            (Self::Four, GroupSize::G32) => Scheme::Int4G32,
+            (Self::Four, GroupSize::G64) => Scheme::Int4G64,
+            (Self::Four, GroupSize::G128) => Scheme::Int4G128,
+            (Self::Eight, GroupSize::G32) => Scheme::Int8G32,
+            (Self::Eight, GroupSize::G64) => Scheme::Int8G64,
+            (Self::Eight, GroupSize::G128) => Scheme::Int8G128,
+        }
+    }
 }
 
 /// The relative error at `bits` bits, from those at 4 and at 8.
@@ -175,14 +214,18 @@ fn between(four: f64, eight: f64, bits: u8) -> f64 {
     (four.ln() + place * (eight.ln() - four.ln())).exp().min(1.0)
 }
 
-/// What the run recorded under `key`; `along_rows` where the figure depends on the direction of rows.
-fn recorded(matrix: &Matrix<'_>, key: &str, along_rows: bool) -> Result<Noise, Vec<String>> {
-    let error = matrix.tensor.quantization.get(key).ok_or_else(|| vec![key.to_owned()])?;
-    let basis = match error.predicted {
-        true => Basis::Histogram,
-        false if along_rows && matrix.is_transposed => Basis::OtherAxis,
-        false => Basis::Measured,
-    };
+/// What the run recorded of a scheme whose blocks lie along rows.
+fn along_rows(matrix: &Matrix<'_>, scheme: Scheme) -> Result<Noise, Vec<SchemeKey>> {
+    let found = recorded(matrix, scheme)?;
+    let is_across = matrix.is_transposed && found.basis == Basis::Measured;
+    Ok(if is_across { Noise { basis: Basis::OtherAxis, ..found } } else { found })
+}
+
+/// What the run recorded of a scheme.
+fn recorded(matrix: &Matrix<'_>, scheme: impl Into<SchemeKey>) -> Result<Noise, Vec<SchemeKey>> {
+    let scheme = scheme.into();
+    let error = matrix.tensor.quantization_error(scheme).ok_or_else(|| vec![scheme])?;
+    let basis = if error.predicted { Basis::Histogram } else { Basis::Measured };
     // Without a signal there is nothing to lose.
     Ok(Noise { relative_mse: error.relative_mse.unwrap_or(0.0), basis })
 }

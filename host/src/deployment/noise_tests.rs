@@ -1,28 +1,7 @@
+use kurtoscope_shared::Random;
+
 use super::*;
 use crate::deployment::testing::{Made, matrix};
-
-/// SplitMix64 and Box and Muller's transform.
-struct Random(u64);
-
-impl Random {
-    fn uniform(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut bits = self.0;
-        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((bits ^ (bits >> 31)) >> 11) as f64 / (1u64 << 53) as f64
-    }
-
-    fn normal(&mut self) -> f64 {
-        let radius = (-2.0 * (1.0 - self.uniform()).ln()).sqrt();
-        radius * (std::f64::consts::TAU * self.uniform()).cos()
-    }
-
-    fn student(&mut self, freedom: u32) -> f64 {
-        let squares: f64 = (0..freedom).map(|_| self.normal().powi(2)).sum();
-        self.normal() / (squares / f64::from(freedom)).sqrt()
-    }
-}
 
 /// The relative error of quantizing every element in groups.
 fn exact(values: &[f64], bits: u8, group: usize) -> f64 {
@@ -48,9 +27,9 @@ fn deviations(values: &[f64], group: usize) -> [f64; 4] {
 
 #[test]
 fn bits_in_between_are_close_to_quantizing_every_element() {
-    let mut random = Random(7);
+    let mut random = Random::new(7);
     let normal: Vec<f64> = (0..1 << 18).map(|_| random.normal()).collect();
-    let heavy: Vec<f64> = (0..1 << 18).map(|_| random.student(3)).collect();
+    let heavy: Vec<f64> = (0..1 << 18).map(|_| random.student_t(3)).collect();
     for group in [32, 128, 1024] {
         let found = deviations(&normal, group);
         assert!(found.iter().all(|off| off.abs() < 0.1), "normal, {group}: {found:?}");
@@ -72,7 +51,7 @@ fn estimates_of_ggml_meet_what_ggml_did() {
         (16.94, [14.55, 19.95, 20.79, 23.74, 26.65, 31.89]),
         (19.69, [16.14, 22.02, 22.66, 26.83, 28.56, 34.50]),
     ] {
-        let made = Made::new("fc1.weight", &[768, 768]).measured("int4_g32", symmetric).tensor();
+        let made = Made::new("fc1.weight", &[768, 768]).measured(Scheme::Int4G32, symmetric).tensor();
         for (precision, expected) in precisions.into_iter().zip(ggml) {
             let noise = of(&matrix(&made), precision).expect("estimated");
             let found = noise.decibels().expect("noise");
@@ -84,26 +63,26 @@ fn estimates_of_ggml_meet_what_ggml_did() {
 
 #[test]
 fn estimates_gain_no_more_than_was_seen() {
-    let made = Made::new("fc1.weight", &[768, 768]).measured("int4_g32", 5.0).tensor();
+    let made = Made::new("fc1.weight", &[768, 768]).measured(Scheme::Int4G32, 5.0).tensor();
     let found = of(&matrix(&made), Precision::Q4K).expect("estimated").decibels().expect("noise");
     assert!((found - 9.91).abs() < 1e-9, "{found}");
 }
 
 #[test]
 fn what_is_missing_is_named() {
-    let made = Made::new("fc1.weight", &[768, 768]).measured("int8_g32", 45.0).tensor();
-    let group = Scale::Group(32);
-    assert_eq!(of(&matrix(&made), Precision::integer(6, group)), Err(vec!["int4_g32".to_owned()]));
-    assert_eq!(of(&matrix(&made), Precision::Q4K), Err(vec!["int4_g32".to_owned()]));
+    let made = Made::new("fc1.weight", &[768, 768]).measured(Scheme::Int8G32, 45.0).tensor();
+    let group = Scale::Group(GroupSize::G32);
+    assert_eq!(of(&matrix(&made), Precision::integer(6, group)), Err(vec![Scheme::Int4G32.into()]));
+    assert_eq!(of(&matrix(&made), Precision::Q4K), Err(vec![Scheme::Int4G32.into()]));
     assert_eq!(of(&matrix(&made), Precision::Sixteen), Ok(Noise::NONE));
 }
 
 #[test]
 fn rows_that_are_input_channels_are_never_taken_for_output_channels() {
     let made = Made::new("fc1.weight", &[768, 3072])
-        .measured("int8_per_row", 41.0)
-        .predicted("int8_per_tensor", 30.0)
-        .measured("q8_0", 45.0)
+        .measured(Scheme::Int8PerRow, 41.0)
+        .predicted(TensorScheme::Int8, 30.0)
+        .measured(Scheme::Q8_0, 45.0)
         .tensor();
     let mut stored = matrix(&made);
     let of = |matrix: &Matrix<'_>, precision| {
@@ -119,6 +98,6 @@ fn rows_that_are_input_channels_are_never_taken_for_output_channels() {
 
 #[test]
 fn no_signal_makes_no_noise() {
-    let made = Made::new("fc1.weight", &[8, 8]).undefined("q8_0").tensor();
+    let made = Made::new("fc1.weight", &[8, 8]).undefined(Scheme::Q8_0).tensor();
     assert_eq!(of(&matrix(&made), Precision::Q8_0).map(|noise| noise.relative_mse), Ok(0.0));
 }

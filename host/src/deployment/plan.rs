@@ -13,6 +13,7 @@ use super::remedy::{Remedy, remedy};
 use super::target::{Target, Thresholds};
 use super::weights::{Matrix, elements, energy, sort, stored_bits};
 use crate::record::Run;
+use crate::scheme_key::SchemeKey;
 use kurtoscope_checkpoint::model::Component;
 
 /// Why there is no plan.
@@ -21,7 +22,8 @@ pub enum PlanError {
     /// The run lacks what the target rests on.
     #[error(
         "the run of {model} (kurtoscope {version}) lacks what {target} rests on: {}. Measure the model again with this \
-         version, on a device that measures it and with --statistics all: kurtoscope analyze MODEL --out DIR", keys.join(", ")
+         version, on a device that measures it and with --statistics all: kurtoscope analyze MODEL --out DIR",
+        listed(schemes)
     )]
     NotMeasured {
         /// The model's source.
@@ -30,8 +32,8 @@ pub enum PlanError {
         version: String,
         /// The target.
         target: String,
-        /// Keys of `quantization` in `run.json` that no matrix has.
-        keys: Vec<String>,
+        /// Schemes whose errors no matrix has.
+        schemes: Vec<SchemeKey>,
     },
     /// There is nothing to quantize.
     #[error("the run of {model} has no matrix that {target} would quantize; it has {tensors} tensors")]
@@ -209,27 +211,33 @@ impl Plan {
     }
 }
 
-pub(super) fn not_measured(run: &Run, target: &Target, mut keys: Vec<String>) -> PlanError {
-    keys.sort();
-    keys.dedup();
+/// The keys of schemes, in a list.
+fn listed(schemes: &[SchemeKey]) -> String {
+    let keys: Vec<&str> = schemes.iter().map(|scheme| scheme.key()).collect();
+    keys.join(", ")
+}
+
+pub(super) fn not_measured(run: &Run, target: &Target, mut schemes: Vec<SchemeKey>) -> PlanError {
+    schemes.sort_by_key(|scheme| scheme.key());
+    schemes.dedup();
     PlanError::NotMeasured {
         model: run.model.source.clone(),
         version: run.tool.version.clone(),
         target: target.name.into(),
-        keys,
+        schemes,
     }
 }
 
-/// The keys that are missing, where they are missing of every matrix.
-fn all_missing(judged: &[(Entry, Vec<String>)]) -> Option<Vec<String>> {
+/// The schemes that are missing, where they are missing of every matrix.
+fn all_missing(judged: &[(Entry, Vec<SchemeKey>)]) -> Option<Vec<SchemeKey>> {
     judged
         .iter()
         .all(|(_, missing)| !missing.is_empty())
         .then(|| judged.iter().flat_map(|(_, missing)| missing.clone()).collect())
 }
 
-/// A matrix's entry, and the keys that its verdict would have needed.
-fn judge(matrix: &Matrix<'_>, target: &Target) -> (Entry, Vec<String>) {
+/// A matrix's entry, and the schemes that its verdict would have needed.
+fn judge(matrix: &Matrix<'_>, target: &Target) -> (Entry, Vec<SchemeKey>) {
     let asked = target.precision.fitted(matrix.inputs);
     let at_target = noise::of(matrix, asked);
     let (verdict, precision, found) = match &at_target {

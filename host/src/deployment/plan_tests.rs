@@ -1,6 +1,9 @@
+use kurtoscope_shared::quantization::Scheme;
+
 use super::*;
 use crate::deployment::target::ALL;
 use crate::deployment::testing::{Made, run};
+use crate::scheme_key::TensorScheme;
 use kurtoscope_checkpoint::model::Family;
 
 fn target(name: &str) -> &'static Target {
@@ -10,7 +13,7 @@ fn target(name: &str) -> &'static Target {
 /// Four matrices of 1024 x 1024 at 25, 16, 10 and 10 dB in q4_0; the third passes in q8_0 and the last nowhere.
 fn four() -> Run {
     let made = |name: &str, q4: f64, q8: f64| {
-        Made::new(name, &[1024, 1024]).measured("q4_0", q4).measured("q8_0", q8).tensor()
+        Made::new(name, &[1024, 1024]).measured(Scheme::Q4_0, q4).measured(Scheme::Q8_0, q8).tensor()
     };
     run(vec![made("a", 25.0, 45.0), made("b", 16.0, 45.0), made("c", 10.0, 45.0), made("d", 10.0, 12.0)])
 }
@@ -105,7 +108,7 @@ fn every_target_plans_normal_weights() {
 
 #[test]
 fn older_runs_are_told_what_they_lack() {
-    let older = run(vec![Made::new("up", &[1024, 1024]).predicted("int8_per_tensor", 38.0).tensor()]);
+    let older = run(vec![Made::new("up", &[1024, 1024]).predicted(TensorScheme::Int8, 38.0).tensor()]);
     assert_eq!(
         Plan::of(&older, target("q4_k")).expect_err("lacks it").to_string(),
         "the run of models/tiny-llama (kurtoscope 0.1.0) lacks what q4_k rests on: int4_g32. Measure the model again with \

@@ -10,8 +10,30 @@ pub enum Scale {
     Tensor,
     /// The inputs of one output channel.
     Channel,
-    /// This many inputs of one output channel.
-    Group(u16),
+    /// So many inputs of one output channel.
+    Group(GroupSize),
+}
+
+/// How many inputs of an output channel share a scale.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum GroupSize {
+    /// 32 inputs.
+    G32,
+    /// 64 inputs.
+    G64,
+    /// 128 inputs.
+    G128,
+}
+
+impl GroupSize {
+    /// The number of inputs.
+    pub const fn inputs(self) -> u16 {
+        match self {
+            Self::G32 => 32,
+            Self::G64 => 64,
+            Self::G128 => 128,
+        }
+    }
 }
 
 /// A form in which a matrix can be stored.
@@ -83,7 +105,7 @@ impl Precision {
                 let shared = match scale {
                     Scale::Tensor => f64::INFINITY,
                     Scale::Channel => inputs.max(1) as f64,
-                    Scale::Group(size) => f64::from(size),
+                    Scale::Group(size) => f64::from(size.inputs()),
                 };
                 f64::from(bits) + SCALE_BITS / shared
             }
@@ -104,7 +126,7 @@ impl Precision {
     /// The number of elements by which a channel's length must be divisible.
     pub const fn block(self) -> u64 {
         match self {
-            Self::Integer { scale: Scale::Group(size), .. } => size as u64,
+            Self::Integer { scale: Scale::Group(size), .. } => size.inputs() as u64,
             Self::Integer { .. } | Self::Sixteen => 1,
             Self::Q3K | Self::Q4K | Self::Q5K | Self::Q6K => 256,
             Self::Q4_0 | Self::Iq4Nl | Self::Q5_0 | Self::Q5_1 | Self::Q8_0 | Self::Mxfp4 => 32,
@@ -139,7 +161,7 @@ impl fmt::Display for Precision {
         match self {
             Self::Integer { bits, scale: Scale::Tensor } => write!(f, "int{bits}-per-tensor"),
             Self::Integer { bits, scale: Scale::Channel } => write!(f, "int{bits}-per-channel"),
-            Self::Integer { bits, scale: Scale::Group(size) } => write!(f, "int{bits}-g{size}"),
+            Self::Integer { bits, scale: Scale::Group(size) } => write!(f, "int{bits}-g{}", size.inputs()),
             Self::Q3K => f.write_str("q3_k"),
             Self::Q4_0 => f.write_str("q4_0"),
             Self::Iq4Nl => f.write_str("iq4_nl"),
@@ -176,7 +198,7 @@ mod tests {
             (Precision::Q3K, 3.4375),
             (Precision::Mxfp4, 4.25),
             (Precision::Nf4, 4.5),
-            (Precision::integer(4, Scale::Group(128)), 4.125),
+            (Precision::integer(4, Scale::Group(GroupSize::G128)), 4.125),
             (Precision::integer(8, Scale::Channel), 8.0 + 16.0 / 768.0),
             (Precision::integer(8, Scale::Tensor), 8.0),
             (Precision::Sixteen, 16.0),
@@ -192,7 +214,7 @@ mod tests {
         assert_eq!(Precision::Q4K.fitted(96), Precision::Q5_0);
         assert_eq!(Precision::Q6K.fitted(96), Precision::Q8_0);
         assert_eq!(Precision::Q4K.fitted(100), Precision::Sixteen);
-        assert_eq!(Precision::integer(4, Scale::Group(128)).fitted(192), Precision::Sixteen);
+        assert_eq!(Precision::integer(4, Scale::Group(GroupSize::G128)).fitted(192), Precision::Sixteen);
         assert_eq!(Precision::integer(4, Scale::Channel).fitted(7), Precision::integer(4, Scale::Channel));
     }
 }

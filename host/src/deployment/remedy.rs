@@ -13,10 +13,11 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::noise::{self, Basis};
-use super::precision::{Precision, Scale};
+use super::precision::{GroupSize, Precision, Scale};
 use super::target::thresholds;
 use super::weights::Matrix;
 use crate::record::WithoutTop;
+use crate::scheme_key::TensorScheme;
 
 /// What helps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -342,13 +343,14 @@ fn value(matrix: &Matrix<'_>, bits: u8, quantity: Quantity) -> Option<f64> {
         }
         Quantity::PerTensor => reached(Scale::Tensor),
         Quantity::Clipped => {
-            let error = tensor.quantization.get(&format!("int{bits}_per_tensor_clipped"))?;
+            let clipped = if bits <= 4 { TensorScheme::Int4Clipped } else { TensorScheme::Int8Clipped };
+            let error = tensor.quantization_error(clipped)?;
             error.relative_mse.map(|error| noise::decibels(error).unwrap_or(f64::INFINITY))
         }
         Quantity::ClippingGain => gain(Quantity::Clipped, Quantity::PerTensor),
         Quantity::PerChannel => reached(Scale::Channel),
         Quantity::ChannelGain => gain(Quantity::PerChannel, Quantity::PerTensor),
-        Quantity::PerGroup => reached(Scale::Group(32)),
+        Quantity::PerGroup => reached(Scale::Group(GroupSize::G32)),
         Quantity::GroupGain => {
             gain(Quantity::PerGroup, Quantity::PerChannel).or_else(|| gain(Quantity::PerGroup, Quantity::PerTensor))
         }

@@ -1,6 +1,6 @@
 //! What a user deploys to: a name, the precision behind it, what the tool quantizes, and where its verdicts turn.
 
-use super::precision::{Precision, Scale};
+use super::precision::{GroupSize, Precision, Scale};
 use super::weights::Habit;
 
 /// Decibels at which a matrix passes or is at risk. Below the second it is kept in more bits.
@@ -60,9 +60,9 @@ const fn gguf(name: &'static str, precision: Precision, higher: &'static [Precis
 }
 
 const INT8_CHANNEL: Precision = Precision::integer(8, Scale::Channel);
-const G32: Scale = Scale::Group(32);
-const G64: Scale = Scale::Group(64);
-const G128: Scale = Scale::Group(128);
+const G32: Scale = Scale::Group(GroupSize::G32);
+const G64: Scale = Scale::Group(GroupSize::G64);
+const G128: Scale = Scale::Group(GroupSize::G128);
 
 /// Every target, in the order in which they are listed.
 pub const ALL: [Target; 12] = [
