@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use kurtoscope_shared::{
-    frame,
+    frame::{self, Framing},
     protocol::{PROTOCOL_VERSION, SCHEMA_HASH, ToHost, Welcome},
 };
 
@@ -49,6 +49,16 @@ pub enum Refusal {
         /// The device's schema hash.
         schema: [u8; 8],
     },
+    /// Frames in the other framing.
+    #[error(
+        "it sends {found} frames, and this kind of link has {} ones: a board on a serial port or terminal is reached with \
+         serial:, a program that serves on standard input and output with exec:, a board's own USB interface with usb:",
+        found.other()
+    )]
+    OtherFraming {
+        /// The device's framing.
+        found: Framing,
+    },
     /// Another device than the one that was there before.
     #[error("{found} answers where {expected} was lost; plug {expected} in again")]
     Another {
@@ -77,7 +87,11 @@ pub enum Refusal {
 }
 
 fn noise(damaged: u64) -> String {
-    if damaged == 0 { String::new() } else { format!(" but {damaged} damaged frames") }
+    match damaged {
+        0 => String::new(),
+        1 => " but a damaged frame".to_owned(),
+        _ => format!(" but {damaged} damaged frames"),
+    }
 }
 
 fn reason(text: &Option<String>) -> String {
@@ -91,12 +105,13 @@ fn hex(bytes: &[u8]) -> String {
 /// Greets the device under session number `session` until it answers, for up to `patience`.
 ///
 /// # Errors
-/// [`Refusal::Silent`], [`Refusal::Ended`] or [`Refusal::Version`].
+/// [`Refusal::Silent`], [`Refusal::Ended`], [`Refusal::Version`] or [`Refusal::OtherFraming`].
 pub fn greet(wire: &mut Wire, session: u32, patience: Duration) -> Result<Welcome, Refusal> {
-    // Anything that was on its way before is cut off by a delimiter of its own.
-    let mut greeting = vec![frame::DELIMITER];
+    // Anything that was on its way before is cut off.
+    let framing = wire.framing();
+    let mut greeting = framing.opening().to_vec();
     // The greeting is plain data and always encodes.
-    let _ = frame::encode(&Conversation::hello(session), &[], &mut greeting);
+    let _ = frame::encode(framing, &Conversation::hello(session), &[], &mut greeting);
     let start = Instant::now();
     let between = (patience / GREETINGS).min(LONGEST_BETWEEN);
     while start.elapsed() < patience {
@@ -114,6 +129,7 @@ pub fn greet(wire: &mut Wire, session: u32, patience: Duration) -> Result<Welcom
                     };
                 }
                 Heard::Stranger { protocol, schema } => return Err(Refusal::Version { device: protocol, schema }),
+                Heard::OtherFraming(found) => return Err(Refusal::OtherFraming { found }),
                 Heard::Ended(reason) => return Err(Refusal::Ended(reason)),
                 Heard::Message(_) | Heard::Damaged | Heard::Unwritable(_) | Heard::Nothing => {}
             }

@@ -72,7 +72,7 @@ fn exchange(
     while matches!(wire.hear(Duration::ZERO), Heard::Damaged) {}
     let mut buffer = wire.buffer();
     // Messages of this protocol always encode.
-    let _ = frame::encode(&ToDevice::Chunk(chunk), payload, &mut buffer);
+    let _ = frame::encode(wire.framing(), &ToDevice::Chunk(chunk), payload, &mut buffer);
     let start = Instant::now();
     let mut alive = start;
     let mut written = wire.written();
@@ -91,7 +91,7 @@ fn exchange(
             {
                 return None;
             }
-            Heard::Damaged | Heard::Ended(_) => return None,
+            Heard::Damaged | Heard::OtherFraming(_) | Heard::Ended(_) => return None,
             Heard::Message(_) | Heard::Stranger { .. } | Heard::Unwritable(_) | Heard::Nothing => {}
         }
         if wire.written() != written {

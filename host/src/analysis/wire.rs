@@ -14,7 +14,7 @@ use std::{
 };
 
 use kurtoscope_shared::{
-    frame::{Decoder, FrameEvent},
+    frame::{Decoder, FrameError, FrameEvent, Framing},
     protocol::{ToHost, peek_version},
 };
 
@@ -47,6 +47,8 @@ pub enum Heard {
     },
     /// A damaged frame, or a sound one that is no message.
     Damaged,
+    /// A frame in this framing, which is not the link's.
+    OtherFraming(Framing),
     /// The link ended, with the system's reason if it failed.
     Ended(Option<String>),
     /// Nothing more can be written. What the device had answered until then may still arrive.
@@ -58,6 +60,7 @@ pub enum Heard {
 /// A link in use.
 #[derive(Debug)]
 pub struct Wire {
+    framing: Framing,
     outgoing: Sender<Vec<u8>>,
     spent: Receiver<Vec<u8>>,
     incoming: Receiver<Heard>,
@@ -81,7 +84,7 @@ impl Drop for Wire {
 impl Wire {
     /// Takes a link into use.
     pub fn new(link: Link) -> Self {
-        let Link { reader, writer, process } = link;
+        let Link { reader, writer, framing, process } = link;
         let (outgoing, to_write) = channel();
         let (give_back, spent) = channel();
         let (heard, incoming) = sync_channel(MOST_WAITING);
@@ -96,11 +99,18 @@ impl Wire {
             }
         });
         thread::spawn(move || {
-            let end = read_frames(reader, &heard, &stop).err().map(|error| error.to_string());
+            let end = read_frames(reader, Decoder::new(framing, MAX_ANSWER), &heard, &stop)
+                .err()
+                .map(|error| error.to_string());
             let _ = heard.send(Heard::Ended(end));
         });
         let queued = Cell::new(0);
-        Self { outgoing, spent, incoming, written, queued, damaged: 0, unwritable: None, dropped, process }
+        Self { framing, outgoing, spent, incoming, written, queued, damaged: 0, unwritable: None, dropped, process }
+    }
+
+    /// How frames are told apart in both directions.
+    pub fn framing(&self) -> Framing {
+        self.framing
     }
 
     /// Queues bytes for writing. A link that has failed is noticed by [`hear`](Self::hear).
@@ -183,8 +193,12 @@ fn write_frames(
     Ok(())
 }
 
-fn read_frames(mut reader: Box<dyn Read + Send>, heard: &SyncSender<Heard>, stop: &AtomicBool) -> io::Result<()> {
-    let mut decoder = Decoder::new(MAX_ANSWER);
+fn read_frames(
+    mut reader: Box<dyn Read + Send>,
+    mut decoder: Decoder,
+    heard: &SyncSender<Heard>,
+    stop: &AtomicBool,
+) -> io::Result<()> {
     let mut buffer = vec![0; READ_BYTES];
     loop {
         let read = match reader.read(&mut buffer) {
@@ -199,12 +213,13 @@ fn read_frames(mut reader: Box<dyn Read + Send>, heard: &SyncSender<Heard>, stop
             Err(error) => return Err(error),
         };
         let mut rest = &buffer[..read];
-        while !rest.is_empty() {
+        loop {
             let (taken, event) = decoder.push(rest);
             rest = &rest[taken..];
             let message = match event {
-                FrameEvent::Starved => continue,
+                FrameEvent::Starved => break,
                 FrameEvent::Frame => understand(decoder.content()),
+                FrameEvent::Damaged(FrameError::OtherFraming { found }) => Heard::OtherFraming(found),
                 FrameEvent::Damaged(_) => Heard::Damaged,
             };
             if heard.send(message).is_err() {

@@ -224,7 +224,11 @@ impl Work<'_> {
                 Heard::Message(message) => {
                     talk.receive(message, now, |chunk, found| plan.accepts(&plan.chunks[chunk], found))
                 }
-                Heard::Damaged | Heard::Nothing | Heard::Unwritable(_) | Heard::Stranger { .. } => Vec::new(),
+                Heard::Damaged
+                | Heard::Nothing
+                | Heard::Unwritable(_)
+                | Heard::Stranger { .. }
+                | Heard::OtherFraming(_) => Vec::new(),
                 Heard::Ended(reason) => return End::LinkLost(reason),
             };
             steps.extend(talk.tick(now, wire.is_written()));
@@ -301,7 +305,7 @@ impl Work<'_> {
         self.sent += payload.len() as u64;
         let mut buffer = wire.buffer();
         // Messages of this protocol always encode.
-        let _ = frame::encode(&message, payload, &mut buffer);
+        let _ = frame::encode(wire.framing(), &message, payload, &mut buffer);
         wire.send(buffer);
     }
 }
