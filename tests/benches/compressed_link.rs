@@ -15,7 +15,7 @@ use std::{
 
 use embedded_io_adapters::std::FromStd;
 use kurtoscope_checkpoint::Checkpoint;
-use kurtoscope_firmware::{Board, Session, engine::BurnEngine, serve};
+use kurtoscope_firmware::{Board, Framing, Session, engine::BurnEngine, serve};
 use kurtoscope_host::{
     analysis::{CompressionMode, Device, DeviceOptions, Quiet, analyze},
     link::{Connector, DeviceUrl, Link, LinkError},
@@ -64,10 +64,10 @@ impl Connector for SlowBoard {
         thread::spawn(move || {
             let board = Board { name: "throttled".into(), identity: String::new() };
             let mut session = Session::new(BurnEngine::cpu(), board);
-            let _ = serve(&mut session, FromStd::new(device_reads), FromStd::new(device_writes));
+            let _ = serve(&mut session, Framing::Cobs, FromStd::new(device_reads), FromStd::new(device_writes));
         });
         let writer = Throttled { inner: host_writes, free: Instant::now() };
-        Ok(Link { reader: Box::new(host_reads), writer: Box::new(writer), process: None })
+        Ok(Link { reader: Box::new(host_reads), writer: Box::new(writer), framing: Framing::Cobs, process: None })
     }
 }
 

@@ -16,6 +16,7 @@ use std::{
 
 use kurtoscope::causes::with_causes;
 use kurtoscope_checkpoint::Checkpoint;
+use kurtoscope_firmware::Framing;
 use kurtoscope_host::{
     analysis::{
         AnalysisError, CompressionMode, Device, DeviceFailure, DeviceOptions, Quiet, RunOptions, Timeouts, analyze_with,
@@ -46,6 +47,7 @@ type Counts = Arc<[AtomicU64; Fault::ALL.len()]>;
 /// What happens in one run, all of it from one seed.
 struct Scenario {
     seed: u64,
+    framing: Framing,
     compression: CompressionMode,
     boards: Vec<(Rates, Rates, Life)>,
 }
@@ -64,7 +66,8 @@ impl Scenario {
                 (to_device, to_host, if dies { Life::Dead } else { back })
             })
             .collect();
-        Self { seed, compression, boards }
+        let framing = Framing::ALL[(seed % 2) as usize];
+        Self { seed, framing, compression, boards }
     }
 
     /// Measures `model` on the scenario's boards.
@@ -80,6 +83,7 @@ impl Scenario {
             let device = (0..100).find_map(|_| {
                 let board = Board {
                     identity: format!("board {number}"),
+                    framing: self.framing,
                     max_payload: MAX_PAYLOAD,
                     life: *life,
                     to_device: to_device.clone(),
@@ -152,8 +156,12 @@ fn disturbed_transfers_end_in_the_same_bits() {
     let model = Checkpoint::open(&path).expect("a model");
     let counts: Counts = Arc::new(from_fn(|_| AtomicU64::new(0)));
     let compression = CompressionMode::Never;
-    let calm = Scenario { seed: 0, compression, boards: vec![([0.0; 8], [0.0; 8], Life::Back { after: 0 })] };
-    let undisturbed = statistics(&calm.run(&model, &counts).expect("nothing disturbs it"));
+    let [undisturbed, other] = Framing::ALL.map(|framing| {
+        let boards = vec![([0.0; 8], [0.0; 8], Life::Back { after: 0 })];
+        let calm = Scenario { seed: 0, framing, compression, boards };
+        statistics(&calm.run(&model, &counts).expect("nothing disturbs it"))
+    });
+    assert_eq!(undisturbed, other);
     assert!(counts.iter().all(|count| count.load(Ordering::Relaxed) == 0));
 
     let single = number("KURTOSCOPE_SEED");
@@ -213,6 +221,7 @@ fn calm_board(identity: &str, life: Life) -> Board {
     let calm = || Arc::new(Mutex::new(Faults::new(1, [0.0; 8], Arc::new(from_fn(|_| AtomicU64::new(0))))));
     Board {
         identity: identity.into(),
+        framing: Framing::Cobs,
         max_payload: MAX_PAYLOAD,
         life,
         to_device: calm(),
@@ -242,7 +251,8 @@ fn disturbed_terminals_end_in_the_same_bits() {
         let device = (0..100).find_map(|_| {
             let (to_device, to_host) = (to_device.clone(), to_host.clone());
             let program = env!("CARGO_BIN_EXE_kurtoscope-under-test").into();
-            let board = PtyBoard { program, to_device, to_host, plugged: None };
+            let framing = Framing::ALL[(seed % 2) as usize];
+            let board = PtyBoard { program, framing, to_device, to_host, plugged: None };
             Device::connect(&url, Box::new(board), options.clone()).ok()
         });
         measure(&model, &mut [device.unwrap_or_else(|| panic!("seed {seed}: never greeted"))])

@@ -76,7 +76,7 @@ fn exchange(
     while !matches!(wire.next_event(Some(Instant::now())), WireEvent::TimedOut | WireEvent::Ended(_)) {}
     let mut buffer = wire.buffer();
     // Messages of this protocol always encode.
-    let _ = frame::encode(&ToDevice::Chunk(chunk), payload, &mut buffer);
+    let _ = frame::encode(wire.framing(), &ToDevice::Chunk(chunk), payload, &mut buffer);
     let start = Instant::now();
     wire.send(buffer);
     loop {
@@ -94,7 +94,7 @@ fn exchange(
             {
                 return None;
             }
-            WireEvent::Damaged | WireEvent::Ended(_) => return None,
+            WireEvent::Damaged | WireEvent::OtherFraming(_) | WireEvent::Ended(_) => return None,
             // Bytes may have gone out since the deadline was set.
             WireEvent::TimedOut if start.max(wire.last_written()) + timeout <= Instant::now() => return None,
             WireEvent::Message(_)

@@ -81,6 +81,7 @@ impl Transfer<'_> {
                 WireEvent::Ended(reason) => return End::LinkLost(reason),
                 WireEvent::Damaged
                 | WireEvent::OtherVersion { .. }
+                | WireEvent::OtherFraming(_)
                 | WireEvent::Written
                 | WireEvent::Woken
                 | WireEvent::TimedOut => Vec::new(),
@@ -176,7 +177,7 @@ impl Transfer<'_> {
         self.sent_bytes += payload.len() as u64;
         let mut buffer = wire.buffer();
         // Messages of this protocol always encode.
-        let _ = frame::encode(&message, payload, &mut buffer);
+        let _ = frame::encode(wire.framing(), &message, payload, &mut buffer);
         wire.send(buffer);
     }
 }

@@ -2,6 +2,8 @@
 
 use std::process::{Command, Stdio};
 
+use kurtoscope_shared::frame::Framing;
+
 use super::{DeviceUrl, Link, LinkError, Process, widen};
 
 /// Starts the command in a shell. What it writes to standard error goes to ours.
@@ -19,7 +21,12 @@ pub(super) fn open(url: &DeviceUrl, command: &str) -> Result<Link, LinkError> {
         return Err(failed(std::io::Error::other("the child has no pipes")));
     };
     widen(&writer);
-    Ok(Link { reader: Box::new(reader), writer: Box::new(writer), process: Some(Process(child)) })
+    Ok(Link {
+        reader: Box::new(reader),
+        writer: Box::new(writer),
+        framing: Framing::LengthPrefixed,
+        process: Some(Process(child)),
+    })
 }
 
 /// Whether a command line is one program with arguments: no lists, pipes, redirections or assignments, and a program

@@ -7,6 +7,7 @@ use std::{
     process::{Command, Stdio},
 };
 
+use kurtoscope_shared::frame::Framing;
 use serde::Deserialize;
 
 use super::{DeviceUrl, Link, LinkError, Process};
@@ -110,7 +111,12 @@ pub(super) fn open(url: &DeviceUrl, adapter: Option<&str>) -> Result<Link, LinkE
     let (Some(writer), Some(reader)) = (child.stdin.take(), child.stdout.take()) else {
         return Err(failed(io::Error::other("the child has no pipes")));
     };
-    Ok(Link { reader: Box::new(reader), writer: Box::new(writer), process: Some(Process(child)) })
+    Ok(Link {
+        reader: Box::new(reader),
+        writer: Box::new(writer),
+        framing: Framing::LengthPrefixed,
+        process: Some(Process(child)),
+    })
 }
 
 /// The device command: as the user says, beside this program, or wherever the system finds it.

@@ -17,6 +17,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use kurtoscope_shared::frame::Framing;
+
 use crate::board::BoardError;
 
 pub use connector::{Connector, UrlConnector};
@@ -35,13 +37,15 @@ pub struct Link {
     pub reader: Box<dyn Read + Send>,
     /// To the device.
     pub writer: Box<dyn Write + Send>,
+    /// How frames are told apart in both directions, which follows from the kind of link.
+    pub framing: Framing,
     /// What the link started; ends with it.
     pub process: Option<Process>,
 }
 
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Link").field("process", &self.process).finish_non_exhaustive()
+        f.debug_struct("Link").field("framing", &self.framing).field("process", &self.process).finish_non_exhaustive()
     }
 }
 

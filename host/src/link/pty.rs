@@ -12,6 +12,7 @@ pub(super) fn open(url: &DeviceUrl) -> Result<Link, LinkError> {
         process::{Command, Stdio},
     };
 
+    use kurtoscope_shared::frame::Framing;
     use rustix::{fs::OFlags, termios};
 
     use super::Process;
@@ -48,7 +49,7 @@ pub(super) fn open(url: &DeviceUrl) -> Result<Link, LinkError> {
     });
     raw.map_err(|errno| other(errno.into()))?;
     let reader = terminal.try_clone().map_err(other)?;
-    Ok(Link { reader: Box::new(reader), writer: Box::new(terminal), process: Some(process) })
+    Ok(Link { reader: Box::new(reader), writer: Box::new(terminal), framing: Framing::Cobs, process: Some(process) })
 }
 
 #[cfg(not(unix))]

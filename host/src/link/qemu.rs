@@ -28,6 +28,8 @@ mod unix {
         time::{Duration, Instant},
     };
 
+    use kurtoscope_shared::frame::Framing;
+
     use crate::{
         board::{self, BuildRequest, Catalogue, Qemu},
         link::{DeviceUrl, Link, LinkError, Process},
@@ -77,7 +79,7 @@ exec 3<&-; wait $qemu; status=$?; kill $end 2>/dev/null; exit $status"#;
             return Err(LinkError::Qemu { url: url.to_string(), program: qemu.program.clone(), said });
         };
         let reader = stream.try_clone().map_err(other)?;
-        Ok(Link { reader: Box::new(reader), writer: Box::new(stream), process: Some(process) })
+        Ok(Link { reader: Box::new(reader), writer: Box::new(stream), framing: Framing::Cobs, process: Some(process) })
     }
 
     fn arguments(qemu: &Qemu, program: &Path, socket: &Path, console: Option<&Path>) -> Vec<OsString> {

@@ -59,6 +59,10 @@ fn of_device(kind: &DeviceFailureKind) -> Option<&'static str> {
         DeviceFailureKind::NoAnswer { .. } => {
             Some("is it powered, is the cable in order, does it run Kurtoscope's firmware, and is the baud rate right?")
         }
+        DeviceFailureKind::IncompatibleFraming { .. } => Some(
+            "a board on a serial port or terminal is reached with serial:, a program that serves on standard input and \
+             output with exec:, a board's own USB interface with usb:",
+        ),
         DeviceFailureKind::SelfTestFailed { .. } => Some(
             "its driver or its hardware computes wrongly. `--allow-untrusted` measures all the same, and the report will \
              say so",
