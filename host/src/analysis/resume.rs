@@ -10,7 +10,7 @@ use super::{
     plan::Plan,
 };
 use crate::record;
-use kurtoscope_checkpoint::{checkpoint::Checkpoint, model::Family};
+use kurtoscope_checkpoint::{Checkpoint, model::Family};
 
 /// A run that is about to measure what is left of it.
 #[derive(Debug)]

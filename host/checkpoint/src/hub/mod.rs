@@ -70,12 +70,16 @@ pub fn fetch(model: &HubModel, settings: &Settings, progress: &mut dyn Progress)
     let names: Vec<String> = listing.files.iter().map(|file| file.name.clone()).collect();
     let selection = choose(model, &names)?;
     let mut job = Download::new(&client, &cache, &listing, progress);
-    job.download(selection.config.as_slice())?;
+    let index = match &selection.weights {
+        Weights::Index(index) => Some(index),
+        Weights::File(_) | Weights::Files(_) => None,
+    };
+    let small: Vec<String> = selection.config.iter().chain(index).cloned().collect();
+    job.download(&small)?;
     let mut weights = match &selection.weights {
         Weights::File(file) => vec![file.clone()],
         Weights::Files(files) => files.clone(),
         Weights::Index(index) => {
-            job.download(std::slice::from_ref(index))?;
             let path = cache.snapshot(&listing.commit).join(index);
             let shards = shards(&path, folder_of(index))?;
             if let Some(missing) = shards.iter().find(|shard| !names.contains(shard)) {
