@@ -19,9 +19,9 @@ pub use error::CheckpointError;
 
 use files::{CheckpointFiles, IndexFile};
 
-use crate::Unmeasured;
 use crate::format::{TensorData, recognise};
 use crate::source::{Access, MappedFile, json};
+use crate::unmeasured::Unmeasured;
 
 /// A model's weights, open for reading.
 ///
@@ -32,7 +32,7 @@ use crate::source::{Access, MappedFile, json};
 pub struct Checkpoint {
     /// The path as the user named it.
     pub source: String,
-    /// The commit of the hub's repository that the files are from; none for files that lay here already.
+    /// The commit of the hub's repository that the files are from; none for local files.
     pub revision: Option<String>,
     /// How the weights are stored: `safetensors`, `pytorch`, ….
     pub format: &'static str,
@@ -42,12 +42,12 @@ pub struct Checkpoint {
     pub tensors: Vec<StoredTensor>,
     /// Tensors of types that cannot be measured, in the same order.
     pub unmeasured: Vec<Unmeasured>,
-    /// A file says that its weights are made up: its `__metadata__` has `kurtoscope.synthetic` = `true`.
+    /// A file states that its weights are synthetic: its `__metadata__` has `kurtoscope.synthetic` = `true`.
     pub synthetic: bool,
     files: Vec<MappedFile>,
 }
 
-/// A tensor of a checkpoint. Its elements are had from the [`Checkpoint`] that listed it, and from no other.
+/// A tensor of a checkpoint. Its elements are read from the [`Checkpoint`] that listed it, and from no other.
 #[derive(Debug, Clone)]
 pub struct StoredTensor {
     /// The checkpoint's name for it.
@@ -74,7 +74,7 @@ impl StoredTensor {
         self.elements().saturating_mul(self.element.size() as u64)
     }
 
-    /// Whether its elements lie in the file as they are measured, so that reading them takes no memory.
+    /// Whether the file stores its elements as they are measured, so that reading them takes no memory.
     pub fn is_mapped(&self) -> bool {
         matches!(self.data, TensorData::Mapped(_))
     }
@@ -99,9 +99,9 @@ impl Checkpoint {
     /// Opens the checkpoint at `path` and checks everything that its headers and its index say.
     ///
     /// `path` is a file of weights, whatever its name, an index of shards (`*.safetensors.index.json` or
-    /// `*.bin.index.json`) or a folder, of which [`select`](fn@crate::select) decides which files are opened. With one part of a
-    /// split GGUF file all parts are opened. Shards may not share a tensor. Tensors that the index does not list are taken
-    /// as well.
+    /// `*.bin.index.json`) or a folder, of which [`select`](fn@crate::select) decides which files are opened. With one part of
+    /// a split GGUF file all parts are opened. Shards may not share a tensor. Tensors that the index does not list are
+    /// taken as well.
     ///
     /// # Errors
     /// See [`CheckpointError`].
@@ -176,7 +176,7 @@ impl Checkpoint {
 
     /// The elements at positions `range`, rows outermost, as little-endian bytes.
     ///
-    /// Lent from the mapping, which they keep alive, where they lie in the file as they are measured; computed otherwise.
+    /// Lent from the mapping, which they keep alive, where the file stores them as they are measured; computed otherwise.
     /// Either way they can be sent to another thread.
     ///
     /// # Errors
@@ -211,16 +211,16 @@ impl Checkpoint {
         self.files.get(tensor.file).map_or(Path::new(&self.source), MappedFile::path)
     }
 
-    /// Where in its file the tensor's first byte is; 0 where its format does not tell.
+    /// Where in its file the tensor's first byte is; 0 where its format does not say.
     pub fn offset_of(&self, tensor: &StoredTensor) -> u64 {
         tensor.elsewhere().map_or_else(|| tensor.range(), |(_, range)| range).start as u64
     }
 
     /// A 128-bit hash, in hexadecimal, of all names, shapes and types and of eight 64-byte samples of each tensor.
     ///
-    /// The same tensors give the same fingerprint wherever they lie and however they are split into shards, unless their
-    /// format does not tell where they lie: as many samples are then taken of the whole file. A change between the
-    /// samples goes unseen: this tells models apart, it does not prove that a file is intact.
+    /// The same tensors give the same fingerprint wherever they are stored and however they are split into shards, unless
+    /// their format does not say where they are: as many samples are then taken of the whole file. A change between the
+    /// samples goes unseen: this distinguishes models, it does not prove that a file is intact.
     pub fn fingerprint(&self) -> String {
         fingerprint::fingerprint(self)
     }

@@ -139,6 +139,21 @@ fn links_devices_and_permissions() {
 }
 
 #[test]
+fn errors_print_their_cause_and_do_not_return_it_again() {
+    let folder = Folder::new().with("short.safetensors", [0; 3]);
+    let broken = Folder::new().with("config.json", "{").with("model.safetensors", file("{}", 0));
+    for (path, cause) in [
+        (folder.path("gone"), "no such file"),
+        (folder.path("short.safetensors"), "3 bytes long"),
+        (broken.path(""), "not JSON"),
+    ] {
+        let error = Checkpoint::open(&path).expect_err("an error");
+        assert!(error.to_string().contains(cause), "{error}");
+        assert!(std::error::Error::source(&error).is_none(), "{error}");
+    }
+}
+
+#[test]
 fn configurations() {
     let header = r#"{"a":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}}"#;
     let folder = Folder::new().with("model.safetensors", file(header, 16));

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use kurtoscope_shared::Element;
 use serde_json::Value;
 
-use crate::Unmeasured;
 use crate::source::MappedFile;
+use crate::unmeasured::Unmeasured;
 
 /// What one file holds.
 #[derive(Debug, Default)]

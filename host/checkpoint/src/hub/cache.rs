@@ -55,9 +55,9 @@ impl RepositoryCache {
         Some(commit.trim().to_owned()).filter(|commit| is_commit(commit))
     }
 
-    /// Notes which commit the revision means.
+    /// Records which commit the revision means.
     pub(super) fn remember(&self, commit: &str) -> Result<(), HubError> {
-        // A commit needs no note, and an unchanged one may lie in a cache that cannot be written.
+        // A commit needs no reference, and an unchanged one may be in a cache that cannot be written.
         if self.known_commit().as_deref() == Some(commit) {
             return Ok(());
         }
@@ -119,7 +119,7 @@ impl RepositoryCache {
         Ok(file)
     }
 
-    /// Bytes that can still be written; none where the system does not tell.
+    /// Bytes that can still be written; none where the system does not say.
     pub(super) fn free_bytes(&self) -> Option<u64> {
         free_bytes(&self.root)
     }

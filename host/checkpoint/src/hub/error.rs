@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::select::IndexError;
 use crate::source::SourceError;
 
-/// Why a model could not be had from the hub.
+/// Why a model could not be fetched from the hub.
 ///
 /// Messages are complete: an underlying error is part of the text and is not repeated by `source()`.
 #[derive(Debug, thiserror::Error)]
@@ -20,7 +20,7 @@ pub enum HubError {
         /// What is wrong with it and what to do.
         detail: String,
     },
-    /// There is no such repository, or it is hidden from who asks.
+    /// There is no such repository, or this user may not see it.
     #[error(
         "hf:{repository}: no such model at {endpoint}; check the spelling, or set HF_TOKEN to a token that may read it \
          if it is private"

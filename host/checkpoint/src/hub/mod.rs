@@ -23,7 +23,7 @@ pub use settings::Settings;
 use cache::RepositoryCache;
 use choose::choose;
 use client::{Client, Listing};
-use transfer::{Wanted, length, partial, transfer};
+use transfer::{RemoteFile, length, partial, transfer};
 
 use crate::select::{Index, Selection, Weights, folder_of};
 use crate::source::json;
@@ -37,7 +37,7 @@ pub struct Fetched {
     pub commit: String,
 }
 
-/// Someone who watches a download.
+/// Receives the progress of a download.
 pub trait Progress {
     /// Downloading begins: `there` of `total` bytes were here before.
     fn begin(&mut self, there: u64, total: u64);
@@ -69,13 +69,17 @@ pub fn fetch(model: &HubModel, settings: &Settings, progress: &mut dyn Progress)
     })?;
     let names: Vec<String> = listing.files.iter().map(|file| file.name.clone()).collect();
     let selection = choose(model, &names)?;
-    let mut download = Download::new(&client, &cache, &listing, progress);
-    download.bring(selection.config.as_slice())?;
+    let mut job = Download::new(&client, &cache, &listing, progress);
+    let index = match &selection.weights {
+        Weights::Index(index) => Some(index),
+        Weights::File(_) | Weights::Files(_) => None,
+    };
+    let small: Vec<String> = selection.config.iter().chain(index).cloned().collect();
+    job.download(&small)?;
     let mut weights = match &selection.weights {
         Weights::File(file) => vec![file.clone()],
         Weights::Files(files) => files.clone(),
         Weights::Index(index) => {
-            download.bring(std::slice::from_ref(index))?;
             let path = cache.snapshot(&listing.commit).join(index);
             let shards = shards(&path, folder_of(index))?;
             if let Some(missing) = shards.iter().find(|shard| !names.contains(shard)) {
@@ -85,7 +89,7 @@ pub fn fetch(model: &HubModel, settings: &Settings, progress: &mut dyn Progress)
         }
     };
     weights.extend(selection.external.iter().cloned());
-    download.bring(&weights)?;
+    job.download(&weights)?;
     cache.remember(&listing.commit)?;
     Ok(fetched(&cache, &selection, listing.commit))
 }
@@ -143,11 +147,11 @@ impl<'a> Download<'a> {
         Self { client, cache, commit: &listing.commit, sizes, progress }
     }
 
-    /// Brings these files into the snapshot, those that are not there.
-    fn bring(&mut self, names: &[String]) -> Result<(), HubError> {
+    /// Downloads those of these files that are not in the snapshot.
+    fn download(&mut self, names: &[String]) -> Result<(), HubError> {
         let mut wanted = Vec::new();
         for name in names.iter().filter(|name| !self.is_here(name)) {
-            let file = Wanted { name: name.clone(), metadata: self.client.metadata(self.commit, name)? };
+            let file = RemoteFile { name: name.clone(), metadata: self.client.metadata(self.commit, name)? };
             if length(&self.cache.blob(&file.metadata.etag)) == Some(file.metadata.size) {
                 self.cache.link(&file.metadata.etag, self.commit, name)?;
             } else {
@@ -158,7 +162,7 @@ impl<'a> Download<'a> {
             return Ok(());
         }
         let total: u64 = wanted.iter().fold(0, |total, file| total.saturating_add(file.metadata.size));
-        let there: u64 = wanted.iter().map(|file| self.part_of(file)).sum();
+        let there: u64 = wanted.iter().map(|file| self.partial_length(file)).sum();
         self.check_room(total.saturating_sub(there))?;
         self.progress.begin(there, total);
         let outcome = self.transfer(&wanted);
@@ -166,11 +170,11 @@ impl<'a> Download<'a> {
         outcome
     }
 
-    fn transfer(&mut self, wanted: &[Wanted]) -> Result<(), HubError> {
+    fn transfer(&mut self, wanted: &[RemoteFile]) -> Result<(), HubError> {
         // What is there of later files counts from the beginning, as it did in `begin`.
-        let mut before: u64 = wanted.iter().map(|file| self.part_of(file)).sum();
+        let mut before: u64 = wanted.iter().map(|file| self.partial_length(file)).sum();
         for file in wanted {
-            before -= self.part_of(file).min(before);
+            before -= self.partial_length(file).min(before);
             transfer(self.client, self.cache, self.commit, file, before, self.progress)?;
             self.cache.link(&file.metadata.etag, self.commit, &file.name)?;
             before += file.metadata.size;
@@ -178,7 +182,7 @@ impl<'a> Download<'a> {
         Ok(())
     }
 
-    /// Whether the snapshot has the file, whole as far as the listing tells.
+    /// Whether the snapshot has the file, in the length that the listing states.
     fn is_here(&self, name: &str) -> bool {
         let here = length(&self.cache.snapshot(self.commit).join(name));
         let listed = self.sizes.get(name).copied().flatten();
@@ -186,7 +190,7 @@ impl<'a> Download<'a> {
     }
 
     /// Bytes of a file that an earlier attempt brought.
-    fn part_of(&self, file: &Wanted) -> u64 {
+    fn partial_length(&self, file: &RemoteFile) -> u64 {
         length(&partial(&self.cache.blob(&file.metadata.etag))).unwrap_or(0).min(file.metadata.size)
     }
 

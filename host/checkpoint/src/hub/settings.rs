@@ -1,4 +1,4 @@
-//! Where the hub is, where its cache is and who asks: the environment variables that Hugging Face's own tools know.
+//! Where the hub is, where its cache is and which token to send: the environment variables that Hugging Face's own tools know.
 
 use std::ffi::OsString;
 use std::fs;
@@ -17,7 +17,7 @@ pub struct Settings {
     /// The folder of the cache: `HF_HUB_CACHE`, `HF_HOME/hub`, `XDG_CACHE_HOME/huggingface/hub` or
     /// `~/.cache/huggingface/hub`.
     pub cache: PathBuf,
-    /// Who asks: `HF_TOKEN`, else the content of `HF_TOKEN_PATH` or of `token` in `HF_HOME`.
+    /// The access token: `HF_TOKEN`, else the content of `HF_TOKEN_PATH` or of `token` in `HF_HOME`.
     pub token: Option<String>,
     /// Take everything from the cache: `HF_HUB_OFFLINE`.
     pub offline: bool,

@@ -1,4 +1,4 @@
-//! How the files of each format are named. Upper and lower case are not told apart: file systems differ in that.
+//! How the files of each format are named. Case is ignored: file systems differ in it.
 
 use std::path::Path;
 

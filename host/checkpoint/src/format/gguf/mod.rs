@@ -24,13 +24,13 @@ use kurtoscope_shared::Element;
 use blocks::Blocks;
 use fault::GgufFault;
 use header::{Header, Tensor};
-use types::Stored;
+use types::StorageType;
 use value::Scalar;
 
 use super::{Format, FormatError, Shape};
-use crate::Unmeasured;
 use crate::format::tensor::{FileContents, TensorData, TensorEntry};
 use crate::source::{MappedFile, PartName};
+use crate::unmeasured::Unmeasured;
 
 /// The key in a file's metadata that marks synthetic weights.
 const SYNTHETIC: &str = "kurtoscope.synthetic";
@@ -94,21 +94,21 @@ fn check_part(path: &Path, header: &Header<'_>) -> Result<(), GgufFault> {
 }
 
 /// A tensor whose type and size are checked.
-struct Placed<'h, 'a> {
+struct LocatedTensor<'h, 'a> {
     tensor: &'h Tensor<'a>,
-    stored: Stored,
+    stored: StorageType,
     /// Where it is in the file, which may be shorter.
     start: u64,
     end: u64,
 }
 
-impl Placed<'_, '_> {
+impl LocatedTensor<'_, '_> {
     /// The tensor as every format describes it. Its range is inside the file.
     fn entry(self, file: &MappedFile) -> TensorEntry {
         let range = self.start as usize..self.end as usize;
         let (element, data) = match self.stored {
-            Stored::Plain(element) => (element, TensorData::Mapped(range)),
-            Stored::Blocks(block) => {
+            StorageType::Plain(element) => (element, TensorData::Mapped(range)),
+            StorageType::Blocks(block) => {
                 let elements = Arc::new(Blocks::new(file, range.clone(), block));
                 (Element::F32, TensorData::Computed { elements, from: range })
             }
@@ -119,10 +119,14 @@ impl Placed<'_, '_> {
 }
 
 /// Computes where a tensor's data is.
-fn place<'h, 'a>(header: &Header<'_>, tensor: &'h Tensor<'a>, stored: Stored) -> Result<Placed<'h, 'a>, GgufFault> {
+fn place<'h, 'a>(
+    header: &Header<'_>,
+    tensor: &'h Tensor<'a>,
+    stored: StorageType,
+) -> Result<LocatedTensor<'h, 'a>, GgufFault> {
     let name = || tensor.name.to_owned();
     let shape = || Shape(tensor.shape.clone());
-    let (elements, bytes) = stored.piece();
+    let (elements, bytes) = stored.block_size();
     if tensor.shape.last().copied().unwrap_or(1) % elements != 0 {
         return Err(GgufFault::PartialBlock { tensor: name(), shape: shape(), stored: stored.name(), block: elements });
     }
@@ -135,16 +139,16 @@ fn place<'h, 'a>(header: &Header<'_>, tensor: &'h Tensor<'a>, stored: Stored) ->
     let length = count.and_then(|count| (count / elements).checked_mul(bytes));
     let start = header.data.checked_add(tensor.offset);
     match start.zip(length).and_then(|(start, length)| Some((start, start.checked_add(length)?))) {
-        Some((start, end)) => Ok(Placed { tensor, stored, start, end }),
+        Some((start, end)) => Ok(LocatedTensor { tensor, stored, start, end }),
         None => Err(GgufFault::ShapeOverflow { tensor: name(), shape: shape(), stored: stored.name() }),
     }
 }
 
 /// Checks that tensors are inside the file and apart from each other, and puts them in the order of the data.
-fn check_layout(placed: &mut [Placed<'_, '_>], data: u64, length: u64) -> Result<(), GgufFault> {
+fn check_layout(placed: &mut [LocatedTensor<'_, '_>], data: u64, length: u64) -> Result<(), GgufFault> {
     placed.sort_by_key(|placed| (placed.start, placed.end));
     let mut previous: Option<(&str, Range<u64>)> = None;
-    for Placed { tensor, start, end, .. } in placed.iter() {
+    for LocatedTensor { tensor, start, end, .. } in placed.iter() {
         if let Some((name, before)) = &previous
             && *start < before.end
             && start < end

@@ -6,14 +6,14 @@ use super::unpack::{BLOCKS, Block};
 
 /// How a tensor is stored.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Stored {
+pub(super) enum StorageType {
     /// As elements.
     Plain(Element),
     /// In blocks.
     Blocks(&'static Block),
 }
 
-impl Stored {
+impl StorageType {
     /// The name in reports.
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -22,8 +22,8 @@ impl Stored {
         }
     }
 
-    /// Elements in the smallest piece that can be stored, and the bytes that it takes.
-    pub(super) fn piece(self) -> (u64, u64) {
+    /// Elements in the smallest block that can be stored, and the bytes that it takes.
+    pub(super) fn block_size(self) -> (u64, u64) {
         match self {
             Self::Plain(element) => (1, element.size() as u64),
             Self::Blocks(block) => (block.elements as u64, block.bytes as u64),
@@ -33,7 +33,7 @@ impl Stored {
 
 /// A type that is not measured.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Unread {
+pub(super) struct UnmeasuredType {
     /// Its name in reports.
     pub(super) name: String,
     /// Why, in one sentence.
@@ -44,19 +44,19 @@ pub(super) struct Unread {
 const GIVEN_UP: &str = "llama.cpp no longer reads this type; convert the model again";
 
 /// The type of this number.
-pub(super) fn stored(kind: u32) -> Result<Stored, Unread> {
+pub(super) fn stored(kind: u32) -> Result<StorageType, UnmeasuredType> {
     if let Some(block) = BLOCKS.iter().find(|block| block.kind == kind) {
-        return Ok(Stored::Blocks(block));
+        return Ok(StorageType::Blocks(block));
     }
     let (name, reason) = match kind {
-        0 => return Ok(Stored::Plain(Element::F32)),
-        1 => return Ok(Stored::Plain(Element::F16)),
-        24 => return Ok(Stored::Plain(Element::I8)),
-        25 => return Ok(Stored::Plain(Element::I16)),
-        26 => return Ok(Stored::Plain(Element::I32)),
-        27 => return Ok(Stored::Plain(Element::I64)),
-        28 => return Ok(Stored::Plain(Element::F64)),
-        30 => return Ok(Stored::Plain(Element::Bf16)),
+        0 => return Ok(StorageType::Plain(Element::F32)),
+        1 => return Ok(StorageType::Plain(Element::F16)),
+        24 => return Ok(StorageType::Plain(Element::I8)),
+        25 => return Ok(StorageType::Plain(Element::I16)),
+        26 => return Ok(StorageType::Plain(Element::I32)),
+        27 => return Ok(StorageType::Plain(Element::I64)),
+        28 => return Ok(StorageType::Plain(Element::F64)),
+        30 => return Ok(StorageType::Plain(Element::Bf16)),
         9 => ("q8_1", "this type holds intermediate results, and its layout differs between versions of llama.cpp"),
         4 => ("q4_2", GIVEN_UP),
         5 => ("q4_3", GIVEN_UP),
@@ -68,8 +68,8 @@ pub(super) fn stored(kind: u32) -> Result<Stored, Unread> {
         38 => ("iq4_nl_8_8", GIVEN_UP),
         _ => {
             let reason = "this version does not know the type; a newer one may";
-            return Err(Unread { name: format!("ggml_type_{kind}"), reason });
+            return Err(UnmeasuredType { name: format!("ggml_type_{kind}"), reason });
         }
     };
-    Err(Unread { name: name.to_owned(), reason })
+    Err(UnmeasuredType { name: name.to_owned(), reason })
 }

@@ -14,8 +14,8 @@ use crate::source::MappedFile;
 
 /// An array and the way from its data to elements in C order, little-endian.
 #[derive(Debug)]
-pub(super) struct Arranged {
-    pub(super) source: Source,
+pub(super) struct ArrayElements {
+    pub(super) source: ArrayData,
     /// Bytes of an element.
     pub(super) size: usize,
     pub(super) big_endian: bool,
@@ -25,7 +25,7 @@ pub(super) struct Arranged {
 
 /// Where an array's data is.
 #[derive(Debug)]
-pub(super) enum Source {
+pub(super) enum ArrayData {
     /// In the file as it is.
     Stored { file: MappedFile, range: Range<usize> },
     /// Compressed.
@@ -41,7 +41,7 @@ pub(super) struct Member {
     pub(super) header: usize,
     /// Bytes of its data, which are all the rest.
     pub(super) length: usize,
-    pub(super) slot: Arc<LastValue<Bytes>>,
+    pub(super) cache: Arc<LastValue<Bytes>>,
 }
 
 impl fmt::Debug for Member {
@@ -50,11 +50,11 @@ impl fmt::Debug for Member {
     }
 }
 
-impl ElementSource for Arranged {
+impl ElementSource for ArrayElements {
     fn read(&self, range: Range<u64>) -> Result<Bytes, String> {
         let data = match &self.source {
-            Source::Stored { file, range } => file.share(range.clone()).ok_or("they are not inside the file")?,
-            Source::Deflated(member) => member.slot.get_or(member.index, || member.inflate())?,
+            ArrayData::Stored { file, range } => file.share(range.clone()).ok_or("they are not inside the file")?,
+            ArrayData::Deflated(member) => member.cache.get_or(member.index, || member.inflate())?,
         };
         if range.is_empty() {
             return Ok(Bytes::new());
@@ -96,7 +96,7 @@ impl Member {
         let mut data = Vec::new();
         let length = self.length as u64;
         data.try_reserve_exact(self.length)
-            .map_err(|_| format!("{length} bytes of memory are needed and not to be had; free some"))?;
+            .map_err(|_| format!("{length} bytes of memory are needed and not available; free some"))?;
         // Exactly what the shape calls for, then a byte more: reaching the end is what has the checksum compared.
         (&mut member).take(length).read_to_end(&mut data).map_err(|error| damaged(&error))?;
         let more = member.read(&mut [0]).map_err(|error| damaged(&error))?;

@@ -12,12 +12,12 @@ use std::sync::Arc;
 
 use super::zip::first_member;
 use super::{Format, FormatError};
-use crate::Unmeasured;
 use crate::format::tensor::{FileContents, TensorData, TensorEntry};
 use crate::source::MappedFile;
+use crate::unmeasured::Unmeasured;
 use fault::NumpyFault;
 
-use arrange::{Arranged, Source};
+use arrange::{ArrayData, ArrayElements};
 use header::{Header, Type};
 
 /// One array.
@@ -81,17 +81,17 @@ fn stored(name: String, header: Header, file: &MappedFile, start: usize, end: us
     let Type { element, big_endian } = header.measured.ok()?;
     let range = start + header.data..end;
     if big_endian || header.fortran {
-        return computed(name, header, Source::Stored { file: file.clone(), range: range.clone() }, range);
+        return computed(name, header, ArrayData::Stored { file: file.clone(), range: range.clone() }, range);
     }
     let stored = element.name().to_owned();
     Some(TensorEntry { name, shape: header.shape, element, stored, data: TensorData::Mapped(range) })
 }
 
 /// An array whose elements have to be unpacked or put in order; the bytes `from` of the file hold them.
-fn computed(name: String, header: Header, source: Source, from: Range<usize>) -> Option<TensorEntry> {
+fn computed(name: String, header: Header, source: ArrayData, from: Range<usize>) -> Option<TensorEntry> {
     let Type { element, big_endian } = header.measured.ok()?;
     let shape = header.shape.clone();
-    let elements = Arc::new(Arranged { source, size: element.size(), big_endian, fortran: header.fortran, shape });
+    let elements = Arc::new(ArrayElements { source, size: element.size(), big_endian, fortran: header.fortran, shape });
     let stored = element.name().to_owned();
     Some(TensorEntry { name, shape: header.shape, element, stored, data: TensorData::Computed { elements, from } })
 }

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use zip::{CompressionMethod, ZipArchive};
 
-use super::arrange::{Member, Source};
+use super::arrange::{ArrayData, Member};
 use super::fault::NumpyFault;
 use super::{computed, header, stored, unmeasured};
-use crate::Unmeasured;
 use crate::format::cache::LastValue;
 use crate::format::tensor::FileContents;
 use crate::source::MappedFile;
+use crate::unmeasured::Unmeasured;
 
 /// The most bytes that one compressed byte can expand to: deflate's longest match, 258, in a quarter of a byte.
 const DEFLATE_RATIO: u64 = 1032;
@@ -23,10 +23,10 @@ pub(super) fn read(file: &MappedFile) -> Result<FileContents, NumpyFault> {
     let bytes = file.share(0..file.bytes().len()).unwrap_or_default();
     let mut archive =
         ZipArchive::new(Cursor::new(bytes)).map_err(|error| NumpyFault::Archive { detail: error.to_string() })?;
-    let slot = Arc::new(LastValue::default());
+    let cache = Arc::new(LastValue::default());
     let mut contents = FileContents::default();
     for index in 0..archive.len() {
-        add(file, &mut archive, index, &slot, &mut contents)?;
+        add(file, &mut archive, index, &cache, &mut contents)?;
     }
     Ok(contents)
 }
@@ -36,7 +36,7 @@ fn add(
     file: &MappedFile,
     archive: &mut ZipArchive<Cursor<Bytes>>,
     index: usize,
-    slot: &Arc<LastValue<Bytes>>,
+    cache: &Arc<LastValue<Bytes>>,
     contents: &mut FileContents,
 ) -> Result<(), NumpyFault> {
     let shared = archive.clone();
@@ -86,12 +86,12 @@ fn add(
         return Err(NumpyFault::Bomb { array: name, compressed, inflated: size });
     }
     let length = usize::try_from(needed).map_err(|_| failed(&place, start, "it is too long for this system".into()))?;
-    let source = Source::Deflated(Member {
+    let source = ArrayData::Deflated(Member {
         archive: shared.clone(),
         index,
         header: header.data,
         length,
-        slot: Arc::clone(slot),
+        cache: Arc::clone(cache),
     });
     contents.tensors.extend(computed(name, header, source, from));
     Ok(())

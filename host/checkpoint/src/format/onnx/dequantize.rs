@@ -1,4 +1,4 @@
-//! The values that quantized integers stand for: `(code - zero) * scale`, in 32-bit floats as runtimes compute them.
+//! The values that quantized integers encode: `(code - zero) * scale`, in 32-bit floats as runtimes compute them.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -7,8 +7,8 @@ use bytes::Bytes;
 use kurtoscope_shared::Element;
 
 use super::quantized::Quantization;
-use super::stored::Stored;
-use super::tensor::Found;
+use super::storage::ElementStorage;
+use super::tensor::GraphTensor;
 use crate::format::cache::LastValue;
 use crate::format::tensor::{ElementSource, TensorData, TensorEntry};
 use crate::source::MappedFile;
@@ -16,12 +16,12 @@ use crate::source::MappedFile;
 /// A tensor of codes and what they are multiplied with.
 #[derive(Debug)]
 pub(super) struct Dequantized {
-    codes: Stored,
-    scale: Stored,
-    zero: Option<Stored>,
-    spread: Spread,
+    codes: ElementStorage,
+    scale: ElementStorage,
+    zero: Option<ElementStorage>,
+    spread: ScaleLayout,
     key: usize,
-    slot: Arc<LastValue<Arc<Parameters>>>,
+    cache: Arc<LastValue<Arc<Parameters>>>,
 }
 
 /// Scales and zero points; zero points are one or none for all where there are fewer.
@@ -33,16 +33,16 @@ pub(super) struct Parameters {
 
 /// Which scale an element has.
 #[derive(Debug, Clone, Copy)]
-enum Spread {
+enum ScaleLayout {
     /// All elements have the same.
     One,
-    /// One for each step along an axis of this length, in which `inner` elements lie.
+    /// One for each step along an axis of this length, each step of which has `inner` elements.
     Axis { inner: u64, length: u64 },
     /// One for each run of `block` steps along such an axis, and for each element in it.
     Blocks { inner: u64, length: u64, block: u64 },
 }
 
-impl Spread {
+impl ScaleLayout {
     /// How scales of this shape go with codes of that one; `None` if they do not.
     fn new(codes: &[u64], scales: &[u64], quantization: &Quantization) -> Option<Self> {
         let count: u64 = scales.iter().try_fold(1, |product: u64, &dimension| product.checked_mul(dimension))?;
@@ -77,9 +77,9 @@ impl Dequantized {
     /// The values of tensor `codes`; `None` where scales and zero points do not fit its shape.
     pub(super) fn new(
         codes: usize,
-        tensors: &[Found],
+        tensors: &[GraphTensor],
         quantization: &Quantization,
-        slot: Arc<LastValue<Arc<Parameters>>>,
+        cache: Arc<LastValue<Arc<Parameters>>>,
     ) -> Option<Self> {
         let stored = |index: usize| Some((tensors.get(index)?, tensors.get(index)?.stored.as_ref().ok()?));
         let (codes_found, codes_stored) = stored(codes)?;
@@ -94,8 +94,8 @@ impl Dequantized {
         if quantization.zero.is_some() && zero.is_none() {
             return None;
         }
-        let spread = Spread::new(&codes_found.shape, &scale_found.shape, quantization)?;
-        Some(Self { codes: codes_stored.clone(), scale: scale.clone(), zero, spread, key: codes, slot })
+        let spread = ScaleLayout::new(&codes_found.shape, &scale_found.shape, quantization)?;
+        Some(Self { codes: codes_stored.clone(), scale: scale.clone(), zero, spread, key: codes, cache })
     }
 
     /// What is measured under the codes' name.
@@ -112,7 +112,7 @@ impl Dequantized {
     }
 
     fn parameters(&self) -> Result<Arc<Parameters>, String> {
-        self.slot.get_or(self.key, || {
+        self.cache.get_or(self.key, || {
             let zeros = self.zero.as_ref().map(numbers).transpose()?.unwrap_or_default();
             Ok(Arc::new(Parameters { scales: numbers(&self.scale)?, zeros }))
         })
@@ -142,7 +142,7 @@ impl ElementSource for Dequantized {
 }
 
 /// All elements of a tensor as numbers.
-fn numbers(stored: &Stored) -> Result<Vec<f64>, String> {
+fn numbers(stored: &ElementStorage) -> Result<Vec<f64>, String> {
     let bytes = stored.read(0..stored.count)?;
     Ok(bytes.chunks_exact(stored.element.size()).filter_map(|element| stored.element.decode(element)).collect())
 }

@@ -1,22 +1,22 @@
-//! Data that lies in files beside the model.
+//! Data in files beside the model.
 
 use std::collections::HashMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::fault::OnnxFault;
-use super::proto::Pair;
+use super::proto::StringEntry;
 use crate::source::MappedFile;
 use crate::source::is_inside;
 
 /// The files beside the model that were opened so far.
 #[derive(Debug)]
-pub(super) struct Beside {
+pub(super) struct ExternalFiles {
     folder: PathBuf,
     files: HashMap<String, MappedFile>,
 }
 
-impl Beside {
+impl ExternalFiles {
     /// For a model at this path.
     pub(super) fn new(model: &Path) -> Self {
         Self { folder: model.parent().unwrap_or(Path::new("")).to_owned(), files: HashMap::new() }
@@ -27,7 +27,7 @@ impl Beside {
         &mut self,
         tensor: &str,
         offset: u64,
-        entries: &[Pair],
+        entries: &[StringEntry],
         needed: u64,
     ) -> Result<(MappedFile, Range<usize>), OnnxFault> {
         let wrong = |detail: String| OnnxFault::ExternalEntry { tensor: tensor.to_owned(), offset, detail };

@@ -26,8 +26,8 @@ pub(super) enum OnnxFault {
     /// The model has no graph.
     #[error("the model has no graph; {ADVICE}")]
     NoGraph,
-    /// Graphs lie within graphs too deeply.
-    #[error("the graph at byte {offset} lies within {limit} others; {DISTRUST}")]
+    /// Graphs are nested too deeply.
+    #[error("the graph at byte {offset} is nested in {limit} others; {DISTRUST}")]
     TooDeep {
         /// Where the graph begins.
         offset: u64,
@@ -76,7 +76,7 @@ pub(super) enum OnnxFault {
         /// How many there are.
         found: u64,
     },
-    /// The entry that says where external data lies is wrong.
+    /// The entry that locates external data is wrong.
     #[error("tensor {tensor:?} at byte {offset}: its external data has {detail}; {ADVICE}")]
     ExternalEntry {
         /// The tensor.
@@ -86,7 +86,7 @@ pub(super) enum OnnxFault {
         /// What is wrong.
         detail: String,
     },
-    /// External data is said to lie outside the model's folder.
+    /// External data is said to be outside the model's folder.
     #[error(
         "tensor {tensor:?}: its data is said to be in {location:?}, which is not inside the model's folder; {DISTRUST}"
     )]

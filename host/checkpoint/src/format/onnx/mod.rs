@@ -3,10 +3,12 @@
 mod dequantize;
 mod external;
 mod fault;
+mod operation;
 mod proto;
 mod quantized;
 mod recognise;
-mod stored;
+mod scope;
+mod storage;
 mod tensor;
 #[cfg(test)]
 mod tests;
@@ -17,14 +19,14 @@ use std::sync::Arc;
 use prost::Message;
 
 use super::{Format, FormatError};
-use crate::Unmeasured;
 use crate::format::cache::LastValue;
 use crate::format::tensor::{FileContents, TensorEntry};
 use crate::source::MappedFile;
+use crate::unmeasured::Unmeasured;
 use fault::OnnxFault;
 
 use dequantize::Dequantized;
-use quantized::Meaning;
+use quantized::Interpretation;
 use walk::Walk;
 
 /// The format of one model, with or without external data.
@@ -58,8 +60,8 @@ fn read(file: &MappedFile) -> Result<FileContents, OnnxFault> {
     let mut walk = Walk::new(file);
     walk.model(model)?;
     let Walk { tensors, graphs, .. } = walk;
-    let meanings = quantized::meanings(&graphs, &tensors);
-    let slot = Arc::new(LastValue::default());
+    let interpretations = quantized::interpretations(&graphs, &tensors);
+    let cache = Arc::new(LastValue::default());
     let mut contents = FileContents::default();
     for (index, found) in tensors.iter().enumerate() {
         let stored = match &found.stored {
@@ -78,11 +80,11 @@ fn read(file: &MappedFile) -> Result<FileContents, OnnxFault> {
             stored: format!("{}{suffix}", stored.element),
             data: stored.data(file),
         };
-        contents.tensors.push(match meanings.get(&index) {
+        contents.tensors.push(match interpretations.get(&index) {
             None => plain(""),
-            Some(Meaning::Codes) => plain(" codes"),
-            Some(Meaning::Values(quantization)) => {
-                match Dequantized::new(index, &tensors, quantization, Arc::clone(&slot)) {
+            Some(Interpretation::Codes) => plain(" codes"),
+            Some(Interpretation::Values(quantization)) => {
+                match Dequantized::new(index, &tensors, quantization, Arc::clone(&cache)) {
                     None => plain(" codes"),
                     Some(dequantized) => dequantized.entry(name, shape, file),
                 }

@@ -1,6 +1,6 @@
 //! The messages of ONNX that hold weights or lead to them; everything else in a model is skipped.
 //!
-//! Messages within messages are left as bytes, so that the walk decodes one at a time and knows where each of them lies in
+//! Messages within messages are left as bytes, so that the walk decodes one at a time and knows where each of them is in
 //! the file. Decoded from a [`Bytes`], such fields are windows into it: nothing is copied.
 //!
 //! Source: onnx/onnx.proto, release 1.19.
@@ -95,7 +95,7 @@ pub(super) struct Tensor {
     #[prost(bytes = "bytes", optional, tag = "9")]
     pub(super) raw_data: Option<Bytes>,
     #[prost(message, repeated, tag = "13")]
-    pub(super) external_data: Vec<Pair>,
+    pub(super) external_data: Vec<StringEntry>,
     #[prost(int32, tag = "14")]
     pub(super) data_location: i32,
 }
@@ -117,7 +117,7 @@ pub(super) struct Typed {
 
 /// `StringStringEntryProto`.
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct Pair {
+pub(super) struct StringEntry {
     #[prost(string, tag = "1")]
     pub(super) key: String,
     #[prost(string, tag = "2")]

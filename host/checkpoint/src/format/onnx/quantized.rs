@@ -1,23 +1,23 @@
-//! Finds which integers of a model stand for which values: the constants next to them in the nodes that use them.
+//! Finds how the integers of a model encode values: by the constants beside them in the nodes that use them.
 
 use std::collections::{HashMap, HashSet};
 
 use kurtoscope_shared::Element;
 
-use super::proto::{Attribute, Node};
-use super::tensor::Found;
-use super::walk::Scope;
+use super::operation::{Operation, operands};
+use super::scope::{Scope, resolve};
+use super::tensor::GraphTensor;
 
 /// What a tensor's numbers are, where they are not plain numbers.
 #[derive(Debug)]
-pub(super) enum Meaning {
-    /// Codes whose values the graph does not tell.
+pub(super) enum Interpretation {
+    /// Codes whose values the graph does not determine.
     Codes,
     /// Codes for values.
     Values(Quantization),
 }
 
-/// How codes stand for values: `(code - zero) * scale`.
+/// How codes encode values: `(code - zero) * scale`.
 #[derive(Debug)]
 pub(super) struct Quantization {
     /// The tensor of scales.
@@ -30,65 +30,13 @@ pub(super) struct Quantization {
     pub(super) block: u64,
 }
 
-/// A node that says something about quantization.
-#[derive(Debug)]
-pub(super) struct Operation {
-    operator: String,
-    inputs: Vec<String>,
-    output: String,
-    axis: i64,
-    block: u64,
-    transposed: bool,
-}
-
-/// An operand of an operation: the positions of its codes, scale and zero point among the inputs.
-struct Operand {
-    codes: usize,
-    /// `None` where the result is scaled later, by other nodes.
-    scale: Option<usize>,
-    zero: usize,
-    /// The dimension that several scales go along; from the end where negative.
-    axis: i64,
-}
-
-/// What a node says, if anything.
-pub(super) fn operation(node: Node, attributes: &[Attribute]) -> Option<Operation> {
-    let int = |name: &str| attributes.iter().find(|attribute| attribute.name == name).and_then(|found| found.int);
-    let operation = Operation {
-        axis: int("axis").unwrap_or(1),
-        block: int("block_size").and_then(|block| block.try_into().ok()).unwrap_or(0),
-        transposed: int("transB").unwrap_or(0) != 0,
-        operator: node.operator,
-        inputs: node.inputs,
-        output: node.outputs.into_iter().next().unwrap_or_default(),
-    };
-    let told = matches!(operation.operator.as_str(), "Cast" | "Mul") || !operands(&operation).is_empty();
-    told.then_some(operation)
-}
-
-/// The quantized operands of the operators of ONNX and of ONNX Runtime.
-fn operands(operation: &Operation) -> Vec<Operand> {
-    let operand = |codes, scale, zero, axis| Operand { codes, scale, zero, axis };
-    match operation.operator.as_str() {
-        "DequantizeLinear" => vec![operand(0, Some(1), 2, operation.axis)],
-        "QLinearConv" => vec![operand(3, Some(4), 5, 0)],
-        "QLinearMatMul" => vec![operand(0, Some(1), 2, -2), operand(3, Some(4), 5, -1)],
-        "QGemm" => vec![operand(3, Some(4), 5, if operation.transposed { 0 } else { -1 })],
-        "MatMulIntegerToFloat" => vec![operand(0, Some(2), 4, -2), operand(1, Some(3), 5, -1)],
-        "DynamicQuantizeMatMul" => vec![operand(1, Some(2), 3, -1)],
-        "MatMulInteger" => vec![operand(0, None, 2, -2), operand(1, None, 3, -1)],
-        "ConvInteger" => vec![operand(1, None, 3, 0)],
-        _ => Vec::new(),
-    }
-}
-
 /// The meaning of every tensor that is more than plain numbers, by its position.
-pub(super) fn meanings(graphs: &[Scope], tensors: &[Found]) -> HashMap<usize, Meaning> {
-    let mut meanings = HashMap::new();
+pub(super) fn interpretations(graphs: &[Scope], tensors: &[GraphTensor]) -> HashMap<usize, Interpretation> {
+    let mut interpretations = HashMap::new();
     let mut zeros = HashSet::new();
     for scope in graphs {
         let constant = |name: &str| resolve(graphs, scope, name);
-        let links = Links::new(scope);
+        let links = Consumers::new(scope);
         for operation in &scope.operations {
             for operand in operands(operation) {
                 let input = |position: usize| operation.inputs.get(position).filter(|name| !name.is_empty());
@@ -107,18 +55,18 @@ pub(super) fn meanings(graphs: &[Scope], tensors: &[Found]) -> HashMap<usize, Me
                 let axis = if operand.axis < 0 { operand.axis.saturating_add(rank) } else { operand.axis };
                 let meaning = match (scale, zero) {
                     // A zero point that is computed cannot be known.
-                    (None, _) | (_, Some(None)) => Meaning::Codes,
-                    (Some(scale), zero) => Meaning::Values(Quantization {
+                    (None, _) | (_, Some(None)) => Interpretation::Codes,
+                    (Some(scale), zero) => Interpretation::Values(Quantization {
                         scale,
                         zero: zero.flatten(),
                         axis: usize::try_from(axis).unwrap_or(usize::MAX),
                         block: operation.block,
                     }),
                 };
-                match meanings.get(&codes) {
-                    // One use that tells the values is enough.
-                    Some(Meaning::Values(_)) => {}
-                    _ => drop(meanings.insert(codes, meaning)),
+                match interpretations.get(&codes) {
+                    // One use that determines the values is enough.
+                    Some(Interpretation::Values(_)) => {}
+                    _ => drop(interpretations.insert(codes, meaning)),
                 }
             }
         }
@@ -126,10 +74,10 @@ pub(super) fn meanings(graphs: &[Scope], tensors: &[Found]) -> HashMap<usize, Me
     for (index, found) in tensors.iter().enumerate() {
         let byte = |element| matches!(element, Element::I8 | Element::U8);
         if found.stored.as_ref().is_ok_and(|stored| byte(stored.element)) && !zeros.contains(&index) {
-            meanings.entry(index).or_insert(Meaning::Codes);
+            interpretations.entry(index).or_insert(Interpretation::Codes);
         }
     }
-    meanings
+    interpretations
 }
 
 /// Whether codes can be of this type.
@@ -138,26 +86,13 @@ fn is_code(element: Element) -> bool {
     matches!(element, I8 | U8 | I16 | U16 | I32 | F8E4m3 | F8E5m2)
 }
 
-/// The tensor that a value is, in this graph or the nearest one around it.
-fn resolve(graphs: &[Scope], scope: &Scope, name: &str) -> Option<usize> {
-    let mut scope = Some(scope);
-    while let Some(graph) = scope {
-        if let Some(&tensor) = graph.values.get(name) {
-            return Some(tensor);
-        }
-        // A graph comes after the one around it, so this ends.
-        scope = graph.parent.and_then(|parent| graphs.get(parent));
-    }
-    None
-}
-
 /// Which casts and multiplications a value goes into, and which multiplication it comes from.
-struct Links<'a> {
+struct Consumers<'a> {
     into: HashMap<&'a str, Vec<&'a Operation>>,
     product: HashMap<&'a str, &'a Operation>,
 }
 
-impl<'a> Links<'a> {
+impl<'a> Consumers<'a> {
     fn new(scope: &'a Scope) -> Self {
         let mut links = Self { into: HashMap::new(), product: HashMap::new() };
         let steps = |operation: &&Operation| matches!(operation.operator.as_str(), "Cast" | "Mul");

@@ -7,10 +7,10 @@ use bytes::Bytes;
 use kurtoscope_shared::Element;
 use prost::Message;
 
-use super::external::Beside;
+use super::external::ExternalFiles;
 use super::fault::OnnxFault;
 use super::proto::Tensor;
-use super::stored::{Source, Stored, typed};
+use super::storage::{ElementStorage, Source, typed};
 use crate::format::Shape;
 use crate::format::cache::LastValue;
 use crate::source::MappedFile;
@@ -21,24 +21,24 @@ const EXTERNAL: i32 = 1;
 /// What reading tensors needs to know of the model.
 pub(super) struct Reader<'a> {
     pub(super) file: &'a MappedFile,
-    pub(super) beside: Beside,
-    pub(super) slot: Arc<LastValue<Bytes>>,
+    pub(super) beside: ExternalFiles,
+    pub(super) cache: Arc<LastValue<Bytes>>,
 }
 
 /// A tensor of the model.
 #[derive(Debug)]
-pub(super) struct Found {
+pub(super) struct GraphTensor {
     /// As reports name it.
     pub(super) name: String,
     pub(super) shape: Vec<u64>,
     /// As ONNX names it.
     pub(super) dtype: String,
     /// Its elements, or why they are not measured.
-    pub(super) stored: Result<Stored, &'static str>,
+    pub(super) stored: Result<ElementStorage, &'static str>,
 }
 
 impl Reader<'_> {
-    /// Where in the model's file a message lies that was decoded from it.
+    /// Where in the model's file a message is that was decoded from it.
     pub(super) fn place(&self, message: &[u8]) -> Option<Range<usize>> {
         let file = self.file.bytes();
         let start = message.as_ptr().addr().checked_sub(file.as_ptr().addr())?;
@@ -61,13 +61,13 @@ impl Reader<'_> {
     }
 
     /// Checks a decoded tensor and finds its elements. `name` is the one that reports use.
-    pub(super) fn find(&mut self, name: String, message: &Bytes, tensor: Tensor) -> Result<Found, OnnxFault> {
+    pub(super) fn find(&mut self, name: String, message: &Bytes, tensor: Tensor) -> Result<GraphTensor, OnnxFault> {
         let offset = self.offset(message);
         let shape = shape(&name, offset, &tensor.dims)?;
         let (dtype, element) = element(tensor.data_type);
         let element = match element {
             Ok(element) => element,
-            Err(reason) => return Ok(Found { name, shape, dtype, stored: Err(reason) }),
+            Err(reason) => return Ok(GraphTensor { name, shape, dtype, stored: Err(reason) }),
         };
         let product = |first: u64| shape.iter().try_fold(first, |product, &dimension| product.checked_mul(dimension));
         let (Some(count), Some(needed)) = (product(1), product(element.size() as u64)) else {
@@ -98,9 +98,9 @@ impl Reader<'_> {
             if found as u64 != count {
                 return Err(wrong("elements", count, found as u64));
             }
-            Source::Typed { file: self.file.clone(), message: place, slot: Arc::clone(&self.slot) }
+            Source::Typed { file: self.file.clone(), message: place, cache: Arc::clone(&self.cache) }
         };
-        Ok(Found { stored: Ok(Stored { source, element, count }), name, shape, dtype })
+        Ok(GraphTensor { stored: Ok(ElementStorage { source, element, count }), name, shape, dtype })
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use proptest::prelude::*;
 use prost::Message;
 
-use super::proto::{Graph, Model, Pair, Tensor};
+use super::proto::{Graph, Model, StringEntry, Tensor};
 use crate::checkpoint::Checkpoint;
 use crate::testing::{Listed, listed, message, open_bytes, values};
 
@@ -175,7 +175,7 @@ fn external_data() {
 #[test]
 fn external_data_stays_in_the_folder() {
     let refused = |entries: &[(&str, &str)]| {
-        let pair = |&(key, value): &(&str, &str)| Pair { key: key.to_owned(), value: value.to_owned() };
+        let pair = |&(key, value): &(&str, &str)| StringEntry { key: key.to_owned(), value: value.to_owned() };
         let external_data = entries.iter().map(pair).collect();
         let external = Tensor { external_data, data_location: 1, raw_data: None, ..tensor(&[4], &[]) };
         message("m.onnx", &model(&[external]))
@@ -220,7 +220,7 @@ fn graphs_within_graphs_end() {
         inner = Graph { nodes: vec![node.encode_to_vec().into()], ..Graph::default() };
     }
     let deep = message("m.onnx", &graph(inner));
-    assert!(deep.contains("lies within 32 others"), "{deep}");
+    assert!(deep.contains("is nested in 32 others"), "{deep}");
 }
 
 proptest! {

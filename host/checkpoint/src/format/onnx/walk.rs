@@ -7,12 +7,13 @@ use bytes::Bytes;
 use kurtoscope_shared::Element;
 use prost::Message;
 
-use super::external::Beside;
+use super::external::ExternalFiles;
 use super::fault::OnnxFault;
+use super::operation::operation;
 use super::proto::{Attribute, Function, Graph, Model, Node, Sparse};
-use super::quantized::{self, Operation};
-use super::stored::{Source, Stored};
-use super::tensor::{Found, Reader, shape};
+use super::scope::Scope;
+use super::storage::{ElementStorage, Source};
+use super::tensor::{GraphTensor, Reader, shape};
 use crate::format::cache::LastValue;
 use crate::source::MappedFile;
 
@@ -21,30 +22,19 @@ const DEPTH: usize = 32;
 
 const SPARSE: &str = "sparse tensors are not measured by this version";
 
-/// What is known of one graph.
-#[derive(Debug, Default)]
-pub(super) struct Scope {
-    /// The graph around it, whose values it can use.
-    pub(super) parent: Option<usize>,
-    /// Which tensor each constant value is.
-    pub(super) values: HashMap<String, usize>,
-    /// The nodes that say something about quantization, in their order.
-    pub(super) operations: Vec<Operation>,
-}
-
 /// What was gathered so far.
 pub(super) struct Walk<'a> {
     reader: Reader<'a>,
     /// How often each name was wanted.
     names: HashMap<String, u64>,
-    pub(super) tensors: Vec<Found>,
+    pub(super) tensors: Vec<GraphTensor>,
     pub(super) graphs: Vec<Scope>,
 }
 
 impl<'a> Walk<'a> {
     pub(super) fn new(file: &'a MappedFile) -> Self {
-        let beside = Beside::new(file.path());
-        let reader = Reader { file, beside, slot: Arc::new(LastValue::default()) };
+        let beside = ExternalFiles::new(file.path());
+        let reader = Reader { file, beside, cache: Arc::new(LastValue::default()) };
         Self { reader, names: HashMap::new(), tensors: Vec::new(), graphs: Vec::new() }
     }
 
@@ -102,7 +92,7 @@ impl<'a> Walk<'a> {
                 }
             }
             if let Some(scope) = self.graphs.get_mut(scope) {
-                scope.operations.extend(quantized::operation(node, &attributes));
+                scope.operations.extend(operation(node, &attributes));
             }
         }
         Ok(())
@@ -134,8 +124,8 @@ impl<'a> Walk<'a> {
             _ => return Ok(()),
         };
         let count = (bytes.len() / element.size()) as u64;
-        let stored = Ok(Stored { source: Source::Inline(bytes.into()), element, count });
-        let found = Found { name: self.name(name(output)), shape, dtype: dtype.to_owned(), stored };
+        let stored = Ok(ElementStorage { source: Source::Inline(bytes.into()), element, count });
+        let found = GraphTensor { name: self.name(name(output)), shape, dtype: dtype.to_owned(), stored };
         self.add(scope, output.to_owned(), found);
         Ok(())
     }
@@ -145,11 +135,11 @@ impl<'a> Walk<'a> {
         let values = self.reader.decode(&sparse.values.unwrap_or_default())?;
         let name = self.name(name(&values.name));
         let shape = shape(&name, self.reader.offset(message), &sparse.dims)?;
-        self.add(scope, values.name, Found { name, shape, dtype: "sparse".to_owned(), stored: Err(SPARSE) });
+        self.add(scope, values.name, GraphTensor { name, shape, dtype: "sparse".to_owned(), stored: Err(SPARSE) });
         Ok(())
     }
 
-    fn add(&mut self, scope: usize, value: String, found: Found) {
+    fn add(&mut self, scope: usize, value: String, found: GraphTensor) {
         if let Some(scope) = self.graphs.get_mut(scope) {
             scope.values.insert(value, self.tensors.len());
         }

@@ -9,20 +9,20 @@ use pytorch_reader::Tensor;
 use crate::format::cache::LastValue;
 use crate::format::tensor::ElementSource;
 
-/// A tensor of a PyTorch file. The tensors of a file share one slot, so one of them is in memory at a time.
+/// A tensor of a PyTorch file. The tensors of a file share one cache, so one of them is in memory at a time.
 #[derive(Debug)]
 pub(super) struct LazyTensor {
     tensor: Tensor,
     index: usize,
-    slot: Arc<LastValue<Bytes>>,
+    cache: Arc<LastValue<Bytes>>,
 }
 
 impl LazyTensor {
-    /// `index` tells the tensor apart from the others that share `slot`.
-    pub(super) fn new(mut tensor: Tensor, index: usize, slot: Arc<LastValue<Bytes>>) -> Self {
+    /// `index` distinguishes the tensor from the others that share `cache`.
+    pub(super) fn new(mut tensor: Tensor, index: usize, cache: Arc<LastValue<Bytes>>) -> Self {
         // Its errors begin with the name if it has one; ours already do.
         tensor.name.clear();
-        Self { tensor, index, slot }
+        Self { tensor, index, cache }
     }
 
     fn load(&self) -> Result<Bytes, String> {
@@ -37,7 +37,7 @@ impl LazyTensor {
 impl ElementSource for LazyTensor {
     fn read(&self, range: Range<u64>) -> Result<Bytes, String> {
         let size = self.tensor.dtype().size();
-        let bytes = self.slot.get_or(self.index, || self.load())?;
+        let bytes = self.cache.get_or(self.index, || self.load())?;
         let at = |position: u64| usize::try_from(position).ok().and_then(|position| position.checked_mul(size));
         match (at(range.start), at(range.end)) {
             // Copied, or a chunk on its way to a slow device would keep the whole tensor.

@@ -19,8 +19,8 @@ use super::cache::LastValue;
 use super::tensor::{FileContents, TensorData, TensorEntry};
 use super::zip::first_member;
 use super::{FileKind, Format, FormatError};
-use crate::Unmeasured;
 use crate::source::MappedFile;
+use crate::unmeasured::Unmeasured;
 use fault::{COMPRESSED, MORE_THAN_THE_FILE, PyTorchFault, check_tar, refused};
 use lazy_tensor::LazyTensor;
 
@@ -73,7 +73,7 @@ impl Container {
 /// Reads what a file holds.
 ///
 /// Where the weights are nested in a training state, they alone are taken, under the names that the model gives them.
-/// The elements are computed: the crate does not tell where in the file a tensor's storage is, but puts views in order
+/// The elements are computed: the crate does not say where in the file a tensor's storage is, but puts views in order
 /// and verifies the checksums of zip archives as it reads.
 fn read(file: &MappedFile) -> Result<FileContents, FormatError> {
     let (path, length) = (file.path(), file.bytes().len());
@@ -84,7 +84,7 @@ fn read(file: &MappedFile) -> Result<FileContents, FormatError> {
     let reader = open(path, length, container)?;
     let weights = state_dict::find(path, reader.tensors()).map_err(|error| refused(path, container, error))?;
 
-    let slot = Arc::new(LastValue::default());
+    let cache = Arc::new(LastValue::default());
     let mut contents = FileContents::default();
     for (index, (key, tensor)) in reader.into_tensors().into_iter().enumerate() {
         let Some(name) = weights.name_of(&key) else { continue };
@@ -97,7 +97,7 @@ fn read(file: &MappedFile) -> Result<FileContents, FormatError> {
             contents.unmeasured.push(Unmeasured { name, shape, dtype: stored, reason: MORE_THAN_THE_FILE.to_owned() });
             continue;
         }
-        let data = computed(tensor, index, &slot, length);
+        let data = computed(tensor, index, &cache, length);
         contents.tensors.push(TensorEntry { name, shape, element, stored, data });
     }
     Ok(contents)
@@ -118,8 +118,8 @@ fn open(path: &Path, length: usize, container: Container) -> Result<PytorchReade
     Ok(reader)
 }
 
-fn computed(tensor: Tensor, index: usize, slot: &Arc<LastValue<Bytes>>, length: usize) -> TensorData {
-    let elements = Arc::new(LazyTensor::new(tensor, index, Arc::clone(slot)));
+fn computed(tensor: Tensor, index: usize, cache: &Arc<LastValue<Bytes>>, length: usize) -> TensorData {
+    let elements = Arc::new(LazyTensor::new(tensor, index, Arc::clone(cache)));
     TensorData::Computed { elements, from: 0..length }
 }
 

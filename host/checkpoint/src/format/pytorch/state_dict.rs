@@ -56,7 +56,7 @@ pub(super) struct StateDict {
 /// Finds the weights among the tensors of the file at `path`.
 ///
 /// A flat state dict has keys like `model.norm.weight` too. They differ from nested ones only in the pickle, which is
-/// parsed again to tell them apart where a path begins like either.
+/// parsed again to distinguish them where a path begins like either.
 pub(super) fn find(path: &Path, tensors: &HashMap<String, Tensor>) -> Result<StateDict, PytorchError> {
     let nested = |name: &String| {
         name.split_once('.').is_some_and(|(first, _)| WEIGHTS.contains(&first) || TRAINING.contains(&first))

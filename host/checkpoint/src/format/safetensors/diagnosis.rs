@@ -53,7 +53,7 @@ pub(super) fn diagnose(header: &str, error: &serde_json::Error) -> SafetensorsFa
         }
         previous = (name, declared.end);
     }
-    // Nothing that this pass knows of: pass on what the parser said.
+    // Nothing that this pass knows of: the parser's own message.
     structure(&json::message(error))
 }
 

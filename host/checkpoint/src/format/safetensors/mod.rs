@@ -17,8 +17,8 @@ use safetensors::tensor::Metadata;
 
 use super::tensor::{FileContents, TensorData, TensorEntry};
 use super::{Format, FormatError};
-use crate::Unmeasured;
 use crate::source::MappedFile;
+use crate::unmeasured::Unmeasured;
 use diagnosis::diagnose;
 use fault::SafetensorsFault;
 

@@ -1,7 +1,8 @@
 //! Damaged safetensors files: what each kind of damage is reported as.
 
 use super::*;
-use crate::testing::{file, message, shard};
+use crate::checkpoint::CheckpointError;
+use crate::testing::{Folder, file, message, shard};
 
 const F32_4: &str = r#""dtype":"F32","shape":[4],"data_offsets""#;
 const DAMAGED: &str = "the file is damaged or was written by a broken tool: download it again";
@@ -87,6 +88,23 @@ fn damaged_headers() {
         })
         .collect();
     assert!(refused(&file(&format!("{{{}}}", entries.join(",")), 4)).contains("the file is truncated"));
+}
+
+#[test]
+fn faults_name_the_tensor_and_the_byte() {
+    let fault = |content: &[u8]| {
+        let folder = Folder::new().with("model.safetensors", content);
+        match folder.open().expect_err("an error") {
+            CheckpointError::Format { fault, .. } => (fault.tensor().map(str::to_owned), fault.offset()),
+            other => panic!("not a fault of the format: {other}"),
+        }
+    };
+    let header = format!("{{\"a\":{{{F32_4}:[0,16]}}}}");
+    let data = 8 + header.len() as u64;
+    assert_eq!(fault(&file(&header, 10)), (Some("a".to_owned()), Some(data + 10)), "cut off");
+    assert_eq!(fault(&file(&header, 20)), (None, Some(data + 16)), "trailing bytes");
+    assert_eq!(fault(&file("{\"a\":1}", 0)), (Some("a".to_owned()), None), "a wrong entry");
+    assert_eq!(fault(&file("{ 1}", 0)), (None, Some(10)), "not JSON");
 }
 
 mod damage;

@@ -3,7 +3,7 @@
 use super::*;
 
 /// A file as it is put together.
-struct Made {
+struct GgufBuilder {
     version: u32,
     entries: Vec<Vec<u8>>,
     tensors: Vec<Vec<u8>>,
@@ -16,7 +16,7 @@ fn text(text: &str) -> Vec<u8> {
     bytes
 }
 
-impl Made {
+impl GgufBuilder {
     fn new() -> Self {
         Self { version: 3, entries: Vec::new(), tensors: Vec::new(), data: 0 }
     }
@@ -76,10 +76,10 @@ const DAMAGED: &str = "the file is damaged or was written by a broken tool: down
 #[test]
 fn versions() {
     for version in [2, 3] {
-        let made = Made { version, ..Made::new() }.tensor("a", &[4], 0, 0).data(16);
+        let made = GgufBuilder { version, ..GgufBuilder::new() }.tensor("a", &[4], 0, 0).data(16);
         assert_eq!(open(made.bytes()).expect("a checkpoint").tensors.len(), 1);
     }
-    let version = |version| refused(Made { version, ..Made::new() }.bytes());
+    let version = |version| refused(GgufBuilder { version, ..GgufBuilder::new() }.bytes());
     assert!(version(1).starts_with("GGUF version 1, this version reads 2 and 3; convert"));
     assert!(version(4).starts_with("GGUF version 4,"));
     assert!(version(3u32.swap_bytes()).starts_with("GGUF version 3 in big-endian order, only little-endian is read"));
@@ -87,7 +87,7 @@ fn versions() {
 
 #[test]
 fn truncated_headers() {
-    let bytes = Made::new().entry("k", 4, &[7; 4]).tensor("a.weight", &[4], 0, 0).data(16).bytes();
+    let bytes = GgufBuilder::new().entry("k", 4, &[7; 4]).tensor("a.weight", &[4], 0, 0).data(16).bytes();
     let cut = |length: usize| refused(bytes[..length].to_vec());
     let truncated = "the file is truncated or damaged: download it again";
     assert_eq!(
@@ -105,7 +105,7 @@ fn truncated_headers() {
 #[test]
 fn counts_that_cannot_be_met() {
     let patched = |at: usize, word: u64| {
-        let mut bytes = Made::new().entry("k", 8, &text("v")).tensor("a", &[4], 0, 0).data(16).bytes();
+        let mut bytes = GgufBuilder::new().entry("k", 8, &text("v")).tensor("a", &[4], 0, 0).data(16).bytes();
         bytes[at..at + 8].copy_from_slice(&word.to_le_bytes());
         refused(bytes)
     };
@@ -115,33 +115,34 @@ fn counts_that_cannot_be_met() {
     assert!(patched(37, 1 << 32).contains("the value of \"k\" needs 4294967296 bytes"));
     let array = |kind: u32, count: u64| [&kind.to_le_bytes()[..], &count.to_le_bytes()].concat();
     for kind in [0, 8, 9, 12] {
-        let message = refused(Made::new().entry("list", 9, &array(kind, 1 << 61)).bytes());
+        let message = refused(GgufBuilder::new().entry("list", 9, &array(kind, 1 << 61)).bytes());
         assert!(message.contains("the value of \"list\" needs"), "{message}");
     }
     let nested = (0..9).flat_map(|_| array(9, 1)).collect::<Vec<_>>();
-    let message = refused(Made::new().entry("deep", 9, &nested).bytes());
+    let message = refused(GgufBuilder::new().entry("deep", 9, &nested).bytes());
     assert!(message.starts_with("the value of \"deep\" nests arrays more than 4 deep, at byte"), "{message}");
 }
 
 #[test]
 fn damaged_metadata() {
-    let message = refused(Made::new().entry("k", 13, &[0]).bytes());
+    let message = refused(GgufBuilder::new().entry("k", 13, &[0]).bytes());
     assert_eq!(message, format!("the value of \"k\" is of the unknown type 13, at byte 33; {DAMAGED}"));
-    let message = refused(Made::new().entry("k", 7, &[0]).entry("k", 7, &[0]).bytes());
+    let message = refused(GgufBuilder::new().entry("k", 7, &[0]).entry("k", 7, &[0]).bytes());
     assert_eq!(message, format!("the metadata has \"k\" twice; {DAMAGED}"));
     for alignment in [0u32, 3, 48, 1 << 30] {
-        let message = refused(Made::new().entry("general.alignment", 4, &alignment.to_le_bytes()).bytes());
+        let message = refused(GgufBuilder::new().entry("general.alignment", 4, &alignment.to_le_bytes()).bytes());
         let expected = format!("general.alignment is {alignment}, not a power of two up to 16777216; {DAMAGED}");
         assert_eq!(message, expected);
     }
-    let mut bytes = Made::new().entry("key", 7, &[0]).bytes();
+    let mut bytes = GgufBuilder::new().entry("key", 7, &[0]).bytes();
     bytes[33] = 0xff;
     assert_eq!(refused(bytes), format!("the key of metadata entry 0 is not UTF-8 at byte 33; {DAMAGED}"));
 }
 
 #[test]
 fn damaged_tensors() {
-    let one = |shape: &[u64], kind, offset| refused(Made::new().tensor("a", shape, kind, offset).data(64).bytes());
+    let one =
+        |shape: &[u64], kind, offset| refused(GgufBuilder::new().tensor("a", shape, kind, offset).data(64).bytes());
     assert_eq!(one(&[1; 5], 0, 0), format!("tensor \"a\" has 5 dimensions, GGUF allows at most 4; {DAMAGED}"));
     assert_eq!(
         one(&[48, 2], 2, 0),
@@ -161,7 +162,7 @@ fn damaged_tensors() {
          the file is truncated: download it again"
     );
     let two = |name: &str, offset| {
-        refused(Made::new().tensor("a", &[16], 0, 0).tensor(name, &[16], 0, offset).data(128).bytes())
+        refused(GgufBuilder::new().tensor("a", &[16], 0, 0).tensor(name, &[16], 0, offset).data(128).bytes())
     };
     assert_eq!(two("b", 32), format!("tensor \"b\": its offsets 32..96 overlap \"a\", which ends at 64; {DAMAGED}"));
     assert_eq!(two("a", 64), format!("the header lists tensor \"a\" twice; {DAMAGED}"));
@@ -169,7 +170,7 @@ fn damaged_tensors() {
 
 #[test]
 fn types_that_are_not_measured() {
-    let made = Made::new().tensor("a", &[4], 0, 0).tensor("b", &[32, 2], 9, 32).tensor("c", &[5], 99, 1 << 50);
+    let made = GgufBuilder::new().tensor("a", &[4], 0, 0).tensor("b", &[32, 2], 9, 32).tensor("c", &[5], 99, 1 << 50);
     let checkpoint = open(made.tensor("d", &[4], 31, 64).data(16).bytes()).expect("a checkpoint");
     let unmeasured: Vec<_> = checkpoint.unmeasured.iter().map(|tensor| (&*tensor.name, &*tensor.dtype)).collect();
     assert_eq!(unmeasured, [("b", "q8_1"), ("c", "ggml_type_99"), ("d", "q4_0_4_4")]);
@@ -180,7 +181,7 @@ fn types_that_are_not_measured() {
 
 #[test]
 fn empty_and_scalar_tensors() {
-    let made = Made::new().tensor("none", &[32, 0], 2, 0).tensor("one", &[], 0, 0).data(4);
+    let made = GgufBuilder::new().tensor("none", &[32, 0], 2, 0).tensor("one", &[], 0, 0).data(4);
     let checkpoint = open(made.bytes()).expect("a checkpoint");
     let [none, one] = &checkpoint.tensors[..] else { panic!("two tensors") };
     assert!(checkpoint.read(none, 0..0).expect("nothing").is_empty());
@@ -189,7 +190,7 @@ fn empty_and_scalar_tensors() {
 
 /// A part of a split model: its number from 0, of three.
 fn part(number: u16) -> Vec<u8> {
-    let made = Made::new().entry("split.no", 2, &number.to_le_bytes()).entry("split.count", 2, &[3, 0]);
+    let made = GgufBuilder::new().entry("split.no", 2, &number.to_le_bytes()).entry("split.count", 2, &[3, 0]);
     let made = if number == 0 { made.entry("general.architecture", 8, &text("gpt2")) } else { made };
     made.tensor(&format!("blk.{number}.ffn_up.weight"), &[32], 8, 0).data(34).bytes()
 }
@@ -216,7 +217,7 @@ fn parts_of_a_split_model() {
 
 #[test]
 fn folders_with_several_models() {
-    let model = || Made::new().tensor("a", &[4], 0, 0).data(16).bytes();
+    let model = || GgufBuilder::new().tensor("a", &[4], 0, 0).data(16).bytes();
     let two = folder(&[("x-Q4_0.gguf", model()), ("x-Q8_0.gguf", model())]);
     let message = Checkpoint::open(two.path()).expect_err("an error").to_string();
     assert!(message.contains("2 models are here: x-Q4_0.gguf, x-Q8_0.gguf; name the one to measure"), "{message}");

@@ -1,6 +1,6 @@
 //! Blocks of 256 elements in groups with scales of their own: Q2_K to Q6_K and Q8_K.
 //!
-//! Two-bit fields lie in each half of a block as four planes: the 32 bytes of a half hold elements 0..32 in their lowest
+//! Two-bit fields are stored in each half of a block as four planes: the 32 bytes of a half hold elements 0..32 in their lowest
 //! two bits, 32..64 in the next two, and so on.
 
 use super::{half_at, nibble_at, u32_at};

@@ -1,4 +1,4 @@
-//! The blocks of quantized types: their layouts, and the numbers that they stand for.
+//! The blocks of quantized types: their layouts, and the numbers that they encode.
 //!
 //! Each function takes one block and gives its elements with the operations of ggml's reference in the same order, so the
 //! values are the same to the last bit. Layouts are written `[field bytes | …]`, in the order of the file; `d` is a

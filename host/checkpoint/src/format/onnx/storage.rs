@@ -14,7 +14,7 @@ use crate::source::MappedFile;
 
 /// One tensor's elements.
 #[derive(Debug, Clone)]
-pub(super) struct Stored {
+pub(super) struct ElementStorage {
     pub(super) source: Source,
     pub(super) element: Element,
     pub(super) count: u64,
@@ -28,12 +28,12 @@ pub(super) enum Source {
     /// In a file beside it.
     External { file: MappedFile, range: Range<usize> },
     /// In the typed fields of this message of the model's file.
-    Typed { file: MappedFile, message: Range<usize>, slot: Arc<LastValue<Bytes>> },
+    Typed { file: MappedFile, message: Range<usize>, cache: Arc<LastValue<Bytes>> },
     /// Here: the few numbers of a node's attribute.
     Inline(Bytes),
 }
 
-impl Stored {
+impl ElementStorage {
     /// What an entry of the model's file says about them.
     pub(super) fn data(&self, file: &MappedFile) -> TensorData {
         if let Source::Raw { range, .. } = &self.source {
@@ -52,7 +52,7 @@ impl Stored {
     }
 }
 
-impl ElementSource for Stored {
+impl ElementSource for ElementStorage {
     fn read(&self, range: Range<u64>) -> Result<Bytes, String> {
         let size = self.element.size();
         let outside = || "they are not inside the file".to_owned();
@@ -66,8 +66,8 @@ impl ElementSource for Stored {
                 file.share(range.start + bytes.start..range.start + bytes.end).ok_or_else(outside)
             }
             Source::Inline(all) => cut(all),
-            Source::Typed { file, message, slot } => {
-                cut(&slot.get_or(message.start, || typed(file, message.clone(), self.element))?)
+            Source::Typed { file, message, cache } => {
+                cut(&cache.get_or(message.start, || typed(file, message.clone(), self.element))?)
             }
         }
     }
