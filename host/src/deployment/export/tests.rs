@@ -28,7 +28,7 @@ fn model() -> Run {
 
 fn rendered(tool: Tool, run: &Run, name: &str) -> Result<String, ExportError> {
     let target = target(name);
-    let plan = Plan::of(run, target).expect("a plan");
+    let plan = DeploymentPlan::of(run, target).expect("a plan");
     render(tool, &Assignment::of_plan(run, target, &plan))
 }
 
