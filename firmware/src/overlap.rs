@@ -9,7 +9,7 @@ use std::{
 
 use embedded_hal::digital::OutputPin;
 use embedded_io::{Read, Write};
-use kurtoscope_shared::frame::{Decoder, Event, FrameError};
+use kurtoscope_shared::frame::{Decoder, FrameError, FrameEvent};
 
 use crate::{ServeError, engine::Engine, session::Session};
 
@@ -108,9 +108,9 @@ fn read_ahead<R: Read>(
             let (taken, event) = decoder.push(rest);
             rest = &rest[taken..];
             let frame = match event {
-                Event::Starved => continue,
-                Event::Frame => Ok(decoder.take()),
-                Event::Damaged(error) => Err(error),
+                FrameEvent::Starved => continue,
+                FrameEvent::Frame => Ok(decoder.take()),
+                FrameEvent::Damaged(error) => Err(error),
             };
             if give.send(Ok(frame)).is_err() {
                 return;
@@ -127,16 +127,15 @@ mod tests {
     use super::*;
     use crate::{
         Board,
-        engine::{BurnEngine, Piece, Submission},
+        engine::{BurnEngine, Completion, Payload, Piece, Submission},
         serve,
     };
-    use bytes::Bytes;
     use embedded_io::{ErrorKind, ErrorType};
     use kurtoscope_shared::{
         Element, frame,
         protocol::{
-            Adapter, Chunk, EngineKind, FaultKind, Hello, Limits, Measurement, PROTOCOL_VERSION, Packing, SCHEMA_HASH,
-            Statistics, ToDevice,
+            Adapter, Chunk, Compression, EngineKind, FaultKind, Hello, Limits, Measurement, PROTOCOL_VERSION,
+            SCHEMA_HASH, Statistics, ToDevice,
         },
     };
     use std::{
@@ -148,7 +147,7 @@ mod tests {
     /// Computes when asked for the answer, as something beside the processor would, and notes how much it had at once.
     struct Lazy {
         engine: BurnEngine,
-        waiting: VecDeque<(u32, Piece, Bytes)>,
+        waiting: VecDeque<(u32, Piece, Payload)>,
         next: u32,
         most: Arc<AtomicUsize>,
     }
@@ -166,22 +165,22 @@ mod tests {
         fn tolerance(&self) -> f64 {
             self.engine.tolerance()
         }
-        fn measure(&mut self, piece: Piece, payload: Bytes) -> Result<Measurement, FaultKind> {
+        fn measure(&mut self, piece: Piece, payload: &[u8]) -> Result<Measurement, FaultKind> {
             self.engine.measure(piece, payload)
         }
         fn in_flight(&self) -> usize {
             2
         }
-        fn submit(&mut self, piece: Piece, payload: Bytes) -> Result<Submission, FaultKind> {
+        fn submit(&mut self, piece: Piece, payload: Payload) -> Submission {
             self.next += 1;
             self.waiting.push_back((self.next, piece, payload));
             self.most.fetch_max(self.waiting.len(), Ordering::Relaxed);
-            Ok(Submission::Running(self.next))
+            Submission::Running(self.next)
         }
-        fn collect(&mut self, number: u32) -> Result<Measurement, FaultKind> {
-            let (first, piece, payload) = self.waiting.pop_front().ok_or(FaultKind::Engine)?;
+        fn collect(&mut self, number: u32) -> Completion {
+            let (first, piece, payload) = self.waiting.pop_front().expect("one is running");
             assert_eq!(first, number);
-            self.engine.measure(piece, payload)
+            Completion { outcome: self.engine.measure(piece, &payload), payload: Some(payload) }
         }
     }
 
@@ -209,7 +208,7 @@ mod tests {
         for sequence in 0..20u32 {
             let count = 1000 + sequence;
             let payload: Vec<u8> = (0..count).flat_map(|x| ((x * x % 97) as f32).to_le_bytes()).collect();
-            let (session, packing) = (if sequence == 7 { 6 } else { 5 }, Packing::Plain);
+            let (session, compression) = (if sequence == 7 { 6 } else { 5 }, Compression::Plain);
             let chunk = Chunk {
                 session,
                 sequence,
@@ -217,7 +216,7 @@ mod tests {
                 offset: 0,
                 count,
                 element: Element::F32,
-                packing,
+                compression,
                 row: 0,
                 statistics: Statistics::FULL,
             };
@@ -286,7 +285,7 @@ mod tests {
         while !rest.is_empty() {
             let (taken, event) = decoder.push(rest);
             rest = &rest[taken..];
-            if event == Event::Frame {
+            if event == FrameEvent::Frame {
                 session.take(Ok(decoder.take()), &mut output);
             }
         }

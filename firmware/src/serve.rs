@@ -5,7 +5,7 @@ use core::fmt;
 
 use embedded_hal::digital::OutputPin;
 use embedded_io::{Read, Write};
-use kurtoscope_shared::frame::{Decoder, Event, OVERHEAD_BYTES};
+use kurtoscope_shared::frame::{Decoder, FrameEvent, OVERHEAD_BYTES};
 
 use crate::{engine::Engine, session::Session};
 
@@ -66,9 +66,9 @@ where
             let (taken, event) = decoder.push(rest);
             rest = &rest[taken..];
             let frame = match event {
-                Event::Starved => continue,
-                Event::Frame => Ok(decoder.take()),
-                Event::Damaged(error) => Err(error),
+                FrameEvent::Starved => continue,
+                FrameEvent::Frame => Ok(decoder.take()),
+                FrameEvent::Damaged(error) => Err(error),
             };
             if let Some(buffer) = session.answer(frame, &mut output) {
                 decoder.restore(buffer);

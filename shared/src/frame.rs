@@ -40,7 +40,7 @@
 //!           00            offset 0
 //!           02            count 2
 //!           02            element 2: F16
-//!           00            packing 0: plain
+//!           00            compression 0: plain
 //!           02            row of 2
 //!           01            statistics: tail, yes
 //!           10            statistics: top 16
@@ -52,7 +52,7 @@
 //! on the wire
 //!           03 01 07      run of 2, then a zero (sequence)
 //!           02 02         run of 1, then a zero (offset)
-//!           03 02 02      run of 2, then a zero (packing)
+//!           03 02 02      run of 2, then a zero (compression)
 //!           04 02 01 10   run of 3, then a zero (quantization)
 //!           01            run of 0, then a zero (lines)
 //!           01            run of 0, then a zero (first byte of 1.0)
@@ -200,7 +200,7 @@ impl core::error::Error for FrameError {}
 
 /// What [`Decoder::push`] came upon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Event {
+pub enum FrameEvent {
     /// All input is used up and no frame has ended.
     Starved,
     /// A frame is complete and sound: [`Decoder::content`] holds it.
@@ -238,8 +238,8 @@ impl Decoder {
     }
 
     /// Takes bytes from the front of `input`, up to the end of one frame at most. Returns how many were taken (all, on
-    /// [`Event::Starved`]) and what they led to. Call again with the rest.
-    pub fn push(&mut self, input: &[u8]) -> (usize, Event) {
+    /// [`FrameEvent::Starved`]) and what they led to. Call again with the rest.
+    pub fn push(&mut self, input: &[u8]) -> (usize, FrameEvent) {
         if self.complete {
             self.reset();
         }
@@ -248,7 +248,7 @@ impl Decoder {
             if byte == DELIMITER {
                 taken += 1;
                 match self.finish() {
-                    Event::Starved => continue,
+                    FrameEvent::Starved => continue,
                     event => return (taken, event),
                 }
             }
@@ -270,7 +270,7 @@ impl Decoder {
             self.run -= run.len() as u8;
             taken += run.len();
         }
-        (taken, Event::Starved)
+        (taken, FrameEvent::Starved)
     }
 
     /// Header and payload of the frame that the last [`push`](Self::push) completed; empty otherwise.
@@ -306,14 +306,14 @@ impl Decoder {
     }
 
     /// Judges the frame that ended.
-    fn finish(&mut self) -> Event {
+    fn finish(&mut self) -> FrameEvent {
         let len = self.buffer.len();
         let error = if self.skipping {
             FrameError::Long { limit: self.limit }
         } else if self.run != 0 {
             FrameError::Cut { len }
         } else if len == 0 && !self.zero_due {
-            return Event::Starved;
+            return FrameEvent::Starved;
         } else {
             match self.buffer.split_last_chunk::<CHECKSUM_BYTES>() {
                 None => FrameError::Short { len },
@@ -322,14 +322,14 @@ impl Decoder {
                     if computed == found {
                         self.buffer.truncate(len - CHECKSUM_BYTES);
                         self.complete = true;
-                        return Event::Frame;
+                        return FrameEvent::Frame;
                     }
                     FrameError::Checksum { computed, found }
                 }
             }
         };
         self.reset();
-        Event::Damaged(error)
+        FrameEvent::Damaged(error)
     }
 
     fn reset(&mut self) {

@@ -12,7 +12,7 @@ use std::{
     time::Instant,
 };
 
-use kurtoscope_checkpoint::checkpoint::Checkpoint;
+use kurtoscope_checkpoint::Checkpoint;
 use kurtoscope_host::{analysis, link::DeviceUrl};
 use kurtoscope_shared::Random;
 use rustix::{

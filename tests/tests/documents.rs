@@ -7,8 +7,14 @@ use std::{
 
 use kurtoscope_tests::{command::Tested, tested};
 
-const DOCUMENTS: [&str; 6] =
-    ["README.md", "CHANGELOG.md", "boards/README.md", "docs/decisions.md", "docs/measurements.md", "tests/fuzz/README.md"];
+const DOCUMENTS: [&str; 6] = [
+    "README.md",
+    "CHANGELOG.md",
+    "boards/README.md",
+    "docs/decisions.md",
+    "docs/measurements.md",
+    "tests/fuzz/README.md",
+];
 
 fn checkout() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")

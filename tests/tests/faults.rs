@@ -14,9 +14,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use kurtoscope_checkpoint::checkpoint::Checkpoint;
+use kurtoscope::causes::with_causes;
+use kurtoscope_checkpoint::Checkpoint;
 use kurtoscope_host::{
-    analysis::{AnalysisError, Device, DeviceError, DeviceOptions, PackingMode, Quiet, RunOptions, analyze_with},
+    analysis::{
+        AnalysisError, CompressionMode, Device, DeviceFailure, DeviceOptions, Quiet, RunOptions, Timeouts, analyze_with,
+    },
     link::DeviceUrl,
     record::Run,
 };
@@ -33,23 +36,24 @@ const WORKERS: usize = 16;
 /// What the boards take: small, so that a small model has many chunks.
 const MAX_PAYLOAD: u32 = 1024;
 /// Short enough to be quick, long enough for a busy machine.
-const PATIENCE: Duration = Duration::from_millis(150);
+const RESEND: Duration = Duration::from_millis(150);
 /// Far more than any scenario needs: who is given up has met a defect.
 const GIVE_UP: Duration = Duration::from_secs(60);
+const TIMEOUTS: Timeouts = Timeouts { resend: RESEND, give_up: GIVE_UP };
 
 type Counts = Arc<[AtomicU64; Fault::ALL.len()]>;
 
 /// What happens in one run, all of it from one seed.
 struct Scenario {
     seed: u64,
-    packing: PackingMode,
+    compression: CompressionMode,
     boards: Vec<(Rates, Rates, Life)>,
 }
 
 impl Scenario {
     fn new(seed: u64) -> Self {
         let mut random = Random::new(seed);
-        let packing = if random.below(2) == 0 { PackingMode::Always } else { PackingMode::Never };
+        let compression = if random.below(2) == 0 { CompressionMode::Always } else { CompressionMode::Never };
         let boards = 1 + random.below(3);
         let boards = (0..boards)
             .map(|number| {
@@ -60,13 +64,12 @@ impl Scenario {
                 (to_device, to_host, if dies { Life::Dead } else { back })
             })
             .collect();
-        Self { seed, packing, boards }
+        Self { seed, compression, boards }
     }
 
     /// Measures `model` on the scenario's boards.
     fn run(&self, model: &Checkpoint, counts: &Counts) -> Result<Run, String> {
-        let options =
-            DeviceOptions { patience: PATIENCE, give_up: GIVE_UP, packing: self.packing, ..DeviceOptions::default() };
+        let options = DeviceOptions { timeouts: TIMEOUTS, compression: self.compression, ..DeviceOptions::default() };
         let mut devices = Vec::new();
         for (number, (to_device, to_host, life)) in self.boards.iter().enumerate() {
             let seed = self.seed.wrapping_mul(64).wrapping_add(2 * number as u64);
@@ -83,11 +86,11 @@ impl Scenario {
                     to_host: to_host.clone(),
                     plugged: false,
                 };
-                Device::connect(&url, Box::new(board), options).ok()
+                Device::connect(&url, Box::new(board), options.clone()).ok()
             });
             devices.push(device.ok_or_else(|| format!("board {number} was never greeted"))?);
         }
-        measure(model, &mut devices).map_err(|error| error.to_string())
+        measure(model, &mut devices).map_err(|error| with_causes(&error))
     }
 }
 
@@ -148,8 +151,8 @@ fn disturbed_transfers_end_in_the_same_bits() {
     write_model(&path);
     let model = Checkpoint::open(&path).expect("a model");
     let counts: Counts = Arc::new(from_fn(|_| AtomicU64::new(0)));
-    let packing = PackingMode::Never;
-    let calm = Scenario { seed: 0, packing, boards: vec![([0.0; 8], [0.0; 8], Life::Back { after: 0 })] };
+    let compression = CompressionMode::Never;
+    let calm = Scenario { seed: 0, compression, boards: vec![([0.0; 8], [0.0; 8], Life::Back { after: 0 })] };
     let undisturbed = statistics(&calm.run(&model, &counts).expect("nothing disturbs it"));
     assert!(counts.iter().all(|count| count.load(Ordering::Relaxed) == 0));
 
@@ -234,13 +237,13 @@ fn disturbed_terminals_end_in_the_same_bits() {
     let measure_behind_terminals = |seed: u64, rates: [Rates; 2]| {
         let faults = |number: u64, rates| Arc::new(Mutex::new(Faults::new(2 * seed + number, rates, counts.clone())));
         let (to_device, to_host) = (faults(0, rates[0]), faults(1, rates[1]));
-        let options = DeviceOptions { patience: PATIENCE, give_up: GIVE_UP, ..DeviceOptions::default() };
+        let options = DeviceOptions { timeouts: TIMEOUTS, ..DeviceOptions::default() };
         let url = DeviceUrl::Serial { path: format!("terminal {seed}"), baud: 115_200 };
         let device = (0..100).find_map(|_| {
             let (to_device, to_host) = (to_device.clone(), to_host.clone());
             let program = env!("CARGO_BIN_EXE_kurtoscope-under-test").into();
             let board = PtyBoard { program, to_device, to_host, plugged: None };
-            Device::connect(&url, Box::new(board), options).ok()
+            Device::connect(&url, Box::new(board), options.clone()).ok()
         });
         measure(&model, &mut [device.unwrap_or_else(|| panic!("seed {seed}: never greeted"))])
             .unwrap_or_else(|error| panic!("seed {seed}: {error}"))
@@ -298,10 +301,14 @@ fn another_board_on_the_same_port_is_not_taken_for_the_lost_one() {
     let closing = Fault::ALL.map(|fault| if fault == Fault::Close { 1e-4 } else { 0.0 });
     *first.to_device.lock().expect("no panic") = Faults::new(3, closing, Arc::new(from_fn(|_| AtomicU64::new(0))));
     let swapped = Swapped { first: Some(first), second: calm_board("serial 18", Life::Back { after: 0 }) };
-    let options = DeviceOptions { patience: PATIENCE, give_up: Duration::from_secs(1), ..DeviceOptions::default() };
+    let options = DeviceOptions {
+        timeouts: Timeouts { give_up: Duration::from_secs(1), ..TIMEOUTS },
+        ..DeviceOptions::default()
+    };
     let url = DeviceUrl::Serial { path: "/dev/ttyACM0".into(), baud: 115_200 };
     let mut devices = [Device::connect(&url, Box::new(swapped), options).expect("greeted")];
-    let error = measure(&model, &mut devices).expect_err("the board is gone").to_string();
+    let error = measure(&model, &mut devices).expect_err("the board is gone");
+    let error = with_causes(&error);
     assert!(error.contains("in memory serial 18 answers where in memory serial 17 was lost"), "{error}");
     assert!(error.contains("within 1 s it did not come back") && error.contains("nothing was written"), "{error}");
 }
@@ -326,17 +333,21 @@ fn a_board_is_known_under_another_path_by_its_identity_alone() {
     let path = folder.path().join("model.safetensors");
     write_model(&path);
     let model = Checkpoint::open(&path).expect("a model");
-    let options = DeviceOptions { patience: PATIENCE, give_up: Duration::from_secs(2), ..DeviceOptions::default() };
+    let options = DeviceOptions {
+        timeouts: Timeouts { give_up: Duration::from_secs(2), ..TIMEOUTS },
+        ..DeviceOptions::default()
+    };
     let url = DeviceUrl::Serial { path: "/dev/ttyACM0".into(), baud: 115_200 };
     let run = |identity: &str| {
         let board = calm_board(identity, Life::Back { after: 0 });
         let closing = Fault::ALL.map(|fault| if fault == Fault::Close { 5e-5 } else { 0.0 });
         *board.to_device.lock().expect("no panic") = Faults::new(3, closing, Arc::new(from_fn(|_| AtomicU64::new(0))));
-        measure(&model, &mut [Device::connect(&url, Box::new(Moved(board)), options).expect("greeted")])
+        measure(&model, &mut [Device::connect(&url, Box::new(Moved(board)), options.clone()).expect("greeted")])
     };
     let moved = run("serial 17").expect("it is found again");
     assert!(moved.devices[0].reconnects > 0);
-    let error = run("").expect_err("it could be any board").to_string();
+    let error = run("").expect_err("it could be any board");
+    let error = with_causes(&error);
     assert!(error.contains("the old port") && error.contains("did not come back"), "{error}");
 }
 
@@ -346,13 +357,13 @@ fn a_dead_board_does_not_hold_up_the_others() {
     let path = folder.path().join("model.safetensors");
     write_model(&path);
     let model = Checkpoint::open(&path).expect("a model");
-    let options = DeviceOptions { patience: PATIENCE, give_up: GIVE_UP, ..DeviceOptions::default() };
+    let options = DeviceOptions { timeouts: TIMEOUTS, ..DeviceOptions::default() };
     let dying = calm_board("dying", Life::Dead);
     let closing = Fault::ALL.map(|fault| if fault == Fault::Close { 3e-4 } else { 0.0 });
     *dying.to_device.lock().expect("no panic") = Faults::new(5, closing, Arc::new(from_fn(|_| AtomicU64::new(0))));
-    let open = |board: Board| -> Result<Device, DeviceError> {
+    let open = |board: Board| -> Result<Device, DeviceFailure> {
         let url = DeviceUrl::Exec { command: board.identity.clone() };
-        Device::connect(&url, Box::new(board), options)
+        Device::connect(&url, Box::new(board), options.clone())
     };
     let mut devices =
         [open(dying).expect("greeted"), open(calm_board("sound", Life::Back { after: 0 })).expect("greeted")];

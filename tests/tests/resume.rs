@@ -8,7 +8,7 @@ use std::{
 };
 
 use kurtoscope_host::{
-    analysis::{AnalysisError, Kept, journal::JOURNAL_FILE},
+    analysis::{AnalysisError, KeptInJournal, journal::JOURNAL_FILE},
     record::Run,
     run_file,
 };
@@ -157,7 +157,7 @@ fn a_lost_device_leaves_a_journal_and_says_so() {
     assert!(run.resumed_bytes > 0);
     assert_eq!(tensors(&run), case.undisturbed(&[]));
     let outcome = tested!().analyze(&case.model(), &[&misbehaving!("refuse")]).run();
-    outcome.assert_failed(&["`--out DIR` would have kept them"]);
+    outcome.assert_failed(&["`--out DIR` would have kept"]);
 }
 
 #[test]
@@ -231,8 +231,9 @@ fn nothing_is_promised_of_a_journal_that_could_not_be_written() {
     let outcome = case.command("refuse", &[]).run();
     outcome.assert_said(&["of 1638400 bytes were measured", "run.journal could not keep them"]);
     assert!(!outcome.stderr.contains("the same command continues"), "{}", outcome.stderr);
-    let error = AnalysisError::Stopped { measured: 9, total: 10, journal: Some(Kept { path: "j".into(), bytes: 8 }) };
-    assert!(error.to_string().contains("but j, which keeps 8 bytes of them: the same command continues"), "{error}");
+    let error =
+        AnalysisError::Stopped { measured: 9, total: 10, journal: Some(KeptInJournal { path: "j".into(), bytes: 8 }) };
+    assert!(error.to_string().contains("but j, which keeps 8 bytes of them"), "{error}");
 }
 
 #[test]
@@ -243,7 +244,8 @@ fn chunks_with_many_columns_are_kept_too() {
     // Three chunks, of six, two and six rows.
     case.command("refuse", &chunks).run().assert_failed(&[
         "2240000 of 5120000 bytes were measured",
-        "run.journal, which keeps them: the same command continues",
+        "run.journal, which keeps them",
+        "the same command continues",
     ]);
     let (run, _) = case.finish(&["--resume", "--chunk-bytes", "1048576"]);
     assert_eq!((run.resumed_bytes, run.bytes), (2_240_000, 5_120_000));

@@ -1,5 +1,6 @@
 //! The command `kurtoscope`.
 
+pub mod causes;
 pub mod command;
 pub mod demo;
 pub mod flash;

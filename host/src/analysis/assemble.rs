@@ -7,14 +7,14 @@ use kurtoscope_shared::{Extreme, Moments, Tail, protocol::Measurement, quantizat
 use super::{
     collect::{Merged, TOP},
     concentration::{self, Sums},
-    plan::{Entry, Plan, Source, Target},
+    plan::{MeasurementPlan, PlannedTensor, RecordedTensor, Source},
 };
 use crate::{
     quantization,
     record::{self, Concentration, Outlier, Role, Tensor, WithoutTop},
 };
 use kurtoscope_checkpoint::{
-    checkpoint::Checkpoint,
+    Checkpoint,
     model::{Component, Family, Identity, row_length, unravel},
 };
 
@@ -25,8 +25,13 @@ const QUANTILES: [(&str, f64); 5] = [("0.5", 0.5), ("0.9", 0.9), ("0.99", 0.99),
 const RESOLVED: f64 = 1e-3;
 
 /// The records of all tensors: each stored one in the checkpoint's order, followed by its parts.
-pub(super) fn tensors(checkpoint: &Checkpoint, plan: &Plan, merged: &[Merged], tolerance: f64) -> Vec<Tensor> {
-    let shape = |entry: &Entry| checkpoint.tensors[entry.tensor].shape.as_slice();
+pub(super) fn tensors(
+    checkpoint: &Checkpoint,
+    plan: &MeasurementPlan,
+    merged: &[Merged],
+    tolerance: f64,
+) -> Vec<Tensor> {
+    let shape = |entry: &RecordedTensor| checkpoint.tensors[entry.tensor].shape.as_slice();
     let whole: Vec<Whole> = plan.entries.iter().map(|entry| whole(&entry.source, shape(entry), plan, merged)).collect();
     let mut records = Vec::with_capacity(plan.entries.len());
     for (index, entry) in plan.entries.iter().enumerate() {
@@ -100,7 +105,7 @@ impl Whole {
 }
 
 /// A stored tensor's measurement; a fused one's is the merge of its parts, with positions in the whole.
-fn whole(source: &Source, shape: &[u64], plan: &Plan, merged: &[Merged]) -> Whole {
+fn whole(source: &Source, shape: &[u64], plan: &MeasurementPlan, merged: &[Merged]) -> Whole {
     match source {
         Source::Whole(target) => Whole::of(&merged[*target], plan.targets[*target].statistics.quantization),
         Source::Tied(_) => Whole::default(),
@@ -112,7 +117,7 @@ fn whole(source: &Source, shape: &[u64], plan: &Plan, merged: &[Merged]) -> Whol
             let part_row = parts.first().and_then(|(part, _)| row_length(&part.shape));
             let shares_rows = part_row.is_some() && part_row == row_length(shape);
             for (_, target) in parts {
-                let Target { runs, row, statistics, .. } = &plan.targets[*target];
+                let PlannedTensor { runs, row, statistics, .. } = &plan.targets[*target];
                 let Measurement { moments, tail, top, noise, .. } = &merged[*target].measurement;
                 let mut top = top.clone();
                 for extreme in top.highest.iter_mut().chain(&mut top.lowest) {

@@ -9,7 +9,7 @@ use kurtoscope_shared::{
 
 use super::{
     concentration::{self, Sums},
-    plan::{Plan, PlannedChunk},
+    plan::{MeasurementPlan, PlannedChunk},
 };
 use crate::record::Concentration;
 
@@ -38,7 +38,7 @@ struct Waiting {
 
 /// A target in the making.
 #[derive(Debug, Default)]
-struct Target {
+struct PartialTensor {
     merged: Merged,
     waiting: BTreeMap<u64, Waiting>,
     /// Elements that are merged.
@@ -54,16 +54,16 @@ struct Target {
 /// Histograms and extremes are merged at once.
 #[derive(Debug)]
 pub struct Collector {
-    targets: Vec<Target>,
+    targets: Vec<PartialTensor>,
 }
 
 impl Collector {
     /// A collector for all of a plan's targets.
-    pub fn new(plan: &Plan) -> Self {
-        let target = |target: &super::plan::Target| Target {
+    pub fn new(plan: &MeasurementPlan) -> Self {
+        let target = |target: &super::plan::PlannedTensor| PartialTensor {
             elements: target.runs.elements(),
             is_part: target.is_part,
-            ..Target::default()
+            ..PartialTensor::default()
         };
         Self { targets: plan.targets.iter().map(target).collect() }
     }
@@ -110,12 +110,18 @@ mod tests {
     use kurtoscope_shared::Element;
     use proptest::prelude::*;
 
-    fn plan_of(chunks: &[PlannedChunk], elements: u64) -> Plan {
+    fn plan_of(chunks: &[PlannedChunk], elements: u64) -> MeasurementPlan {
         let runs = kurtoscope_checkpoint::model::Runs::whole(elements);
         let statistics = Statistics::FULL;
-        let target =
-            super::super::plan::Target { tensor: 0, runs, element: Element::F32, row: 4, statistics, is_part: false };
-        Plan { entries: vec![], targets: vec![target], chunks: chunks.to_vec(), bytes: 0 }
+        let target = super::super::plan::PlannedTensor {
+            tensor: 0,
+            runs,
+            element: Element::F32,
+            row: 4,
+            statistics,
+            is_part: false,
+        };
+        MeasurementPlan { entries: vec![], targets: vec![target], chunks: chunks.to_vec(), bytes: 0 }
     }
 
     proptest! {

@@ -6,33 +6,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use kurtoscope_shared::protocol::{
-    FaultKind, Hello, Measurement, PROTOCOL_VERSION, SCHEMA_HASH, ToDevice, ToHost, Welcome,
-};
+use kurtoscope_shared::protocol::{FaultKind, Measurement, ToHost, Welcome};
 
-use super::link_counter::LinkCounter;
+use super::{failure::DeviceFailureKind, link_counter::LinkCounter, options::Timeouts, plan::ChunkNumber};
 
 /// How often a chunk that the device itself refuses is sent before the device is given up.
 pub const ATTEMPTS: u32 = 4;
 /// The shortest wait before a chunk without an answer is sent again.
 const SHORTEST_WAIT: Duration = Duration::from_millis(50);
-/// The most that is in flight, bytes, whatever a device announces: all of it is in this program's memory.
-const MOST_IN_FLIGHT: usize = 1 << 28;
-/// An answer is late when it takes this many times as long as the slowest of late did.
-const LATE: u32 = 4;
-
-/// How long to wait for a device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Patience {
-    /// The silence after which the first chunk is sent again, before it is known how fast the device answers; later
-    /// waits follow from its answers, and grow while nothing comes.
-    pub silence: Duration,
-    /// How long nothing at all may be measured, whatever is tried, before the device is given up.
-    pub give_up: Duration,
-}
-
-/// The number of a chunk in the run's plan.
-pub type ChunkNumber = usize;
+/// The maximum in flight, bytes, whatever window a device announces: all of it is in this program's memory.
+const MAX_IN_FLIGHT_BYTES: usize = 1 << 28;
+/// An answer is late when it takes this many times as long as the slowest recent one did.
+const LATE_FACTOR: u32 = 4;
 
 /// A chunk that was sent and is not answered.
 #[derive(Debug, Clone, Copy)]
@@ -44,9 +29,9 @@ struct InFlight {
     since: Instant,
 }
 
-/// A number under which a chunk in flight was sent before. A sound answer to it is as good as one to the newest.
+/// An earlier copy of a chunk in flight. A valid answer to it is as good as one to the newest.
 #[derive(Debug, Clone, Copy)]
-struct Earlier {
+struct EarlierCopy {
     sequence: u32,
     chunk: ChunkNumber,
     since: Instant,
@@ -54,7 +39,7 @@ struct Earlier {
 
 /// What the caller has to do, or should know, after a message or a time-out.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Step {
+pub enum Action {
     /// A chunk is measured.
     Measured {
         /// Which.
@@ -69,71 +54,41 @@ pub enum Step {
         /// The new sequence number.
         sequence: u32,
     },
-    /// The device has lost the session, most likely because it was restarted: greet it, then send the chunks again that
-    /// [`Conversation::restart`] names.
-    Greet,
+    /// The device has lost the session, most likely because it was restarted: repeat the handshake, then send the chunks
+    /// again that [`Conversation::restart`] names.
+    Handshake,
     /// The device is no use any more.
     GiveUp {
         /// Why.
-        trouble: Trouble,
-        /// The chunk that it failed over, where it was one.
+        kind: DeviceFailureKind,
+        /// The chunk that is to blame, where one is.
         chunk: Option<ChunkNumber>,
     },
 }
 
-/// Why a device is given up in the middle of a conversation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Trouble {
-    /// Nothing was measured for as long as is sensible, however often chunks were sent.
-    #[error("no sound answer to a chunk of {bytes} bytes for {seconds} s; is the cable sound, and is the rate right?")]
-    NoAnswer {
-        /// The chunk's payload.
-        bytes: usize,
-        /// How long nothing was measured.
-        seconds: u64,
-    },
-    /// A chunk failed every time.
-    #[error("the device refuses a chunk of {bytes} bytes: {kind}")]
-    Refused {
-        /// The chunk's payload.
-        bytes: usize,
-        /// What it said last.
-        kind: FaultKind,
-    },
-    /// The device says that it will not recover.
-    #[error("the device reports itself unfit: {0}")]
-    Unfit(FaultKind),
-    /// An answer that contradicts itself or the chunk.
-    #[error("the device's answer to a chunk of {bytes} bytes does not add up; its engine or firmware is broken")]
-    Nonsense {
-        /// The chunk's payload.
-        bytes: usize,
-    },
-}
-
-/// The state of one device's conversation after the greeting.
+/// The state of one device's conversation after the handshake.
 #[derive(Debug, Clone)]
 pub struct Conversation {
     session: u32,
     window: usize,
     in_flight: VecDeque<InFlight>,
     /// In the order of sending.
-    earlier: VecDeque<Earlier>,
-    flying: usize,
+    earlier: VecDeque<EarlierCopy>,
+    in_flight_bytes: usize,
     next_sequence: u32,
     resent: u64,
     link: LinkCounter,
-    /// When something was last heard or said that shows the device alive.
-    alive: Instant,
+    /// When a message last came or bytes last went out.
+    last_activity: Instant,
     /// When a chunk was last measured, or the first of those in flight was sent or still went out.
-    fruitful: Instant,
+    last_progress: Instant,
     /// Bytes that went out since a chunk was last measured.
-    moved: u64,
-    patience: Patience,
+    written_since_progress: u64,
+    timeouts: Timeouts,
     /// The silence after which a chunk is sent again.
-    wait: Duration,
-    /// The slowest answer of late.
-    slowest: Option<Duration>,
+    resend_after: Duration,
+    /// The slowest recent answer.
+    slowest_answer: Option<Duration>,
 }
 
 impl Conversation {
@@ -142,29 +97,24 @@ impl Conversation {
     /// Chunks are numbered from `first_sequence`. In a second conversation under the same session it must be the first
     /// one's [`next_sequence`](Self::next_sequence), or a late answer from then passes for one from now. `link` is what the
     /// device counted before.
-    pub fn new(welcome: &Welcome, first_sequence: u32, link: LinkCounter, patience: Patience, now: Instant) -> Self {
+    pub fn new(welcome: &Welcome, first_sequence: u32, link: LinkCounter, timeouts: Timeouts, now: Instant) -> Self {
         Self {
             session: welcome.session,
             // A device that announces a window below its payload can still take one chunk at a time.
-            window: (welcome.limits.window_bytes.max(welcome.limits.max_payload) as usize).min(MOST_IN_FLIGHT),
+            window: (welcome.limits.window_bytes.max(welcome.limits.max_payload) as usize).min(MAX_IN_FLIGHT_BYTES),
             in_flight: VecDeque::new(),
             earlier: VecDeque::new(),
-            flying: 0,
+            in_flight_bytes: 0,
             next_sequence: first_sequence,
             resent: 0,
             link,
-            alive: now,
-            fruitful: now,
-            moved: 0,
-            patience,
-            wait: patience.silence,
-            slowest: None,
+            last_activity: now,
+            last_progress: now,
+            written_since_progress: 0,
+            timeouts,
+            resend_after: timeouts.resend,
+            slowest_answer: None,
         }
-    }
-
-    /// The greeting that opens session number `session`.
-    pub const fn hello(session: u32) -> ToDevice {
-        ToDevice::Hello(Hello { protocol: PROTOCOL_VERSION, schema: SCHEMA_HASH, session })
     }
 
     /// The session's number, which every chunk carries.
@@ -174,7 +124,7 @@ impl Conversation {
 
     /// Whether the device's window takes `bytes` more now. An idle device takes any chunk.
     pub fn has_room(&self, bytes: usize) -> bool {
-        self.in_flight.is_empty() || self.flying + bytes <= self.window
+        self.in_flight.is_empty() || self.in_flight_bytes + bytes <= self.window
     }
 
     /// Whether every chunk is answered.
@@ -200,20 +150,19 @@ impl Conversation {
     /// Notes that `chunk` is being sent and returns the sequence number to send it under.
     pub fn sent(&mut self, chunk: ChunkNumber, bytes: usize, now: Instant) -> u32 {
         if self.in_flight.is_empty() {
-            (self.alive, self.fruitful, self.moved) = (now, now, 0);
+            (self.last_activity, self.last_progress, self.written_since_progress) = (now, now, 0);
         }
-        self.launch(InFlight { sequence: 0, chunk, bytes, refusals: 0, since: now })
+        self.put_in_flight(InFlight { sequence: 0, chunk, bytes, refusals: 0, since: now })
     }
 
-    /// Notes that `bytes` more went out: the link is slow, not dead.
+    /// Notes that `bytes` more went out by `now`: the link is slow, not dead.
     ///
-    /// Bytes of chunks that are sent again and again are no sign of life: beyond twice what is in flight they do not
-    /// put off giving up.
-    pub fn progressed(&mut self, bytes: u64, now: Instant) {
-        self.alive = now;
-        self.moved = self.moved.saturating_add(bytes);
-        if self.moved <= 2 * self.flying as u64 {
-            self.fruitful = now;
+    /// Chunks that are sent again and again are no progress: bytes beyond twice what is in flight do not put off giving up.
+    pub fn written(&mut self, bytes: u64, now: Instant) {
+        self.last_activity = self.last_activity.max(now);
+        self.written_since_progress = self.written_since_progress.saturating_add(bytes);
+        if self.written_since_progress <= 2 * self.in_flight_bytes as u64 {
+            self.last_progress = self.last_progress.max(now);
         }
     }
 
@@ -223,46 +172,50 @@ impl Conversation {
         message: ToHost,
         now: Instant,
         valid: impl Fn(ChunkNumber, &Measurement) -> bool,
-    ) -> Vec<Step> {
+    ) -> Vec<Action> {
         match message {
-            // A late answer to a greeting that was repeated.
+            // A late answer to a handshake that was repeated.
             ToHost::Welcome(_) => Vec::new(),
             ToHost::Report(report) if report.session == self.session => {
-                self.alive = now;
+                self.last_activity = now;
                 self.link.note(report.link);
-                let landed = self.land(report.sequence).or_else(|| self.land_earlier(report.sequence));
-                let Some(flown) = landed else { return Vec::new() };
-                if !valid(flown.chunk, &report.measurement) {
-                    return vec![self.give_up(flown, Trouble::Nonsense { bytes: flown.bytes })];
+                let answered =
+                    self.complete(report.sequence).or_else(|| self.complete_by_earlier_copy(report.sequence));
+                let Some(answered) = answered else { return Vec::new() };
+                if !valid(answered.chunk, &report.measurement) {
+                    return vec![self.give_up(answered, DeviceFailureKind::InvalidReport)];
                 }
-                self.answered(flown, now);
+                self.note_answer(answered, now);
                 // A device answers in order: what was sent before this one and is still open never arrived.
-                let mut steps = self.resend_before(report.sequence, now);
-                steps.insert(0, Step::Measured { chunk: flown.chunk, measurement: Box::new(report.measurement) });
-                steps
+                let mut actions = self.resend_before(report.sequence, now);
+                actions
+                    .insert(0, Action::Measured { chunk: answered.chunk, measurement: Box::new(report.measurement) });
+                actions
             }
             ToHost::Report(_) => Vec::new(),
             ToHost::Fault(fault) => {
-                self.alive = now;
+                self.last_activity = now;
                 self.link.note(fault.link);
                 self.fault(fault.sequence, fault.kind, now)
             }
         }
     }
 
-    fn fault(&mut self, sequence: Option<u32>, kind: FaultKind, now: Instant) -> Vec<Step> {
+    fn fault(&mut self, sequence: Option<u32>, kind: FaultKind, now: Instant) -> Vec<Action> {
         match (kind, sequence) {
-            (FaultKind::Unfit, _) => vec![Step::GiveUp { trouble: Trouble::Unfit(kind), chunk: None }],
-            (FaultKind::NoSession { found }, _) if found == self.session => vec![Step::Greet],
+            (FaultKind::Unfit, _) => {
+                vec![Action::GiveUp { kind: DeviceFailureKind::Refused { fault: kind }, chunk: None }]
+            }
+            (FaultKind::NoSession { found }, _) if found == self.session => vec![Action::Handshake],
             (FaultKind::NoSession { .. }, _) => Vec::new(),
             // Which frame it was shows in the order of the answers that follow. With one in flight it is clear now.
             (_, None) if self.in_flight.len() == 1 => self.resend_before(self.next_sequence, now),
             (_, None) => Vec::new(),
-            (_, Some(sequence)) => match self.land(sequence) {
-                Some(flown) if flown.refusals + 1 >= ATTEMPTS => {
-                    vec![self.give_up(flown, Trouble::Refused { bytes: flown.bytes, kind })]
+            (_, Some(sequence)) => match self.complete(sequence) {
+                Some(refused) if refused.refusals + 1 >= ATTEMPTS => {
+                    vec![self.give_up(refused, DeviceFailureKind::Refused { fault: kind })]
                 }
-                Some(flown) => vec![self.resend(InFlight { refusals: flown.refusals + 1, ..flown }, now)],
+                Some(refused) => vec![self.resend(InFlight { refusals: refused.refusals + 1, ..refused }, now)],
                 None => Vec::new(),
             },
         }
@@ -272,45 +225,52 @@ impl Conversation {
     /// Its answer shows which others never arrived; where the device was only slow, little is measured twice. `is_written`
     /// says that everything sent has left: while it has not, sending more would not help. When nothing was measured for
     /// too long, the device is given up.
-    pub fn tick(&mut self, now: Instant, is_written: bool) -> Vec<Step> {
-        let Some(first) = self.in_flight.front().copied() else { return Vec::new() };
-        let fruitless = now.duration_since(self.fruitful);
-        if fruitless >= self.patience.give_up {
-            let trouble = Trouble::NoAnswer { bytes: first.bytes, seconds: fruitless.as_secs() };
-            return vec![Step::GiveUp { trouble, chunk: self.oldest() }];
+    pub fn tick(&mut self, now: Instant, is_written: bool) -> Vec<Action> {
+        let Some(first) = self.in_flight.front().map(|first| first.sequence) else { return Vec::new() };
+        let without_progress = now.duration_since(self.last_progress);
+        if without_progress >= self.timeouts.give_up {
+            let kind = DeviceFailureKind::NoAnswer { waited: without_progress, damaged_frames: 0 };
+            return vec![Action::GiveUp { kind, chunk: self.oldest() }];
         }
-        if !is_written || now.duration_since(self.alive) < self.wait {
+        if !is_written || now.duration_since(self.last_activity) < self.resend_after {
             return Vec::new();
         }
-        self.alive = now;
-        self.wait = (self.wait * 2).min(self.longest_wait());
-        self.land(first.sequence).map(|flown| self.resend(flown, now)).into_iter().collect()
+        self.last_activity = now;
+        self.resend_after = (self.resend_after * 2).min(self.longest_wait());
+        self.complete(first).map(|silent| self.resend(silent, now)).into_iter().collect()
     }
 
-    /// As long as was asked for, or as the slowest answer of late makes sensible.
+    /// When [`tick`](Self::tick) should be called next, should nothing happen until then; none where nothing is in flight.
+    pub fn deadline(&self, is_written: bool) -> Option<Instant> {
+        self.in_flight.front()?;
+        let give_up = self.last_progress + self.timeouts.give_up;
+        Some(if is_written { give_up.min(self.last_activity + self.resend_after) } else { give_up })
+    }
+
+    /// The option's value, or twice the slowest recent answer where that is more.
     fn longest_wait(&self) -> Duration {
-        self.patience.silence.max(SHORTEST_WAIT).max(self.slowest.unwrap_or_default() * 2)
+        self.timeouts.resend.max(SHORTEST_WAIT).max(self.slowest_answer.unwrap_or_default() * 2)
     }
 
-    /// Notes a sound answer, and what it says about how long to wait for others.
-    fn answered(&mut self, flown: InFlight, now: Instant) {
-        (self.fruitful, self.moved) = (now, 0);
-        let took = now.duration_since(flown.since);
-        // Slower answers count at once, faster ones by and by.
-        let slowest = self.slowest.map_or(took, |slowest| took.max(slowest - slowest / 16));
-        self.slowest = Some(slowest);
-        self.wait = (slowest * LATE).clamp(SHORTEST_WAIT, self.longest_wait());
-        self.earlier.retain(|earlier| earlier.chunk != flown.chunk);
+    /// Notes a valid answer, and what follows from its time for how long to wait for others.
+    fn note_answer(&mut self, answered: InFlight, now: Instant) {
+        (self.last_progress, self.written_since_progress) = (now, 0);
+        let took = now.duration_since(answered.since);
+        // Slower answers count at once, faster ones with a sixteenth each.
+        let slowest = self.slowest_answer.map_or(took, |slowest| took.max(slowest - slowest / 16));
+        self.slowest_answer = Some(slowest);
+        self.resend_after = (slowest * LATE_FACTOR).clamp(SHORTEST_WAIT, self.longest_wait());
+        self.earlier.retain(|earlier| earlier.chunk != answered.chunk);
     }
 
-    /// Begins again with a device that was greeted anew: returns the chunks to send again, with new numbers.
-    pub fn restart(&mut self, session: u32, now: Instant) -> Vec<Step> {
+    /// Begins again after another handshake: returns the chunks to send again, with new numbers.
+    pub fn restart(&mut self, session: u32, now: Instant) -> Vec<Action> {
         self.session = session;
-        self.alive = now;
-        let steps = self.resend_before(self.next_sequence, now);
-        // Answers under the old session are none.
+        self.last_activity = now;
+        let actions = self.resend_before(self.next_sequence, now);
+        // Answers under the old session no longer count.
         self.earlier.clear();
-        steps
+        actions
     }
 
     /// The chunk that the device was at work on: the first that is not answered.
@@ -321,56 +281,59 @@ impl Conversation {
     }
 
     /// The chunks that the device has not answered, for another device to measure.
-    pub fn abandon(self) -> impl Iterator<Item = ChunkNumber> {
-        self.in_flight.into_iter().map(|flown| flown.chunk)
+    pub fn into_unanswered(self) -> impl Iterator<Item = ChunkNumber> {
+        self.in_flight.into_iter().map(|sent| sent.chunk)
     }
 
-    fn resend_before(&mut self, sequence: u32, now: Instant) -> Vec<Step> {
+    fn resend_before(&mut self, sequence: u32, now: Instant) -> Vec<Action> {
         let mut lost = Vec::new();
-        self.in_flight.retain(|flown| {
-            let is_lost = is_before(flown.sequence, sequence);
+        self.in_flight.retain(|sent| {
+            let is_lost = is_before(sent.sequence, sequence);
             if is_lost {
-                lost.push(*flown);
+                lost.push(*sent);
             }
             !is_lost
         });
-        self.flying -= lost.iter().map(|flown| flown.bytes).sum::<usize>();
-        lost.into_iter().map(|flown| self.resend(flown, now)).collect()
+        self.in_flight_bytes -= lost.iter().map(|sent| sent.bytes).sum::<usize>();
+        lost.into_iter().map(|sent| self.resend(sent, now)).collect()
     }
 
-    fn resend(&mut self, flown: InFlight, now: Instant) -> Step {
+    fn resend(&mut self, silent: InFlight, now: Instant) -> Action {
+        let InFlight { sequence, chunk, since, .. } = silent;
         self.resent += 1;
-        self.earlier.push_back(Earlier { sequence: flown.sequence, chunk: flown.chunk, since: flown.since });
-        let sequence = self.launch(InFlight { since: now, ..flown });
-        Step::Resend { chunk: flown.chunk, sequence }
+        self.earlier.push_back(EarlierCopy { sequence, chunk, since });
+        let sequence = self.put_in_flight(InFlight { since: now, ..silent });
+        Action::Resend { chunk, sequence }
     }
 
     /// Ends the conversation over a chunk, which stays unanswered: another device will want it.
-    fn give_up(&mut self, flown: InFlight, trouble: Trouble) -> Step {
-        self.in_flight.push_back(flown);
-        Step::GiveUp { trouble, chunk: Some(flown.chunk) }
+    fn give_up(&mut self, failed: InFlight, kind: DeviceFailureKind) -> Action {
+        self.in_flight.push_back(failed);
+        Action::GiveUp { kind, chunk: Some(failed.chunk) }
     }
 
-    fn launch(&mut self, flown: InFlight) -> u32 {
+    /// Puts a chunk in flight under the next sequence number, which is returned.
+    fn put_in_flight(&mut self, sent: InFlight) -> u32 {
         let sequence = self.next_sequence;
         self.next_sequence = sequence.wrapping_add(1);
-        self.flying += flown.bytes;
-        self.in_flight.push_back(InFlight { sequence, ..flown });
+        self.in_flight_bytes += sent.bytes;
+        self.in_flight.push_back(InFlight { sequence, ..sent });
         sequence
     }
 
-    fn land(&mut self, sequence: u32) -> Option<InFlight> {
-        let index = self.in_flight.iter().position(|flown| flown.sequence == sequence)?;
-        let flown = self.in_flight.remove(index)?;
-        self.flying -= flown.bytes;
-        Some(flown)
+    /// Takes the chunk that was sent under this number out of flight.
+    fn complete(&mut self, sequence: u32) -> Option<InFlight> {
+        let index = self.in_flight.iter().position(|sent| sent.sequence == sequence)?;
+        let sent = self.in_flight.remove(index)?;
+        self.in_flight_bytes -= sent.bytes;
+        Some(sent)
     }
 
-    /// The chunk in flight that was sent under this number before.
-    fn land_earlier(&mut self, sequence: u32) -> Option<InFlight> {
+    /// Takes the chunk out of flight that was sent under this number before its newest.
+    fn complete_by_earlier_copy(&mut self, sequence: u32) -> Option<InFlight> {
         let earlier = *self.earlier.iter().find(|earlier| earlier.sequence == sequence)?;
-        let newest = self.in_flight.iter().find(|flown| flown.chunk == earlier.chunk)?.sequence;
-        self.land(newest).map(|flown| InFlight { since: earlier.since, ..flown })
+        let newest = self.in_flight.iter().find(|sent| sent.chunk == earlier.chunk)?.sequence;
+        self.complete(newest).map(|sent| InFlight { since: earlier.since, ..sent })
     }
 }
 

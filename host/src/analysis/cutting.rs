@@ -8,8 +8,8 @@ const SAMPLES: u64 = 1 << 15;
 /// The fewest rows of a chunk whose fourth powers are worth a number for each column in its report.
 const ROWS: u64 = 4;
 
-/// The most rows and columns together that a report tells of.
-pub(super) const MOST_LINES: usize = 1 << 17;
+/// The most rows and columns together in one report.
+pub(super) const MAX_LINES: usize = 1 << 17;
 
 /// What holds for all targets of a plan.
 #[derive(Debug, Clone, Copy)]
@@ -48,7 +48,7 @@ impl Cutting {
             Some(row) if row <= most => {
                 let count = most / row * row;
                 let rows = (u64::from(count)).min(elements) / u64::from(row);
-                let lines = wanted.lines && rows >= ROWS && rows + u64::from(row) <= MOST_LINES as u64;
+                let lines = wanted.lines && rows >= ROWS && rows + u64::from(row) <= MAX_LINES as u64;
                 Cut { count, row, statistics: Statistics { lines, ..sampled } }
             }
             // Smaller chunks than blocks have nothing to quantize.

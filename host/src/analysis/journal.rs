@@ -6,11 +6,11 @@
 //! ```text
 //! length   u32, little-endian: bytes of the content
 //! CRC-32C  u32, little-endian: over length and content
-//! content  an Entry, in postcard
+//! content  a [`JournalEntry`], in postcard
 //! ```
 //!
-//! The first record describes the run ([`Header`]), then come the devices and the measured chunks in order of arrival. A
-//! reader takes records up to the first that is cut, damaged or does not fit; the file is cut there, and what stood behind
+//! The first record describes the run ([`JournalHeader`]), then come the devices and the measured chunks in order of arrival. A
+//! reader takes records up to the first that is cut, damaged or does not fit; the file is cut there, and what followed
 //! is measured again. So is a chunk whose measurement would be longer than a reader takes: it has no record.
 //!
 //! Records reach the system ten times a second, so a killed process loses a tenth of a second of work, and the disk every
@@ -25,7 +25,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub use records::{Engine, Entry, Header, RecordError, Stop};
+pub use records::{JournalEngine, JournalEntry, JournalHeader, RecordError, ReplayEnd};
 
 /// The journal's file in the folder of reports.
 pub const JOURNAL_FILE: &str = "run.journal";
@@ -54,8 +54,7 @@ pub enum Resume {
 pub enum JournalError {
     /// Another process writes it.
     #[error(
-        "{} is in use: another run of kurtoscope writes into this folder; wait for it, or give this run a folder of its own \
-         with `--out`",
+        "{} is in use: another run of kurtoscope writes into this folder",
         path.display()
     )]
     Locked {
@@ -63,7 +62,7 @@ pub enum JournalError {
         path: PathBuf,
     },
     /// The file cannot be opened for writing.
-    #[error("cannot keep a journal in {}: {source}; `--out` needs a folder that can be written to", path.display())]
+    #[error("cannot keep a journal in {}", path.display())]
     File {
         /// The journal.
         path: PathBuf,
@@ -78,7 +77,7 @@ pub struct Journal {
     path: PathBuf,
     file: File,
     resume: Resume,
-    header: Option<Header>,
+    header: Option<JournalHeader>,
     buffer: Vec<u8>,
     /// Bytes of the checkpoint whose measurements are in `buffer`.
     waiting: u64,
@@ -157,7 +156,7 @@ impl Journal {
     }
 
     /// The run that the journal was found to be of; none where there was none or it is to be replaced.
-    pub(super) fn header(&self) -> Option<&Header> {
+    pub(super) fn header(&self) -> Option<&JournalHeader> {
         self.header.as_ref()
     }
 
@@ -167,41 +166,42 @@ impl Journal {
     }
 
     /// Starts over, for a run that `header` describes.
-    pub(super) fn begin(&mut self, header: Header) {
+    pub(super) fn begin(&mut self, header: JournalHeader) {
         self.is_worth_keeping = false;
         let mut start = records::MAGIC.to_vec();
-        let outcome = records::append(&Entry::Run(header), &mut start).map_err(io::Error::other).and_then(|()| {
-            self.file.set_len(0)?;
-            self.file.seek(SeekFrom::Start(0))?;
-            self.file.write_all(&start)
-        });
+        let outcome =
+            records::append(&JournalEntry::Run(header), &mut start).map_err(io::Error::other).and_then(|()| {
+                self.file.set_len(0)?;
+                self.file.seek(SeekFrom::Start(0))?;
+                self.file.write_all(&start)
+            });
         self.note(outcome);
     }
 
-    /// Goes through what an earlier run left, as [`records::read`], and continues behind the last sound record.
-    pub(super) fn replay(&mut self, take: impl FnMut(Entry) -> bool) -> Stop {
+    /// Goes through what an earlier run left, as [`records::read`], and continues after the last valid record.
+    pub(super) fn replay(&mut self, take: impl FnMut(JournalEntry) -> bool) -> ReplayEnd {
         let rewound = self.file.seek(SeekFrom::Start(0));
-        let stop = records::read(&mut BufReader::new(&self.file), take);
+        let end = records::read(&mut BufReader::new(&self.file), take);
         let outcome = rewound.and_then(|_| {
-            self.file.set_len(stop.sound)?;
-            self.file.seek(SeekFrom::Start(stop.sound)).map(|_| ())
+            self.file.set_len(end.valid_bytes)?;
+            self.file.seek(SeekFrom::Start(end.valid_bytes)).map(|_| ())
         });
         self.note(outcome);
-        stop
+        end
     }
 
     /// Adds a record, which is the measurement of `bytes` bytes of the checkpoint or of none. Failures show in
     /// [`take_fault`](Self::take_fault).
-    pub(super) fn append(&mut self, entry: &Entry, bytes: u64) {
+    pub(super) fn append(&mut self, entry: &JournalEntry, bytes: u64) {
         if self.is_broken {
             return;
         }
         match (records::append(entry, &mut self.buffer), entry) {
             (Ok(()), _) => self.waiting += bytes,
             // This chunk is measured again when the run is continued, and the others are not.
-            (Err(_), Entry::Measured { .. }) => {}
-            // Later records count on the others; what stands before is sound.
-            (Err(error), Entry::Run(_) | Entry::Device { .. }) => {
+            (Err(_), JournalEntry::Measured { .. }) => {}
+            // Later records count on the others; the records before it stay valid.
+            (Err(error), JournalEntry::Run(_) | JournalEntry::Device { .. }) => {
                 self.flush();
                 self.note(Err(io::Error::other(error)));
             }
@@ -237,7 +237,7 @@ impl Journal {
         }
     }
 
-    /// Why nothing is written any more; told once.
+    /// Why nothing is written any more, once.
     pub(super) fn take_fault(&mut self) -> Option<io::Error> {
         self.fault.take()
     }

@@ -2,20 +2,20 @@
 //!
 //! A chunk on a slow link should take about half a second: long enough that its report and its framing weigh little, short
 //! enough that a lost one costs little and progress shows. Sizes are powers of two, so that a rate measured again, a
-//! little different, mostly gives the same chunks. On a fast link a chunk is [`MOST`] where the device takes as much.
+//! little different, mostly gives the same chunks. On a fast link a chunk is [`LARGEST_CHUNK`] where the device takes as much.
 
 use std::time::Duration;
 
 /// The largest chunk that is chosen, bytes: small enough to share out evenly and to show progress.
-pub const MOST: usize = 1 << 20;
+pub const LARGEST_CHUNK: usize = 1 << 20;
 /// The smallest chunk that is chosen, bytes: below that, reports weigh more than payloads.
-pub const LEAST: usize = 1 << 10;
+pub const SMALLEST_CHUNK: usize = 1 << 10;
 /// The time that a chunk should take: the middle, in powers of two, of 0.25 to 1 s.
 const TARGET: Duration = Duration::from_millis(500);
-/// A probe that took as long has told enough.
-const TELLING: Duration = Duration::from_millis(100);
+/// A probe that took as long is long enough to compute a rate from.
+const CONCLUSIVE: Duration = Duration::from_millis(100);
 /// A first probe that took as long needs no second one to tell the link's rate from the way to and fro.
-const TELLING_ALONE: Duration = Duration::from_millis(250);
+const CONCLUSIVE_ALONE: Duration = Duration::from_millis(250);
 /// How much larger each probe is than the one before.
 const GROWTH: usize = 4;
 
@@ -31,12 +31,14 @@ pub struct Sample {
 /// The payload of the next probe after `samples`, smallest first, on a device that takes `max_payload` bytes; `None` when
 /// they tell enough.
 pub fn next_probe(samples: &[Sample], max_payload: usize) -> Option<usize> {
-    let most = max_payload.min(MOST);
+    let most = max_payload.min(LARGEST_CHUNK);
     match samples.last() {
-        None => Some(LEAST.min(most)),
-        Some(last) if last.took >= TELLING_ALONE || last.bytes >= most => None,
+        None => Some(SMALLEST_CHUNK.min(most)),
+        Some(last) if last.took >= CONCLUSIVE_ALONE || last.bytes >= most => None,
         // Twice the first one's time: the bytes show in it, not only the way to and fro.
-        Some(last) if last.took >= TELLING && samples.first().is_some_and(|first| last.took >= first.took * 2) => None,
+        Some(last) if last.took >= CONCLUSIVE && samples.first().is_some_and(|first| last.took >= first.took * 2) => {
+            None
+        }
         Some(last) => Some((last.bytes * GROWTH).min(most)),
     }
 }
@@ -60,10 +62,10 @@ pub fn rate(samples: &[Sample]) -> Option<f64> {
 /// The chunk size for one device: `max_payload` is what it takes, `rate` the bytes a second of its link, none where there
 /// is no link.
 pub fn chunk_bytes(max_payload: usize, rate: Option<f64>) -> usize {
-    let most = whole(max_payload.min(MOST));
+    let most = whole(max_payload.min(LARGEST_CHUNK));
     let Some(rate) = rate else { return most };
     let wanted = rate * TARGET.as_secs_f64();
-    let (least, greatest) = (LEAST.ilog2(), MOST.ilog2());
+    let (least, greatest) = (SMALLEST_CHUNK.ilog2(), LARGEST_CHUNK.ilog2());
     // Rounded in the exponent: the chunk takes 0.35 to 0.7 s at the measured rate.
     let exponent = wanted.max(1.0).log2().round().clamp(f64::from(least), f64::from(greatest)) as u32;
     most.min(1 << exponent)
@@ -107,12 +109,12 @@ mod tests {
     #[test]
     fn fast_links_and_none_have_the_same_chunks() {
         for rate in [4e6, 1e8, 1e10, f64::INFINITY] {
-            assert_eq!(chunk_bytes(1 << 20, Some(rate)), MOST, "{rate}");
-            assert_eq!(chunk_bytes(usize::MAX, Some(rate)), MOST, "{rate}");
+            assert_eq!(chunk_bytes(1 << 20, Some(rate)), LARGEST_CHUNK, "{rate}");
+            assert_eq!(chunk_bytes(usize::MAX, Some(rate)), LARGEST_CHUNK, "{rate}");
         }
-        assert_eq!(chunk_bytes(1 << 20, None), MOST);
+        assert_eq!(chunk_bytes(1 << 20, None), LARGEST_CHUNK);
         let samples = probe(1e8, 0.0001, 1 << 20);
-        assert_eq!(chunk_bytes(1 << 20, super::rate(&samples)), MOST);
+        assert_eq!(chunk_bytes(1 << 20, super::rate(&samples)), LARGEST_CHUNK);
     }
 
     #[test]
@@ -126,8 +128,8 @@ mod tests {
 
     #[test]
     fn a_dead_slow_link_gets_the_smallest_chunks() {
-        assert_eq!(chunk_bytes(1 << 20, Some(10.0)), LEAST);
-        assert_eq!(chunk_bytes(1 << 20, Some(0.0)), LEAST);
+        assert_eq!(chunk_bytes(1 << 20, Some(10.0)), SMALLEST_CHUNK);
+        assert_eq!(chunk_bytes(1 << 20, Some(0.0)), SMALLEST_CHUNK);
         assert_eq!(super::rate(&[]), None);
     }
 

@@ -10,16 +10,22 @@ use kurtoscope_shared::{
 };
 use xxhash_rust::xxh3::Xxh3Default;
 
-use super::cutting::{Cut, Cutting};
+use super::{
+    cutting::{Cut, Cutting},
+    failure::ChunkLocation,
+};
 use kurtoscope_checkpoint::{
-    checkpoint::{Checkpoint, CheckpointError, StoredTensor},
+    Checkpoint, CheckpointError, StoredTensor,
     model::{Candidate, Component, Family, Identity, Part, Runs, identify, parts, row_length, tied_pairs},
 };
+
+/// The number of a chunk: its index in [`MeasurementPlan::chunks`].
+pub type ChunkNumber = usize;
 
 /// One chunk: a range of a target's elements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PlannedChunk {
-    /// Index in [`Plan::targets`].
+    /// Index in [`MeasurementPlan::targets`].
     pub target: usize,
     /// Position of the first element among the target's elements.
     pub offset: u64,
@@ -29,7 +35,7 @@ pub struct PlannedChunk {
 
 /// Something that is measured on its own: a stored tensor, or one part of a fused one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
+pub struct PlannedTensor {
     /// Index in [`Checkpoint::tensors`].
     pub tensor: usize,
     /// Which of the tensor's elements, in what order.
@@ -46,7 +52,7 @@ pub struct Target {
 
 /// How a stored tensor will appear in the record.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct RecordedTensor {
     /// Index in [`Checkpoint::tensors`].
     pub tensor: usize,
     /// Component, layer, whether it is a buffer.
@@ -68,18 +74,18 @@ pub enum Source {
 
 /// Everything that a run measures.
 #[derive(Debug)]
-pub struct Plan {
+pub struct MeasurementPlan {
     /// The stored tensors, in the checkpoint's order.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<RecordedTensor>,
     /// What is measured.
-    pub targets: Vec<Target>,
+    pub targets: Vec<PlannedTensor>,
     /// The chunks, target by target, each in order of offset.
     pub chunks: Vec<PlannedChunk>,
     /// Bytes of all chunks.
     pub bytes: u64,
 }
 
-impl Plan {
+impl MeasurementPlan {
     /// Plans a checkpoint in chunks of up to `chunk_bytes` bytes; no more is measured than is `wanted`.
     pub fn new(checkpoint: &Checkpoint, family: Family, chunk_bytes: usize, wanted: Statistics) -> Self {
         let limits = Cutting { chunk_bytes, wanted };
@@ -92,7 +98,7 @@ impl Plan {
                 Some(embedding) => Source::Tied(*embedding),
                 None => plan.measure(checkpoint, family, index, identity.component, limits),
             };
-            plan.entries.push(Entry { tensor: index, identity, source });
+            plan.entries.push(RecordedTensor { tensor: index, identity, source });
         }
         plan
     }
@@ -144,7 +150,7 @@ impl Plan {
         }
         self.bytes += elements * tensor.element.size() as u64;
         let Cut { row, statistics, .. } = cut;
-        self.targets.push(Target { tensor: index, runs, element: tensor.element, row, statistics, is_part });
+        self.targets.push(PlannedTensor { tensor: index, runs, element: tensor.element, row, statistics, is_part });
         target
     }
 
@@ -186,9 +192,16 @@ impl Plan {
         chunk.count as usize * self.targets[chunk.target].element.size()
     }
 
+    /// Where a chunk is, for messages.
+    pub fn location(&self, checkpoint: &Checkpoint, chunk: ChunkNumber) -> ChunkLocation {
+        let planned = &self.chunks[chunk];
+        let tensor = checkpoint.tensors[self.targets[planned.target].tensor].name.clone();
+        ChunkLocation { tensor, offset: planned.offset, count: planned.count, bytes: self.payload_len(planned) }
+    }
+
     /// Whether a device's measurement can be one of this chunk, and holds all that was asked for.
     pub fn accepts(&self, chunk: &PlannedChunk, measurement: &Measurement) -> bool {
-        let Target { row, statistics, .. } = self.targets[chunk.target];
+        let PlannedTensor { row, statistics, .. } = self.targets[chunk.target];
         let count = u64::from(chunk.count);
         let row = u64::from(row);
         let has_whole_rows = row > 0 && chunk.offset.is_multiple_of(row) && count.is_multiple_of(row);
@@ -212,22 +225,22 @@ fn tied_entries(checkpoint: &Checkpoint, identities: &[Identity]) -> HashMap<usi
 }
 
 /// Elements of a tensor that are compared or hashed at once.
-const PIECE: u64 = 1 << 18;
+const BLOCK: u64 = 1 << 18;
 
 /// Whether two tensors of the same shape and type hold the same bytes. What cannot be read is not known to be the same;
 /// measuring it will say why.
 fn same_elements(checkpoint: &Checkpoint, a: usize, b: usize) -> bool {
     let (a, b) = (&checkpoint.tensors[a], &checkpoint.tensors[b]);
     if a.is_mapped() && b.is_mapped() {
-        // Piece by piece, up to the first difference.
-        return pieces(a.elements()).all(
+        // Block by block, up to the first difference.
+        return blocks(a.elements()).all(
             |range| matches!((checkpoint.read(a, range.clone()), checkpoint.read(b, range)), (Ok(a), Ok(b)) if a == b),
         );
     }
     // One after the other, so that only one of them has to be in memory.
     let digest = |tensor: &StoredTensor| {
         let mut hash = Xxh3Default::new();
-        for range in pieces(tensor.elements()) {
+        for range in blocks(tensor.elements()) {
             hash.update(&checkpoint.read(tensor, range).ok()?);
         }
         Some(hash.digest128())
@@ -235,6 +248,6 @@ fn same_elements(checkpoint: &Checkpoint, a: usize, b: usize) -> bool {
     digest(a).is_some_and(|a| digest(b) == Some(a))
 }
 
-fn pieces(elements: u64) -> impl Iterator<Item = Range<u64>> {
-    (0..elements.div_ceil(PIECE)).map(move |piece| piece * PIECE..elements.min((piece + 1) * PIECE))
+fn blocks(elements: u64) -> impl Iterator<Item = Range<u64>> {
+    (0..elements.div_ceil(BLOCK)).map(move |block| block * BLOCK..elements.min((block + 1) * BLOCK))
 }

@@ -5,100 +5,105 @@ use std::time::{Duration, Instant};
 
 use kurtoscope_shared::{
     Element, Random, frame,
-    protocol::{Chunk, FaultKind, Packing, Statistics, ToDevice, ToHost},
+    protocol::{Chunk, Compression, FaultKind, Statistics, ToDevice, ToHost, Welcome},
 };
 
 use super::{
-    device::Device,
     link_counter::LinkCounter,
     pace::{self, Sample},
-    wire::{Heard, Wire},
+    wire::{Wire, WireEvent},
 };
 
 /// How often a probe is sent before the link is judged by the probes before it.
 const ATTEMPTS: u32 = 3;
 
-impl Device {
-    /// The rate of the link, bytes of payload a second, measured now; `None` where there is no link. Where nothing comes
-    /// back it is 0, which gives the smallest chunks: the run itself will find out why.
-    pub fn measure_rate(&mut self) -> Option<f64> {
-        let max_payload = pace::whole(self.limits().max_payload as usize);
-        let patience = self.patience();
-        let element = Element::ALL.into_iter().find(|element| self.elements().contains(*element))?;
-        let session = self.session();
-        let mut samples = Vec::new();
-        let mut sequence = self.next_sequence();
-        let mut link = self.link;
-        let wire = self.wire()?;
-        while let Some(bytes) = pace::next_probe(&samples, max_payload) {
-            let bytes = pace::whole(bytes);
-            let payload = noise(bytes);
-            let took = (0..ATTEMPTS).find_map(|_| {
-                let chunk = Chunk {
-                    session,
-                    sequence,
-                    tensor: 0,
-                    offset: 0,
-                    count: (bytes / element.size()) as u32,
-                    element,
-                    packing: Packing::Plain,
-                    row: 0,
-                    statistics: Statistics::MOMENTS,
-                };
-                sequence = sequence.wrapping_add(1);
-                exchange(wire, &mut link, chunk, &payload, patience)
-            });
-            match took {
-                Some(took) => samples.push(Sample { bytes, took }),
-                None => break,
-            }
-        }
-        self.link = link;
-        self.set_next_sequence(sequence);
-        self.rate = pace::rate(&samples);
-        Some(self.rate.unwrap_or(0.0))
-    }
+/// What the probes share with the conversation that follows them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Continuation {
+    /// The number that the next chunk will get.
+    pub(super) next_sequence: u32,
+    /// What the device counted on its link so far.
+    pub(super) counter: LinkCounter,
 }
 
-/// The time from sending a chunk to its report; `None` when none came.
+/// The rate of the link behind which `welcome` was said, bytes of payload a second, measured now; `None` where no probe
+/// is answered within `timeout`, or the device measures nothing at all.
+pub(super) fn measure_rate(
+    wire: &mut Wire,
+    welcome: &Welcome,
+    continuation: &mut Continuation,
+    timeout: Duration,
+) -> Option<f64> {
+    let limits = welcome.limits;
+    let max_payload = pace::whole(limits.max_payload as usize);
+    let element = Element::ALL.into_iter().find(|element| limits.elements.contains(*element))?;
+    let mut samples = Vec::new();
+    while let Some(bytes) = pace::next_probe(&samples, max_payload) {
+        let bytes = pace::whole(bytes);
+        let payload = noise(bytes);
+        let took = (0..ATTEMPTS).find_map(|_| {
+            let chunk = Chunk {
+                session: welcome.session,
+                sequence: continuation.next_sequence,
+                tensor: 0,
+                offset: 0,
+                count: (bytes / element.size()) as u32,
+                element,
+                compression: Compression::Plain,
+                row: 0,
+                statistics: Statistics::MOMENTS,
+            };
+            continuation.next_sequence = chunk.sequence.wrapping_add(1);
+            exchange(wire, &mut continuation.counter, chunk, &payload, timeout)
+        });
+        match took {
+            Some(took) => samples.push(Sample { bytes, took }),
+            None => break,
+        }
+    }
+    pace::rate(&samples)
+}
+
+/// The time from sending a chunk to its report; `None` when none came within `timeout` of the last sign of activity.
 fn exchange(
     wire: &mut Wire,
-    link: &mut LinkCounter,
+    counter: &mut LinkCounter,
     chunk: Chunk,
     payload: &[u8],
-    patience: Duration,
+    timeout: Duration,
 ) -> Option<Duration> {
     // What came damaged before says nothing about this chunk.
-    while matches!(wire.hear(Duration::ZERO), Heard::Damaged) {}
+    while !matches!(wire.next_event(Some(Instant::now())), WireEvent::TimedOut | WireEvent::Ended(_)) {}
     let mut buffer = wire.buffer();
     // Messages of this protocol always encode.
     let _ = frame::encode(&ToDevice::Chunk(chunk), payload, &mut buffer);
     let start = Instant::now();
-    let mut alive = start;
-    let mut written = wire.written();
     wire.send(buffer);
-    while alive.elapsed() < patience {
-        match wire.hear(Duration::from_millis(20)) {
-            Heard::Message(ToHost::Report(report))
+    loop {
+        let deadline = start.max(wire.last_written()) + timeout;
+        match wire.next_event(Some(deadline)) {
+            WireEvent::Message(ToHost::Report(report))
                 if (report.session, report.sequence) == (chunk.session, chunk.sequence) =>
             {
-                link.note(report.link);
+                counter.note(report.link);
                 return Some(start.elapsed());
             }
             // Damaged at either end, or refused: a second attempt may do better.
-            Heard::Message(ToHost::Fault(fault))
+            WireEvent::Message(ToHost::Fault(fault))
                 if fault.sequence == Some(chunk.sequence) || fault.kind == FaultKind::Damaged =>
             {
                 return None;
             }
-            Heard::Damaged | Heard::Ended(_) => return None,
-            Heard::Message(_) | Heard::Stranger { .. } | Heard::Unwritable(_) | Heard::Nothing => {}
-        }
-        if wire.written() != written {
-            (written, alive) = (wire.written(), Instant::now());
+            WireEvent::Damaged | WireEvent::Ended(_) => return None,
+            // Bytes may have gone out since the deadline was set.
+            WireEvent::TimedOut if start.max(wire.last_written()) + timeout <= Instant::now() => return None,
+            WireEvent::Message(_)
+            | WireEvent::OtherVersion { .. }
+            | WireEvent::Written
+            | WireEvent::Woken
+            | WireEvent::TimedOut => {}
         }
     }
-    None
 }
 
 /// Bytes that nothing on the way makes shorter.

@@ -1,22 +1,20 @@
-//! The chunks that are still to be measured, shared by the devices of a run.
+//! The chunks that are still to be measured, shared by the devices of a run, and what the devices report to the run. Devices
+//! that have nothing to do wait here, and are woken when chunks come back or the run ends.
 
-use std::sync::{
-    Mutex, OnceLock, PoisonError,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
-    mpsc::Sender,
+use std::{
+    collections::BTreeMap,
+    sync::{Condvar, Mutex, MutexGuard, PoisonError, mpsc::Sender},
+    time::Instant,
 };
 
 use kurtoscope_shared::protocol::Measurement;
 
-use super::{
-    conversation::ChunkNumber,
-    device::{DeviceError, Health},
-};
-use kurtoscope_checkpoint::checkpoint::CheckpointError;
+use super::{failure::DeviceFailure, plan::ChunkNumber, wire::Waker};
+use kurtoscope_checkpoint::CheckpointError;
 
-/// What a device tells the run, under its number in the run.
+/// What a device reports to the run, under its number in the run.
 #[derive(Debug)]
-pub enum News {
+pub enum DeviceEvent {
     /// A chunk is measured.
     Measured {
         /// By which device.
@@ -26,66 +24,107 @@ pub enum News {
         /// What was found.
         measurement: Measurement,
     },
+    /// The device's link was lost; it is being opened again.
+    LinkLost {
+        /// Which device.
+        device: usize,
+    },
     /// The device has stopped working: there is nothing left to do, or it was lost.
     Stopped {
         /// Which device.
         device: usize,
         /// How its link fared.
-        health: Health,
+        link: LinkStatistics,
         /// How it was lost.
-        outcome: Result<(), DeviceError>,
+        outcome: Result<(), DeviceFailure>,
     },
-    /// The device's link was lost; it is being looked for.
-    LinkLost {
-        /// Which device.
-        device: usize,
-    },
+}
+
+/// How the work of one device went on its link.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LinkStatistics {
+    /// Chunks sent again.
+    pub resent: u64,
+    /// Frames that arrived damaged, at both ends.
+    pub damaged: u64,
+    /// Valid frames that the device could not use.
+    pub dropped: u64,
+    /// How often the link was lost and opened again.
+    pub reconnects: u64,
+    /// Bytes of payload sent, as they travelled, those sent again included.
+    pub sent_bytes: u64,
 }
 
 /// Hands out chunks in order, takes back what a lost device leaves, and knows when everything is measured.
 #[derive(Debug)]
 pub struct Pool {
     total: usize,
+    state: Mutex<State>,
+    /// Chunks came back, or the run has ended.
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
     /// What nobody works on, the next one last.
-    waiting: Mutex<Vec<ChunkNumber>>,
-    done: AtomicUsize,
-    failure: OnceLock<CheckpointError>,
-    stopped: AtomicBool,
+    waiting: Vec<ChunkNumber>,
+    completed: usize,
+    /// Why the checkpoint cannot be read.
+    failure: Option<CheckpointError>,
+    is_stopped: bool,
+    /// By device, what wakes those that wait for their link instead.
+    wakers: BTreeMap<usize, Waker>,
+}
+
+impl State {
+    /// Whether the devices are to stop where they are.
+    fn is_cancelled(&self) -> bool {
+        self.is_stopped || self.failure.is_some()
+    }
 }
 
 impl Pool {
     /// A pool of these chunks out of `0..total`, handed out in their order; the others are done.
     pub fn new(total: usize, mut pending: Vec<ChunkNumber>) -> Self {
-        let done = total.saturating_sub(pending.len());
+        let completed = total.saturating_sub(pending.len());
         // Taken from the end.
         pending.reverse();
-        Self {
-            total,
-            waiting: Mutex::new(pending),
-            done: AtomicUsize::new(done),
-            failure: OnceLock::new(),
-            stopped: AtomicBool::new(false),
-        }
+        let state = State { waiting: pending, completed, failure: None, is_stopped: false, wakers: BTreeMap::new() };
+        Self { total, state: Mutex::new(state), changed: Condvar::new() }
     }
 
     /// Ends the run early: the devices stop where they are.
     pub fn stop(&self) {
-        self.stopped.store(true, Ordering::Release);
+        let mut state = self.state();
+        if !state.is_stopped {
+            state.is_stopped = true;
+            self.wake(&state);
+        }
     }
 
-    /// Whether every chunk has been handed in.
+    /// Whether every chunk is measured.
     pub fn is_finished(&self) -> bool {
-        self.done.load(Ordering::Acquire) >= self.total
+        self.state().completed >= self.total
     }
 
-    /// Why the run was given up, if the checkpoint could not be read.
+    /// Why the run was cancelled, if the checkpoint could not be read.
     pub fn into_failure(self) -> Option<CheckpointError> {
-        self.failure.into_inner()
+        self.state.into_inner().unwrap_or_else(PoisonError::into_inner).failure
     }
 
-    fn waiting(&self) -> std::sync::MutexGuard<'_, Vec<ChunkNumber>> {
-        // A thread that died while it held a list of numbers left a list of numbers.
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        // No code that holds the lock leaves the state half changed when it panics.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wakes everybody who waits for chunks or for the end.
+    fn wake(&self, state: &State) {
+        self.changed.notify_all();
+        state.wakers.values().for_each(Waker::wake);
+    }
+
+    fn is_over(&self, state: &State) -> bool {
+        state.is_cancelled() || state.completed >= self.total
     }
 }
 
@@ -94,59 +133,144 @@ impl Pool {
 pub struct Queue<'a> {
     pool: &'a Pool,
     device: usize,
-    news: Sender<News>,
+    events: Sender<DeviceEvent>,
 }
 
 impl<'a> Queue<'a> {
-    /// Access for device number `device`, which reports to `news`.
-    pub fn new(pool: &'a Pool, device: usize, news: Sender<News>) -> Self {
-        Self { pool, device, news }
+    /// Access for device number `device`, which reports to `events`.
+    pub fn new(pool: &'a Pool, device: usize, events: Sender<DeviceEvent>) -> Self {
+        Self { pool, device, events }
     }
 
-    /// The next chunk to measure; `None` while there is none, which is final only when [`is_finished`](Self::is_finished).
+    /// Takes the next chunk to measure, if there is one and it `fits`. That there is none is final only when
+    /// [`is_over`](Self::is_over).
+    pub fn try_next(&self, fits: impl Fn(ChunkNumber) -> bool) -> Option<ChunkNumber> {
+        let mut state = self.pool.state();
+        if state.is_cancelled() { None } else { state.waiting.pop_if(|chunk| fits(*chunk)) }
+    }
+
+    /// Waits for the next chunk to measure; `None` when there will be none.
     pub fn next(&self) -> Option<ChunkNumber> {
-        if self.is_given_up() {
-            return None;
+        let mut state = self.pool.state();
+        loop {
+            if self.pool.is_over(&state) {
+                return None;
+            }
+            if let Some(chunk) = state.waiting.pop() {
+                return Some(chunk);
+            }
+            state = self.pool.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        self.pool.waiting().pop()
     }
 
-    /// Hands in what was found in a chunk.
-    pub fn hand_in(&self, chunk: ChunkNumber, measurement: Measurement) {
-        // Nobody to receive it means that the run has been given up.
-        let _ = self.news.send(News::Measured { device: self.device, chunk, measurement });
-        self.pool.done.fetch_add(1, Ordering::Release);
+    /// Waits until `deadline`, or until there is nothing left to do, which is `true`.
+    pub fn wait_until_over(&self, deadline: Instant) -> bool {
+        let mut state = self.pool.state();
+        loop {
+            if self.pool.is_over(&state) {
+                return true;
+            }
+            let Some(left) = deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) else {
+                return false;
+            };
+            state = self.pool.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
     }
 
-    /// Says that the device has stopped working.
-    pub fn stop(&self, (health, outcome): (Health, Result<(), DeviceError>)) {
-        let _ = self.news.send(News::Stopped { device: self.device, health, outcome });
+    /// Has `waker` woken whenever chunks come back or the run ends, instead of the device's waker before.
+    pub fn wake_on_change(&self, waker: Waker) {
+        self.pool.state().wakers.insert(self.device, waker);
     }
 
-    /// Says that the device's link was lost and is being opened again.
-    pub fn tell_lost(&self) {
-        let _ = self.news.send(News::LinkLost { device: self.device });
+    /// Reports what was found in a chunk.
+    pub fn complete(&self, chunk: ChunkNumber, measurement: Measurement) {
+        // Nobody to receive it means that the run has ended.
+        let _ = self.events.send(DeviceEvent::Measured { device: self.device, chunk, measurement });
+        let mut state = self.pool.state();
+        state.completed += 1;
+        if state.completed >= self.pool.total {
+            self.pool.wake(&state);
+        }
     }
 
     /// Returns chunks that this device will not measure. They are the next to be handed out, the first of them first.
-    pub fn give_back(&self, chunks: impl IntoIterator<Item = ChunkNumber>) {
+    pub fn requeue(&self, chunks: impl IntoIterator<Item = ChunkNumber>) {
         let mut chunks: Vec<ChunkNumber> = chunks.into_iter().collect();
+        if chunks.is_empty() {
+            return;
+        }
         chunks.reverse();
-        self.pool.waiting().extend(chunks);
+        let mut state = self.pool.state();
+        state.waiting.extend(chunks);
+        self.pool.wake(&state);
     }
 
-    /// Gives the run up: the checkpoint cannot be read, and no other device could do better. The first reason counts.
-    pub fn give_up(&self, reason: CheckpointError) {
-        let _ = self.pool.failure.set(reason);
+    /// Reports that the device's link was lost and is being opened again.
+    pub fn report_link_lost(&self) {
+        let _ = self.events.send(DeviceEvent::LinkLost { device: self.device });
     }
 
-    /// Whether the run has been given up or stopped.
-    pub fn is_given_up(&self) -> bool {
-        self.pool.failure.get().is_some() || self.pool.stopped.load(Ordering::Acquire)
+    /// Reports that the device has stopped working.
+    pub fn report_stopped(&self, link: LinkStatistics, outcome: Result<(), DeviceFailure>) {
+        let _ = self.events.send(DeviceEvent::Stopped { device: self.device, link, outcome });
     }
 
-    /// Whether every chunk of the run has been handed in.
-    pub fn is_finished(&self) -> bool {
-        self.pool.is_finished()
+    /// Cancels the run: the checkpoint cannot be read, and no other device could do better. The first reason counts.
+    pub fn cancel(&self, reason: CheckpointError) {
+        let mut state = self.pool.state();
+        state.failure.get_or_insert(reason);
+        self.pool.wake(&state);
+    }
+
+    /// Whether the run was stopped or cancelled.
+    pub fn is_cancelled(&self) -> bool {
+        self.pool.state().is_cancelled()
+    }
+
+    /// Whether nothing is left to do: every chunk is measured, or the run was stopped or cancelled.
+    pub fn is_over(&self) -> bool {
+        self.pool.is_over(&self.pool.state())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{sync::mpsc::channel, thread, time::Duration};
+
+    /// Longer than any wake-up takes on a busy machine.
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn whoever_waits_is_woken_by_a_chunk_that_comes_back_and_by_the_last_that_is_measured() {
+        let pool = Pool::new(1, vec![0]);
+        let (events, _received) = channel();
+        let (first, second) = (Queue::new(&pool, 0, events.clone()), Queue::new(&pool, 1, events));
+        assert_eq!((first.try_next(|_| false), first.try_next(|_| true)), (None, Some(0)));
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| {
+                let chunk = second.next();
+                chunk.inspect(|chunk| second.complete(*chunk, Measurement::default()))
+            });
+            let ending = scope.spawn(|| first.wait_until_over(Instant::now() + LONG));
+            first.requeue([0]);
+            assert_eq!(waiting.join().expect("no panic"), Some(0));
+            assert!(ending.join().expect("no panic"));
+        });
+        assert!(pool.is_finished() && first.next().is_none());
+    }
+
+    #[test]
+    fn whoever_waits_is_woken_when_the_run_is_stopped() {
+        let pool = Pool::new(2, vec![0, 1]);
+        let queue = Queue::new(&pool, 0, channel().0);
+        assert_eq!((queue.try_next(|_| true), queue.try_next(|_| true)), (Some(0), Some(1)));
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| queue.next());
+            pool.stop();
+            assert_eq!(waiting.join().expect("no panic"), None);
+        });
+        assert!(queue.is_over() && !pool.is_finished());
+        assert!(!Queue::new(&Pool::new(1, vec![0]), 0, channel().0).wait_until_over(Instant::now()));
     }
 }

@@ -3,20 +3,23 @@
 use kurtoscope_shared::protocol::SCHEMA_HASH;
 
 use super::{
-    AnalysisError, Device, Progress, RunOptions,
     collect::Collector,
-    journal::{Engine, Entry, Header, Journal, Resume},
+    device::Device,
+    error::AnalysisError,
+    journal::{Journal, JournalEngine, JournalEntry, JournalHeader, Resume},
+    options::RunOptions,
     pace,
-    plan::Plan,
+    plan::MeasurementPlan,
+    progress::Progress,
 };
 use crate::record;
-use kurtoscope_checkpoint::{checkpoint::Checkpoint, model::Family};
+use kurtoscope_checkpoint::{Checkpoint, model::Family};
 
 /// A run that is about to measure what is left of it.
 #[derive(Debug)]
-pub struct Start {
+pub struct PreparedRun {
     /// What is measured.
-    pub plan: Plan,
+    pub plan: MeasurementPlan,
     /// What is merged already.
     pub collector: Collector,
     /// The chunks that are still to be measured, in order.
@@ -24,12 +27,12 @@ pub struct Start {
     /// The bytes that earlier runs measured.
     pub bytes: u64,
     /// What the devices of earlier runs did, in the order of the journal.
-    pub earlier: Vec<Earlier>,
+    pub earlier: Vec<EarlierDevice>,
 }
 
 /// A device of an earlier run.
 #[derive(Debug)]
-pub struct Earlier {
+pub struct EarlierDevice {
     /// As reports show it.
     pub device: record::Device,
     /// What its engine stated as its accuracy.
@@ -50,14 +53,14 @@ pub fn start(
     devices: &mut [Device],
     options: &mut RunOptions<'_>,
     progress: &mut dyn Progress,
-) -> Result<Start, AnalysisError> {
+) -> Result<PreparedRun, AnalysisError> {
     let asked = check_asked(options.chunk_bytes, devices)?;
     let wanted = devices.iter().fold(options.statistics, |wanted, device| wanted.and(device.limits().statistics));
     let Some(journal) = options.journal.as_deref_mut() else {
-        let plan = Plan::new(checkpoint, family, asked.unwrap_or_else(|| choose(devices)), wanted);
-        return Ok(Start::from_nothing(plan));
+        let plan = MeasurementPlan::new(checkpoint, family, asked.unwrap_or_else(|| choose(devices)), wanted);
+        return Ok(PreparedRun::from_nothing(plan));
     };
-    let mut header = Header {
+    let mut header = JournalHeader {
         tool: env!("CARGO_PKG_VERSION").into(),
         schema: SCHEMA_HASH,
         fingerprint: checkpoint.fingerprint(),
@@ -67,10 +70,10 @@ pub fn start(
     };
     let mut objection = String::from("there is no journal of an unfinished run");
     if let Some(found) = journal.header() {
-        match object(found, &header, asked, devices) {
+        match mismatch(found, &header, asked, devices) {
             Some(reason) => objection = reason,
             None => {
-                let plan = Plan::new(checkpoint, family, found.chunk_bytes as usize, wanted);
+                let plan = MeasurementPlan::new(checkpoint, family, found.chunk_bytes as usize, wanted);
                 if plan.digest() == found.plan {
                     return Ok(replay(plan, journal, progress));
                 }
@@ -86,14 +89,14 @@ pub fn start(
         progress.notice(&format!("starting over, because {path} is of another run: {objection}"));
     }
     let chunk_bytes = asked.unwrap_or_else(|| choose(devices));
-    let plan = Plan::new(checkpoint, family, chunk_bytes, wanted);
+    let plan = MeasurementPlan::new(checkpoint, family, chunk_bytes, wanted);
     (header.chunk_bytes, header.plan) = (chunk_bytes as u64, plan.digest());
     journal.begin(header);
-    Ok(Start::from_nothing(plan))
+    Ok(PreparedRun::from_nothing(plan))
 }
 
-impl Start {
-    fn from_nothing(plan: Plan) -> Self {
+impl PreparedRun {
+    fn from_nothing(plan: MeasurementPlan) -> Self {
         let collector = Collector::new(&plan);
         let pending = (0..plan.chunks.len()).collect();
         Self { plan, collector, pending, bytes: 0, earlier: Vec::new() }
@@ -106,7 +109,7 @@ fn check_asked(asked: Option<usize>, devices: &[Device]) -> Result<Option<usize>
     let smallest = devices.iter().min_by_key(|device| device.limits().max_payload).ok_or(AnalysisError::NoDevice)?;
     let most = pace::whole(smallest.limits().max_payload as usize);
     if !(8..=most).contains(&asked) {
-        return Err(AnalysisError::ChunkBytes { asked, url: smallest.url().to_string(), most });
+        return Err(AnalysisError::ChunkBytes { requested: asked, url: smallest.url().to_string(), max: most });
     }
     Ok(Some(pace::whole(asked)))
 }
@@ -118,12 +121,12 @@ fn choose(devices: &mut [Device]) -> usize {
         pace::chunk_bytes(device.limits().max_payload as usize, rate)
     });
     // Without devices nothing is measured, in chunks of any size.
-    each.min().unwrap_or(pace::MOST)
+    each.min().unwrap_or(pace::LARGEST_CHUNK)
 }
 
-fn engine(device: &Device) -> Engine {
+fn engine(device: &Device) -> JournalEngine {
     let record = device.record();
-    Engine {
+    JournalEngine {
         kind: record.engine,
         firmware: record.firmware,
         tolerance: device.tolerance(),
@@ -132,7 +135,7 @@ fn engine(device: &Device) -> Engine {
 }
 
 /// Why the journal of the run `found` cannot be continued by the run `now`.
-fn object(found: &Header, now: &Header, asked: Option<usize>, devices: &[Device]) -> Option<String> {
+fn mismatch(found: &JournalHeader, now: &JournalHeader, asked: Option<usize>, devices: &[Device]) -> Option<String> {
     if found.fingerprint != now.fingerprint {
         return Some("it measured another checkpoint, or this one before it was changed".into());
     }
@@ -153,7 +156,7 @@ fn object(found: &Header, now: &Header, asked: Option<usize>, devices: &[Device]
     // A journal of one kind of engine is not quietly continued by another. Where a run began with several kinds, whoever
     // is left of them may go on.
     let stranger = now.engines.iter().find(|engine| !found.engines.contains(engine))?;
-    let describe = |engine: &Engine| {
+    let describe = |engine: &JournalEngine| {
         let trust = if engine.is_trusted { "" } else { ", untrusted" };
         format!("{}, accurate to {:.0e}, firmware {}{trust}", engine.kind, engine.tolerance, engine.firmware)
     };
@@ -162,18 +165,18 @@ fn object(found: &Header, now: &Header, asked: Option<usize>, devices: &[Device]
 }
 
 /// Merges what the journal holds of `plan`.
-fn replay(plan: Plan, journal: &mut Journal, progress: &mut dyn Progress) -> Start {
+fn replay(plan: MeasurementPlan, journal: &mut Journal, progress: &mut dyn Progress) -> PreparedRun {
     let mut collector = Collector::new(&plan);
     let mut done = vec![false; plan.chunks.len()];
-    let mut earlier: Vec<Earlier> = Vec::new();
+    let mut earlier: Vec<EarlierDevice> = Vec::new();
     let mut bytes = 0;
-    let stop = journal.replay(|entry| match entry {
-        Entry::Run(_) => true,
-        Entry::Device { device, tolerance } => {
-            earlier.push(Earlier { device, tolerance, chunks: 0, bytes: 0 });
+    let end = journal.replay(|entry| match entry {
+        JournalEntry::Run(_) => true,
+        JournalEntry::Device { device, tolerance } => {
+            earlier.push(EarlierDevice { device, tolerance, chunks: 0, bytes: 0 });
             true
         }
-        Entry::Measured { chunk, device, measurement } => {
+        JournalEntry::Measured { chunk, device, measurement } => {
             let place = usize::try_from(chunk).unwrap_or(usize::MAX);
             let (Some(planned), Some(is_done), Some(share)) =
                 (plan.chunks.get(place), done.get_mut(place), earlier.get_mut(device as usize))
@@ -191,20 +194,20 @@ fn replay(plan: Plan, journal: &mut Journal, progress: &mut dyn Progress) -> Sta
             true
         }
     });
-    if stop.is_damaged {
+    if end.is_damaged {
         progress.notice(&format!(
-            "{} is damaged at byte {}; what stood behind is measured again",
+            "{} is damaged at byte {}; what followed is measured again",
             journal.path().display(),
-            stop.sound
+            end.valid_bytes
         ));
     }
     let pending = done.iter().enumerate().filter(|(_, is_done)| !**is_done).map(|(place, _)| place).collect();
-    Start { plan, collector, pending, bytes, earlier }
+    PreparedRun { plan, collector, pending, bytes, earlier }
 }
 
 /// Adds what the devices of earlier runs did: to their shares in this run where they take part in it again.
-pub fn add_earlier(shares: &mut Vec<record::DeviceShare>, earlier: Vec<Earlier>) {
-    for Earlier { device, chunks, bytes, .. } in earlier.into_iter().filter(|earlier| earlier.chunks > 0) {
+pub fn add_earlier(shares: &mut Vec<record::DeviceShare>, earlier: Vec<EarlierDevice>) {
+    for EarlierDevice { device, chunks, bytes, .. } in earlier.into_iter().filter(|earlier| earlier.chunks > 0) {
         match shares.iter_mut().find(|share| share.device == device) {
             Some(share) => {
                 share.chunks += chunks;

@@ -1,5 +1,5 @@
 //! The two ends of a link, each on a thread of its own: messages come out, frames go in, and neither side waits for the
-//! other.
+//! other. What the messages mean is the conversation's.
 
 use std::{
     cell::Cell,
@@ -10,49 +10,60 @@ use std::{
         mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use kurtoscope_shared::{
-    frame::{Decoder, Event},
+    frame::{Decoder, FrameEvent},
     protocol::{ToHost, peek_version},
 };
 
-use super::{cutting::MOST_LINES, link_counter::LinkCounter};
+use super::{cutting::MAX_LINES, link_counter::LinkCounter};
 use crate::link::{Link, Process};
 
 /// The largest answer that is read: a histogram with every bin in use fits several times, and a number for every row and
 /// column.
-const MAX_ANSWER: usize = (1 << 16) + size_of::<f32>() * MOST_LINES;
-/// Messages that wait until they are heard. A device that says more has to wait itself: what it says while nobody listens
-/// would fill this program's memory.
-const MOST_WAITING: usize = 64;
+const MAX_ANSWER: usize = (1 << 16) + size_of::<f32>() * MAX_LINES;
+/// Events that wait until they are received. A device that says more has to wait itself: what it says while nobody
+/// receives would fill this program's memory.
+const MAX_WAITING: usize = 64;
 /// Bytes read at once.
 const READ_BYTES: usize = 1 << 14;
 /// Bytes written at once, so that progress on a slow link shows while a large frame is on its way.
 const WRITE_BYTES: usize = 1 << 16;
+/// How long answers may still arrive after the device has stopped taking anything.
+const LAST_ANSWERS: Duration = Duration::from_millis(20);
 
-/// What came from a device.
+/// What happened on a link.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "nearly everything that comes is a message, and is moved once")]
-pub enum Heard {
-    /// A message.
+pub enum WireEvent {
+    /// A message came.
     Message(ToHost),
-    /// A greeting in another version of the protocol.
-    Stranger {
+    /// A handshake in another version of the protocol came.
+    OtherVersion {
         /// The device's protocol version.
         protocol: u16,
         /// The device's schema hash.
         schema: [u8; 8],
     },
-    /// A damaged frame, or a sound one that is no message.
+    /// A damaged frame came, or a valid one that is no message.
     Damaged,
+    /// A frame has been written.
+    Written,
+    /// A [`Waker`] was used.
+    Woken,
     /// The link ended, with the system's reason if it failed.
     Ended(Option<String>),
+    /// Nothing happened in the time given.
+    TimedOut,
+}
+
+/// What the threads of a wire report to its owner.
+enum Report {
+    Event(WireEvent),
     /// Nothing more can be written. What the device had answered until then may still arrive.
     Unwritable(String),
-    /// Nothing in the time given.
-    Nothing,
 }
 
 /// A link in use.
@@ -60,16 +71,48 @@ pub enum Heard {
 pub struct Wire {
     outgoing: Sender<Vec<u8>>,
     spent: Receiver<Vec<u8>>,
-    incoming: Receiver<Heard>,
-    written: Arc<AtomicU64>,
+    incoming: Receiver<Report>,
+    waker: Waker,
+    written: Arc<Written>,
     queued: Cell<u64>,
     damaged: u64,
     /// Why nothing more can be written.
     unwritable: Option<String>,
+    /// How the link ended, once it has.
+    ended: Option<Option<String>>,
     /// Tells the reading thread to end, which otherwise learns it only from the next message or the end of the link.
     dropped: Arc<AtomicBool>,
     /// Ends with the wire, and with it both threads.
     process: Option<Process>,
+}
+
+/// Wakes whoever waits for an event of a wire, from any thread.
+#[derive(Debug, Clone)]
+pub struct Waker(SyncSender<Report>);
+
+impl Waker {
+    /// Causes [`WireEvent::Woken`].
+    pub fn wake(&self) {
+        // Where there is no room, events are waiting already and nobody sleeps; where the wire is gone, nobody is there.
+        let _ = self.0.try_send(Report::Event(WireEvent::Woken));
+    }
+}
+
+/// What the link has taken so far, and when.
+#[derive(Debug)]
+struct Written {
+    start: Instant,
+    bytes: AtomicU64,
+    /// Nanoseconds from `start` to the last bytes.
+    last: AtomicU64,
+}
+
+impl Written {
+    fn add(&self, bytes: u64) {
+        self.last.store(self.start.elapsed().as_nanos() as u64, Ordering::Relaxed);
+        // Whoever sees the bytes sees their time.
+        self.bytes.fetch_add(bytes, Ordering::Release);
+    }
 }
 
 impl Drop for Wire {
@@ -83,27 +126,29 @@ impl Wire {
     pub fn new(link: Link) -> Self {
         let Link { reader, writer, process } = link;
         let (outgoing, to_write) = channel();
-        let (give_back, spent) = channel();
-        let (heard, incoming) = sync_channel(MOST_WAITING);
-        let written = Arc::new(AtomicU64::new(0));
-        let failed = heard.clone();
+        let (return_spent, spent) = channel();
+        let (reports, incoming) = sync_channel(MAX_WAITING);
+        let written = Arc::new(Written { start: Instant::now(), bytes: AtomicU64::new(0), last: AtomicU64::new(0) });
+        let waker = Waker(reports.clone());
+        let writing = reports.clone();
         let count = written.clone();
         let dropped = Arc::new(AtomicBool::new(false));
         let stop = dropped.clone();
         thread::spawn(move || {
-            if let Err(error) = write_frames(writer, &to_write, &give_back, &count) {
-                let _ = failed.send(Heard::Unwritable(error.to_string()));
+            if let Err(error) = write_frames(writer, &to_write, &return_spent, &writing, &count) {
+                let _ = writing.send(Report::Unwritable(error.to_string()));
             }
         });
         thread::spawn(move || {
-            let end = read_frames(reader, &heard, &stop).err().map(|error| error.to_string());
-            let _ = heard.send(Heard::Ended(end));
+            let end = read_frames(reader, &reports, &stop).err().map(|error| error.to_string());
+            let _ = reports.send(Report::Event(WireEvent::Ended(end)));
         });
         let queued = Cell::new(0);
-        Self { outgoing, spent, incoming, written, queued, damaged: 0, unwritable: None, dropped, process }
+        let (damaged, unwritable, ended) = (0, None, None);
+        Self { outgoing, spent, incoming, waker, written, queued, damaged, unwritable, ended, dropped, process }
     }
 
-    /// Queues bytes for writing. A link that has failed is noticed by [`hear`](Self::hear).
+    /// Queues bytes for writing. A link that has failed shows in [`next_event`](Self::next_event).
     pub fn send(&self, bytes: Vec<u8>) {
         self.queued.set(self.queued.get() + bytes.len() as u64);
         let _ = self.outgoing.send(bytes);
@@ -116,27 +161,46 @@ impl Wire {
         buffer
     }
 
-    /// Waits up to `patience` for something from the device. Never gives [`Heard::Unwritable`]: that becomes an end once
-    /// the device has nothing more to say.
-    pub fn hear(&mut self, patience: Duration) -> Heard {
-        let heard = match self.incoming.recv_timeout(patience) {
-            Ok(heard) => heard,
-            Err(RecvTimeoutError::Timeout) => Heard::Nothing,
-            Err(RecvTimeoutError::Disconnected) => Heard::Ended(None),
-        };
-        match heard {
-            Heard::Damaged => {
-                self.damaged += 1;
-                Heard::Damaged
-            }
-            Heard::Unwritable(reason) => {
+    /// Wakes whoever waits in [`next_event`](Self::next_event).
+    pub fn waker(&self) -> Waker {
+        self.waker.clone()
+    }
+
+    /// Waits for the next event until `deadline`, or for as long as it takes where there is none. A link that has ended
+    /// stays ended.
+    pub fn next_event(&mut self, deadline: Option<Instant>) -> WireEvent {
+        if let Some(reason) = &self.ended {
+            return WireEvent::Ended(reason.clone());
+        }
+        let event = match self.receive(deadline) {
+            Ok(Report::Event(event)) => event,
+            Ok(Report::Unwritable(reason)) => {
                 self.unwritable = Some(reason);
-                Heard::Nothing
+                return self.next_event(deadline);
             }
             // A device that takes nothing and has nothing more to say is gone.
-            Heard::Nothing if self.unwritable.is_some() => Heard::Ended(self.unwritable.clone()),
-            Heard::Ended(None) => Heard::Ended(self.unwritable.clone()),
-            heard => heard,
+            Err(RecvTimeoutError::Timeout) if self.unwritable.is_some() => WireEvent::Ended(None),
+            Err(RecvTimeoutError::Timeout) => WireEvent::TimedOut,
+            Err(RecvTimeoutError::Disconnected) => WireEvent::Ended(None),
+        };
+        match event {
+            WireEvent::Damaged => self.damaged += 1,
+            WireEvent::Ended(reason) => {
+                let reason = reason.or_else(|| self.unwritable.clone());
+                self.ended = Some(reason.clone());
+                return WireEvent::Ended(reason);
+            }
+            _ => {}
+        }
+        event
+    }
+
+    fn receive(&self, deadline: Option<Instant>) -> Result<Report, RecvTimeoutError> {
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let left = if self.unwritable.is_some() { Some(LAST_ANSWERS) } else { left };
+        match left {
+            Some(left) => self.incoming.recv_timeout(left),
+            None => self.incoming.recv().map_err(|_| RecvTimeoutError::Disconnected),
         }
     }
 
@@ -157,10 +221,15 @@ impl Wire {
 
     /// Bytes that the link has taken so far.
     pub fn written(&self) -> u64 {
-        self.written.load(Ordering::Relaxed)
+        self.written.bytes.load(Ordering::Acquire)
     }
 
-    /// Damaged frames heard so far.
+    /// When it took the last of them, or more.
+    pub fn last_written(&self) -> Instant {
+        self.written.start + Duration::from_nanos(self.written.last.load(Ordering::Relaxed))
+    }
+
+    /// Damaged frames that came so far.
     pub fn damaged(&self) -> u64 {
         self.damaged
     }
@@ -170,20 +239,23 @@ fn write_frames(
     mut writer: Box<dyn Write + Send>,
     frames: &Receiver<Vec<u8>>,
     spent: &Sender<Vec<u8>>,
-    written: &AtomicU64,
+    reports: &SyncSender<Report>,
+    written: &Written,
 ) -> io::Result<()> {
     while let Ok(frame) = frames.recv() {
-        for piece in frame.chunks(WRITE_BYTES) {
-            writer.write_all(piece)?;
-            written.fetch_add(piece.len() as u64, Ordering::Relaxed);
+        for part in frame.chunks(WRITE_BYTES) {
+            writer.write_all(part)?;
+            written.add(part.len() as u64);
         }
         writer.flush()?;
         let _ = spent.send(frame);
+        // Where there is no room, nobody waits for it.
+        let _ = reports.try_send(Report::Event(WireEvent::Written));
     }
     Ok(())
 }
 
-fn read_frames(mut reader: Box<dyn Read + Send>, heard: &SyncSender<Heard>, stop: &AtomicBool) -> io::Result<()> {
+fn read_frames(mut reader: Box<dyn Read + Send>, reports: &SyncSender<Report>, stop: &AtomicBool) -> io::Result<()> {
     let mut decoder = Decoder::new(MAX_ANSWER);
     let mut buffer = vec![0; READ_BYTES];
     loop {
@@ -202,24 +274,24 @@ fn read_frames(mut reader: Box<dyn Read + Send>, heard: &SyncSender<Heard>, stop
         while !rest.is_empty() {
             let (taken, event) = decoder.push(rest);
             rest = &rest[taken..];
-            let message = match event {
-                Event::Starved => continue,
-                Event::Frame => understand(decoder.content()),
-                Event::Damaged(_) => Heard::Damaged,
+            let event = match event {
+                FrameEvent::Starved => continue,
+                FrameEvent::Frame => decode(decoder.content()),
+                FrameEvent::Damaged(_) => WireEvent::Damaged,
             };
-            if heard.send(message).is_err() {
+            if reports.send(Report::Event(event)).is_err() {
                 return Ok(());
             }
         }
     }
 }
 
-fn understand(content: &[u8]) -> Heard {
+fn decode(content: &[u8]) -> WireEvent {
     match postcard::from_bytes(content) {
-        Ok(message) => Heard::Message(message),
+        Ok(message) => WireEvent::Message(message),
         Err(_) => match peek_version(content) {
-            Some((protocol, schema)) => Heard::Stranger { protocol, schema },
-            None => Heard::Damaged,
+            Some((protocol, schema)) => WireEvent::OtherVersion { protocol, schema },
+            None => WireEvent::Damaged,
         },
     }
 }

@@ -12,7 +12,7 @@ use crate::fixture;
 fn record(name: &str, values: &[f32], alter: impl Fn(usize, f32) -> Option<f32>) -> crate::record::Tensor {
     let measure = |values: Vec<f32>| -> Measurement {
         let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        BurnEngine::cpu().measure(Piece::of(Element::F32, Statistics::FULL), bytes.into()).expect("measured")
+        BurnEngine::cpu().measure(Piece::of(Element::F32, Statistics::FULL), &bytes).expect("measured")
     };
     let altered: Vec<f32> = values.iter().enumerate().filter_map(|(index, value)| alter(index, *value)).collect();
     let is_short = altered.len() < values.len();

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::Element;
-use crate::protocol::{Chunk, Packing, Statistics, ToDevice};
+use crate::protocol::{Chunk, Compression, Statistics, ToDevice};
 use alloc::vec;
 use proptest::prelude::*;
 
@@ -15,9 +15,9 @@ fn decode(stream: &[u8], piece: usize, max_payload: usize) -> Vec<Result<Vec<u8>
             let (taken, event) = decoder.push(part);
             part = &part[taken..];
             match event {
-                Event::Starved => assert!(part.is_empty()),
-                Event::Frame => found.push(Ok(decoder.content().to_vec())),
-                Event::Damaged(error) => found.push(Err(error)),
+                FrameEvent::Starved => assert!(part.is_empty()),
+                FrameEvent::Frame => found.push(Ok(decoder.content().to_vec())),
+                FrameEvent::Damaged(error) => found.push(Err(error)),
             }
         }
     }
@@ -40,7 +40,7 @@ fn the_worked_example_is_true() {
         offset: 0,
         count: 2,
         element: Element::F16,
-        packing: Packing::Plain,
+        compression: Compression::Plain,
         row: 2,
         statistics: Statistics::TAILS,
     });

@@ -4,7 +4,7 @@
 
 use kurtoscope_firmware::{Board, Session, engine::BurnEngine};
 use kurtoscope_shared::{
-    frame::{self, Decoder, Event},
+    frame::{self, Decoder, FrameEvent},
     protocol::{Hello, PROTOCOL_VERSION, SCHEMA_HASH, ToDevice, ToHost},
 };
 use libfuzzer_sys::fuzz_target;
@@ -23,9 +23,9 @@ fuzz_target!(|bytes: &[u8]| {
         let (taken, event) = decoder.push(&stream);
         stream.drain(..taken);
         match event {
-            Event::Starved => continue,
-            Event::Frame => session.answer(Ok(decoder.take()), &mut output),
-            Event::Damaged(error) => session.answer(Err(error), &mut output),
+            FrameEvent::Starved => continue,
+            FrameEvent::Frame => session.answer(Ok(decoder.take()), &mut output),
+            FrameEvent::Damaged(error) => session.answer(Err(error), &mut output),
         };
         frames += 1;
     }
@@ -34,7 +34,7 @@ fuzz_target!(|bytes: &[u8]| {
     while !output.is_empty() {
         let (taken, event) = reader.push(&output);
         output.drain(..taken);
-        if event == Event::Frame {
+        if event == FrameEvent::Frame {
             let answer: ToHost = postcard::from_bytes(reader.content()).expect("a message");
             drop(answer);
             answers += 1;

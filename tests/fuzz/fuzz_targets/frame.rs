@@ -3,7 +3,7 @@
 #![no_main]
 
 use kurtoscope_shared::{
-    frame::{self, Decoder, Event},
+    frame::{self, Decoder, FrameEvent},
     protocol::{ToDevice, ToHost, peek_version},
 };
 use libfuzzer_sys::fuzz_target;
@@ -21,7 +21,7 @@ fuzz_target!(|bytes: &[u8]| {
         while !part.is_empty() {
             let (taken, event) = decoder.push(part);
             part = &part[taken..];
-            if event == Event::Frame {
+            if event == FrameEvent::Frame {
                 let content = decoder.content();
                 assert!(content.len() <= LIMIT + frame::OVERHEAD_BYTES);
                 let _ = postcard::take_from_bytes::<ToDevice>(content);

@@ -3,11 +3,11 @@
 //! KURTOSCOPE_TEST_PAYLOAD the most bytes of a chunk that it takes.
 
 use std::{
+    borrow::Cow,
     io::{self, Read, Write},
     process::ExitCode,
 };
 
-use bytes::Bytes;
 use embedded_io_adapters::std::FromStd;
 use kurtoscope_firmware::{
     Board, Session,
@@ -73,7 +73,7 @@ enum Fault {
 }
 
 /// The f32 elements of `payload`, each changed.
-fn altered(payload: &[u8], change: impl Fn(f32) -> f32) -> Bytes {
+fn altered(payload: &[u8], change: impl Fn(f32) -> f32) -> Vec<u8> {
     let values = payload.as_chunks().0.iter().map(|bytes| change(f32::from_le_bytes(*bytes)));
     values.flat_map(f32::to_le_bytes).collect()
 }
@@ -95,22 +95,22 @@ impl Engine for Faulty {
         self.engine.tolerance()
     }
 
-    fn measure(&mut self, piece: Piece, payload: Bytes) -> Result<Measurement, FaultKind> {
+    fn measure(&mut self, piece: Piece, payload: &[u8]) -> Result<Measurement, FaultKind> {
         if self.fault == Fault::Crash && payload.starts_with(&POISON.to_le_bytes()) {
             Self::crash();
         }
         let payload = match self.fault {
-            Fault::Flush => altered(&payload, |value| if value.is_subnormal() { 0.0 } else { value }),
-            Fault::Half => altered(&payload, |value| half::f16::from_f32(value).to_f32()),
-            _ => payload,
+            Fault::Flush => Cow::from(altered(payload, |value| if value.is_subnormal() { 0.0 } else { value })),
+            Fault::Half => altered(payload, |value| half::f16::from_f32(value).to_f32()).into(),
+            _ => payload.into(),
         };
-        let mut found = self.engine.measure(piece, payload.clone())?;
+        let mut found = self.engine.measure(piece, &payload)?;
         // A run asks for more than the self-test.
         let is_of_run = piece.statistics.top == Statistics::FULL.top;
         if self.fault == Fault::Drop && is_of_run {
             let thinned = payload.chunks(4).enumerate().filter(|(index, _)| index % 1000 != 999);
             let thinned: Vec<u8> = thinned.flat_map(|(_, bytes)| bytes.iter().copied()).collect();
-            let summed = self.engine.measure(Piece::of(piece.element, Statistics::MOMENTS), thinned.into())?.moments;
+            let summed = self.engine.measure(Piece::of(piece.element, Statistics::MOMENTS), &thinned)?.moments;
             (found.moments.mean, found.moments.m2) = (summed.mean, summed.m2);
             (found.moments.m3, found.moments.m4) = (summed.m3, summed.m4);
         }
@@ -151,7 +151,7 @@ impl<W: Write> Write for Older<W> {
         while !rest.is_empty() {
             let (taken, event) = self.decoder.push(rest);
             rest = &rest[taken..];
-            let heard = (event == frame::Event::Frame).then(|| postcard::take_from_bytes(self.decoder.content()));
+            let heard = (event == frame::FrameEvent::Frame).then(|| postcard::take_from_bytes(self.decoder.content()));
             if let Some(Ok((ToHost::Welcome(welcome), _))) = heard {
                 let older = ToHost::Welcome(Welcome { firmware: "0.0.9".into(), ..welcome });
                 let mut wire = Vec::new();

@@ -332,7 +332,7 @@ fn answered_by(device: &str) -> (Bench, Outcome) {
 #[test]
 fn a_board_that_never_answers_or_answers_wrongly() {
     let (bench, silent) = answered_by(&misbehaving!("silent", "test-linux"));
-    silent.assert_failed(&["did not answer within 1 s", "no answer", "ssh pi@board journalctl"]);
+    silent.assert_failed(&["did not answer within 1 s", "no valid answer", "ssh pi@board journalctl"]);
     // It is flashed, and is told so when it is greeted again.
     let again = bench.flashed();
     assert!(again.said().contains("Already up to date"), "{}", again.stdout);

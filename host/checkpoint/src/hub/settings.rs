@@ -4,8 +4,6 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use hf_hub::Cache;
-
 use super::error::HubError;
 
 /// The hub where `HF_ENDPOINT` names no other.
@@ -53,13 +51,12 @@ impl Settings {
                 name: "HOME",
                 detail: "is not set, so there is no folder for the cache; set HF_HOME to one".into(),
             })?;
-        let token_file =
-            path("HF_TOKEN_PATH").and_then(|path| fs::read_to_string(path).ok()).map(|token| token.trim().to_owned());
+        let token_file = |path: PathBuf| fs::read_to_string(path).ok();
         let token = text("HF_TOKEN")
             .or_else(|| text("HUGGING_FACE_HUB_TOKEN"))
+            .or_else(|| path("HF_TOKEN_PATH").and_then(token_file))
+            .or_else(|| home.map(|home| home.join("token")).and_then(token_file))
             .map(|token| token.trim().to_owned())
-            .or(token_file)
-            .or_else(|| home.and_then(|home| Cache::new(home.join("hub")).token()))
             .filter(|token| !token.is_empty());
         if token.as_ref().is_some_and(|token| !token.bytes().all(|byte| byte.is_ascii_graphic())) {
             return Err(HubError::Setting {

@@ -3,6 +3,7 @@
 //! Exit codes: 0 done; 1 failed, with the reason on standard error; 2 arguments that cannot be understood; 3 compared,
 //! and different beyond the tolerance; 130 stopped with Ctrl-C. They are the same whoever reads the output (`| head`).
 
+mod advice;
 mod analyze;
 mod boards;
 mod compare;
@@ -16,14 +17,14 @@ mod output;
 mod plan;
 mod progress;
 
-use std::{error::Error, process::ExitCode};
+use std::{error::Error, process::ExitCode, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use kurtoscope_shared::protocol;
 
 use kurtoscope_host::{
-    analysis::{AnalysisError, Device, DeviceError, DeviceOptions, PackingMode},
+    analysis::{AnalysisError, CompressionMode, Device, DeviceFailure, DeviceOptions, Timeouts},
     link::DeviceUrl,
 };
 
@@ -79,13 +80,13 @@ struct MeasuringArguments {
     #[arg(long, value_name = "SECONDS", default_value_t = 10.0, value_parser = seconds)]
     timeout: f64,
 
-    /// How long a device may be lost, or answer nothing sound, before the run goes on or ends without it
+    /// How long a device may be lost, or answer nothing valid, before the run goes on or ends without it
     #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = seconds)]
     give_up: f64,
 
-    /// When to pack chunks, without loss, on their way to a device
-    #[arg(long, value_enum, default_value_t = Packing::Auto)]
-    packing: Packing,
+    /// When to compress chunks, without loss, on their way to a device
+    #[arg(long = "packing", value_name = "PACKING", value_enum, default_value_t = CompressionArgument::Auto)]
+    compression: CompressionArgument,
 
     /// What to measure, as far as the device does
     #[arg(long, value_enum, default_value_t = Statistics::All)]
@@ -97,15 +98,17 @@ struct MeasuringArguments {
 }
 
 impl MeasuringArguments {
-    /// Opens and greets the devices of these URLs.
-    fn open(&self, urls: &[DeviceUrl]) -> Result<Vec<Device>, DeviceError> {
+    /// Opens the devices of these URLs.
+    fn open(&self, urls: &[DeviceUrl]) -> Result<Vec<Device>, DeviceFailure> {
         let options = DeviceOptions {
             allow_untrusted: self.allow_untrusted,
-            patience: std::time::Duration::from_secs_f64(self.timeout),
-            give_up: std::time::Duration::from_secs_f64(self.give_up),
-            packing: self.packing.into(),
+            timeouts: Timeouts {
+                resend: Duration::from_secs_f64(self.timeout),
+                give_up: Duration::from_secs_f64(self.give_up),
+            },
+            compression: self.compression.into(),
         };
-        urls.iter().map(|url| Device::open(url, options)).collect()
+        urls.iter().map(|url| Device::open(url, options.clone())).collect()
     }
 }
 
@@ -130,9 +133,9 @@ impl From<Statistics> for protocol::Statistics {
     }
 }
 
-/// When chunks are packed.
+/// When chunks are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Packing {
+enum CompressionArgument {
     /// Where the link is slow enough for it to pay
     Auto,
     /// Wherever it makes a chunk shorter
@@ -141,12 +144,12 @@ enum Packing {
     Never,
 }
 
-impl From<Packing> for PackingMode {
-    fn from(packing: Packing) -> Self {
-        match packing {
-            Packing::Auto => Self::Auto,
-            Packing::Always => Self::Always,
-            Packing::Never => Self::Never,
+impl From<CompressionArgument> for CompressionMode {
+    fn from(compression: CompressionArgument) -> Self {
+        match compression {
+            CompressionArgument::Auto => Self::Auto,
+            CompressionArgument::Always => Self::Always,
+            CompressionArgument::Never => Self::Never,
         }
     }
 }
@@ -178,7 +181,7 @@ pub fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            anstream::eprintln!("kurtoscope: {error}");
+            anstream::eprintln!("kurtoscope: {}", advice::in_full(error.as_ref()));
             match error.downcast_ref() {
                 Some(AnalysisError::Stopped { .. }) => ExitCode::from(interrupt::EXIT_CODE),
                 _ if error.is::<compare::BeyondTolerance>() => ExitCode::from(BEYOND_TOLERANCE),

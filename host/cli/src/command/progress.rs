@@ -8,8 +8,9 @@ use std::{
 
 use indicatif::{HumanBytes, HumanDuration, ProgressBar, ProgressStyle};
 
+use super::advice;
 use kurtoscope_checkpoint::hub;
-use kurtoscope_host::analysis::{DeviceError, Progress};
+use kurtoscope_host::analysis::{DeviceFailure, Progress};
 
 /// Time between lines where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(5);
@@ -147,8 +148,8 @@ impl Progress for Shown {
         self.tell(text);
     }
 
-    fn lost(&mut self, error: &DeviceError) {
-        self.tell(&format!("lost a device: {error}"));
+    fn lost(&mut self, failure: &DeviceFailure) {
+        self.tell(&format!("lost a device: {}", advice::in_full(failure)));
     }
 
     fn finish(&mut self) {

@@ -266,7 +266,7 @@ pub enum FlashError {
     },
     /// The board answers, and cannot be worked with.
     #[error("flashed, but {0}")]
-    Answers(#[source] kurtoscope_host::analysis::DeviceError),
+    Answers(#[source] kurtoscope_host::analysis::DeviceFailure),
     /// Several boards appeared.
     #[error("{} boards appeared after flashing: {}; choose with --device", found.len(), found.join(", "))]
     SeveralBoards {

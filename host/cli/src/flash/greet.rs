@@ -6,8 +6,9 @@ use std::{
 };
 
 use super::error::FlashError;
+use crate::causes::with_causes;
 use kurtoscope_host::{
-    analysis::{Device, DeviceError, DeviceOptions, Refusal},
+    analysis::{Device, DeviceFailure, DeviceFailureKind, DeviceOptions, Timeouts},
     link::{self, DeviceUrl},
     record,
 };
@@ -76,7 +77,7 @@ pub fn greet(
 ) -> Result<record::Device, FlashError> {
     let start = Instant::now();
     loop {
-        let (mut urls, patience) = match &mut whereabouts {
+        let (mut urls, timeout) = match &mut whereabouts {
             Whereabouts::Url(url) => (vec![url.clone()], within),
             Whereabouts::Port(port) => (port.appeared(&port_urls()), LISTENING),
         };
@@ -96,24 +97,25 @@ pub fn greet(
             continue;
         };
         // In whole milliseconds, because messages show it.
-        let left = within.saturating_sub(start.elapsed()).max(PAUSE).min(patience.max(PAUSE));
-        let patience = Duration::from_millis(left.as_nanos().div_ceil(1_000_000) as u64);
-        let error = match Device::open(&url, DeviceOptions { patience, ..DeviceOptions::default() }) {
+        let left = within.saturating_sub(start.elapsed()).max(PAUSE).min(timeout.max(PAUSE));
+        let timeout = Duration::from_millis(left.as_nanos().div_ceil(1_000_000) as u64);
+        let timeouts = Timeouts { resend: timeout, ..Timeouts::default() };
+        let failure = match Device::open(&url, DeviceOptions { timeouts, ..DeviceOptions::default() }) {
             Ok(device) => return expected(device.record(), board),
-            Err(error) => error,
+            Err(failure) => failure,
         };
-        if !may_come(&error) {
-            return Err(FlashError::Answers(error));
+        if !may_come(&failure) {
+            return Err(FlashError::Answers(failure));
         }
         // A program that is started for us does not come up later: it said why, and would say so again.
-        if matches!(url, DeviceUrl::Exec { .. }) && is_ended(&error) {
-            return Err(FlashError::Ends { last: last(&error, &url), url: url.to_string(), hint: hint.into() });
+        if matches!(url, DeviceUrl::Exec { .. }) && failure.is_disconnected() {
+            return Err(FlashError::Ends { last: last(&failure), url: url.to_string(), hint: hint.into() });
         }
         if start.elapsed() >= within {
             return Err(FlashError::NeverAnswers {
                 url: url.to_string(),
                 seconds: within.as_secs_f64(),
-                last: last(&error, &url),
+                last: last(&failure),
                 hint: hint.into(),
             });
         }
@@ -133,23 +135,16 @@ fn expected(device: record::Device, board: &str) -> Result<record::Device, Flash
     Ok(device)
 }
 
-/// Whether a board that is starting gives this error.
-fn may_come(error: &DeviceError) -> bool {
-    match error {
-        DeviceError::Link(_) => true,
-        DeviceError::Refused { refusal, .. } => matches!(refusal, Refusal::Silent { .. } | Refusal::Ended(_)),
-        DeviceError::Lost { .. } => false,
-    }
+/// Whether a board that is starting fails in this way.
+fn may_come(failure: &DeviceFailure) -> bool {
+    matches!(failure.kind, DeviceFailureKind::CannotOpen | DeviceFailureKind::NoAnswer { .. })
+        || failure.is_disconnected()
 }
 
-fn is_ended(error: &DeviceError) -> bool {
-    matches!(error, DeviceError::Refused { refusal: Refusal::Ended(_), .. })
-}
-
-/// The error without the URL that its message begins with.
-fn last(error: &DeviceError, url: &DeviceUrl) -> String {
-    let text = error.to_string();
-    text.strip_prefix(&format!("{url}: ")).map(Into::into).unwrap_or(text)
+/// The failure and its causes, without the URL that its message begins with.
+fn last(failure: &DeviceFailure) -> String {
+    let text = with_causes(failure);
+    text.strip_prefix(&format!("{}: ", failure.url)).map(Into::into).unwrap_or(text)
 }
 
 #[cfg(test)]

@@ -5,21 +5,21 @@ use std::io::{BufRead, Read};
 use kurtoscope_shared::{crc::crc32c, protocol::Measurement};
 use serde::{Deserialize, Serialize};
 
-use crate::{analysis::cutting::MOST_LINES, record};
+use crate::{analysis::cutting::MAX_LINES, record};
 
 /// How a journal begins; the last character is the version of the format.
 pub const MAGIC: [u8; 8] = *b"KURTJRN1";
 /// The longest content of a record: a measurement with every bin in use fits several times, and a number for every row and
 /// column, as in the largest answer that is read from a device.
-pub const MAX_CONTENT: usize = (1 << 17) + size_of::<f32>() * MOST_LINES;
+pub const MAX_CONTENT: usize = (1 << 17) + size_of::<f32>() * MAX_LINES;
 /// Bytes before a record's content.
 const OVERHEAD: usize = 8;
 
 /// What a record holds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub enum Entry {
+pub enum JournalEntry {
     /// The run; the first record, and only that.
-    Run(Header),
+    Run(JournalHeader),
     /// A device that measures from here on. Devices are numbered from 0 in the order of their records; a continued run
     /// adds its own.
     Device {
@@ -41,7 +41,7 @@ pub enum Entry {
 
 /// Everything that decides which bits a run ends with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Header {
+pub struct JournalHeader {
     /// The version of the program.
     pub tool: String,
     /// The wire protocol's fingerprint, which covers what a measurement is.
@@ -53,12 +53,12 @@ pub struct Header {
     /// The plan's digest: what is measured of which tensor.
     pub plan: u128,
     /// The engines of the run's first devices.
-    pub engines: Vec<Engine>,
+    pub engines: Vec<JournalEngine>,
 }
 
 /// What decides the bits that a device computes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Engine {
+pub struct JournalEngine {
     /// `cpu`, `gpu`.
     pub kind: String,
     /// The firmware's version.
@@ -81,16 +81,16 @@ pub enum RecordError {
         max: usize,
     },
     /// It has no bytes.
-    #[error("a record cannot be put into bytes: {0}")]
+    #[error("a record cannot be encoded")]
     Encoding(#[from] postcard::Error),
 }
 
 /// Where reading ended, and why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stop {
-    /// Bytes up to the end of the last sound record.
-    pub sound: u64,
-    /// The next record was there and was not sound, rather than cut off by the end of the file.
+pub struct ReplayEnd {
+    /// Bytes up to the end of the last valid record.
+    pub valid_bytes: u64,
+    /// The next record was there and was not valid, rather than cut off by the end of the file.
     pub is_damaged: bool,
 }
 
@@ -98,7 +98,7 @@ pub struct Stop {
 ///
 /// # Errors
 /// When the content is longer than a reader would take.
-pub fn append(entry: &Entry, bytes: &mut Vec<u8>) -> Result<(), RecordError> {
+pub fn append(entry: &JournalEntry, bytes: &mut Vec<u8>) -> Result<(), RecordError> {
     let content = postcard::to_allocvec(entry)?;
     if content.len() > MAX_CONTENT {
         return Err(RecordError::TooLong { found: content.len(), max: MAX_CONTENT });
@@ -111,10 +111,10 @@ pub fn append(entry: &Entry, bytes: &mut Vec<u8>) -> Result<(), RecordError> {
 }
 
 /// The description of the run that a journal is of; none where its beginning is cut or damaged.
-pub fn read_header(source: &mut impl BufRead) -> Option<Header> {
+pub fn read_header(source: &mut impl BufRead) -> Option<JournalHeader> {
     let mut found = None;
     read(source, |entry| {
-        if let Entry::Run(header) = entry {
+        if let JournalEntry::Run(header) = entry {
             found = Some(header);
         }
         false
@@ -125,31 +125,31 @@ pub fn read_header(source: &mut impl BufRead) -> Option<Header> {
 /// Hands every record to `take`, the header first, until one is cut or damaged, or `take` says that it makes no sense.
 ///
 /// Takes at most one record's memory, whatever the bytes say. An error of the source counts as its end.
-pub fn read(source: &mut impl BufRead, mut take: impl FnMut(Entry) -> bool) -> Stop {
+pub fn read(source: &mut impl BufRead, mut take: impl FnMut(JournalEntry) -> bool) -> ReplayEnd {
     let mut magic = [0; MAGIC.len()];
     match fill(source, &mut magic) {
         Filled::Whole if magic == MAGIC => {}
-        Filled::Whole => return Stop { sound: 0, is_damaged: true },
-        Filled::Cut => return Stop { sound: 0, is_damaged: false },
+        Filled::Whole => return ReplayEnd { valid_bytes: 0, is_damaged: true },
+        Filled::Cut => return ReplayEnd { valid_bytes: 0, is_damaged: false },
     }
-    let mut sound = MAGIC.len() as u64;
+    let mut valid_bytes = MAGIC.len() as u64;
     let mut content = Vec::new();
     loop {
-        let is_first = sound == MAGIC.len() as u64;
+        let is_first = valid_bytes == MAGIC.len() as u64;
         match record(source, &mut content) {
             Ok(entry) => {
-                if matches!(entry, Entry::Run(_)) != is_first || !take(entry) {
-                    return Stop { sound, is_damaged: true };
+                if matches!(entry, JournalEntry::Run(_)) != is_first || !take(entry) {
+                    return ReplayEnd { valid_bytes, is_damaged: true };
                 }
-                sound += (OVERHEAD + content.len()) as u64;
+                valid_bytes += (OVERHEAD + content.len()) as u64;
             }
-            Err(is_damaged) => return Stop { sound, is_damaged },
+            Err(is_damaged) => return ReplayEnd { valid_bytes, is_damaged },
         }
     }
 }
 
 /// The next record, or whether it is damaged rather than cut. `content` is room to read into.
-fn record(source: &mut impl Read, content: &mut Vec<u8>) -> Result<Entry, bool> {
+fn record(source: &mut impl Read, content: &mut Vec<u8>) -> Result<JournalEntry, bool> {
     let mut head = [0; OVERHEAD];
     let Filled::Whole = fill(source, &mut head) else { return Err(false) };
     let [a, b, c, d, checksum @ ..] = head;

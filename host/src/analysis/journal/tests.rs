@@ -8,66 +8,71 @@ use kurtoscope_shared::{
 use proptest::prelude::*;
 
 use super::*;
-use crate::analysis::cutting::MOST_LINES;
+use crate::analysis::cutting::MAX_LINES;
 
-fn header() -> Header {
-    Header {
+fn header() -> JournalHeader {
+    JournalHeader {
         tool: "0.1.0".into(),
         schema: [7; 8],
         fingerprint: "6f1c".into(),
         chunk_bytes: 4096,
         plan: u128::MAX - 5,
-        engines: vec![Engine { kind: "cpu".into(), firmware: "0.1.0".into(), tolerance: 1e-12, is_trusted: true }],
+        engines: vec![JournalEngine {
+            kind: "cpu".into(),
+            firmware: "0.1.0".into(),
+            tolerance: 1e-12,
+            is_trusted: true,
+        }],
     }
 }
 
-fn measured(chunk: u64) -> Entry {
+fn measured(chunk: u64) -> JournalEntry {
     let measurement = Measurement { moments: Moments::of(chunk as f64 / 3.0), ..Measurement::default() };
-    Entry::Measured { chunk, device: 0, measurement }
+    JournalEntry::Measured { chunk, device: 0, measurement }
 }
 
 /// A chunk of four rows of `columns` elements with everything that is measured of it.
-fn wide(chunk: u64, columns: usize) -> Entry {
+fn wide(chunk: u64, columns: usize) -> JournalEntry {
     let bytes: Vec<u8> = (0..4 * columns).flat_map(|place| ((place as f32) * 0.7).sin().to_le_bytes()).collect();
     let piece = Piece { element: Element::F32, offset: 0, row: columns as u32, statistics: Statistics::FULL };
     let measurement = cpu::measure(&bytes, piece);
     assert_eq!(measurement.lines.columns.len(), columns);
-    Entry::Measured { chunk, device: 0, measurement }
+    JournalEntry::Measured { chunk, device: 0, measurement }
 }
 
 /// A journal of four chunks, and where each record ends.
 fn journal() -> (Vec<u8>, Vec<usize>) {
     let mut bytes = records::MAGIC.to_vec();
     let mut ends = vec![bytes.len()];
-    for entry in std::iter::once(Entry::Run(header())).chain((0..4).map(measured)) {
+    for entry in std::iter::once(JournalEntry::Run(header())).chain((0..4).map(measured)) {
         records::append(&entry, &mut bytes).expect("short");
         ends.push(bytes.len());
     }
     (bytes, ends)
 }
 
-fn read(bytes: &[u8]) -> (Vec<Entry>, Stop) {
+fn read(bytes: &[u8]) -> (Vec<JournalEntry>, ReplayEnd) {
     let mut found = Vec::new();
-    let stop = records::read(&mut Cursor::new(bytes), |entry| {
+    let end = records::read(&mut Cursor::new(bytes), |entry| {
         found.push(entry);
         true
     });
-    (found, stop)
+    (found, end)
 }
 
 #[test]
 fn cut_at_any_byte_everything_before_the_cut_record_is_kept() {
     let (bytes, ends) = journal();
-    let (all, stop) = read(&bytes);
-    assert_eq!((all.len(), stop), (5, Stop { sound: bytes.len() as u64, is_damaged: false }));
-    assert_eq!(all[0], Entry::Run(header()));
+    let (all, end) = read(&bytes);
+    assert_eq!((all.len(), end), (5, ReplayEnd { valid_bytes: bytes.len() as u64, is_damaged: false }));
+    assert_eq!(all[0], JournalEntry::Run(header()));
     assert_eq!(all[4], measured(3));
     for cut in 0..bytes.len() {
-        let (found, stop) = read(&bytes[..cut]);
+        let (found, end) = read(&bytes[..cut]);
         let whole = ends.iter().filter(|end| **end <= cut).count();
         assert_eq!(found, all[..whole.saturating_sub(1)], "cut at {cut}");
-        let sound = if whole == 0 { 0 } else { ends[whole - 1] };
-        assert_eq!(stop, Stop { sound: sound as u64, is_damaged: false }, "cut at {cut}");
+        let valid = if whole == 0 { 0 } else { ends[whole - 1] };
+        assert_eq!(end, ReplayEnd { valid_bytes: valid as u64, is_damaged: false }, "cut at {cut}");
     }
 }
 
@@ -78,10 +83,10 @@ fn a_flipped_bit_ends_the_journal_at_its_record() {
     for bit in 0..bytes.len() * 8 {
         let mut damaged = bytes.clone();
         damaged[bit / 8] ^= 1 << (bit % 8);
-        let (found, stop) = read(&damaged);
+        let (found, end) = read(&damaged);
         let before = ends.iter().filter(|end| **end <= bit / 8).count();
         assert_eq!(found, all[..before.saturating_sub(1)], "bit {bit}");
-        assert_eq!(stop.sound, if before == 0 { 0 } else { ends[before - 1] as u64 }, "bit {bit}");
+        assert_eq!(end.valid_bytes, if before == 0 { 0 } else { ends[before - 1] as u64 }, "bit {bit}");
     }
 }
 
@@ -90,18 +95,18 @@ fn a_length_that_nobody_can_mean_is_damage() {
     let (mut bytes, ends) = journal();
     let last = ends[4];
     bytes[last..last + 4].copy_from_slice(&u32::MAX.to_le_bytes());
-    assert_eq!(read(&bytes).1, Stop { sound: last as u64, is_damaged: true });
+    assert_eq!(read(&bytes).1, ReplayEnd { valid_bytes: last as u64, is_damaged: true });
 }
 
 #[test]
-fn a_record_holds_as_many_rows_and_columns_as_a_report_tells_of() {
-    let entry = wide(0, MOST_LINES - 4);
+fn a_record_holds_as_many_rows_and_columns_as_a_report_holds() {
+    let entry = wide(0, MAX_LINES - 4);
     let mut bytes = records::MAGIC.to_vec();
-    for entry in [&Entry::Run(header()), &entry] {
+    for entry in [&JournalEntry::Run(header()), &entry] {
         records::append(entry, &mut bytes).expect("no longer than what a device may answer");
     }
-    let (found, stop) = read(&bytes);
-    assert_eq!(stop, Stop { sound: bytes.len() as u64, is_damaged: false });
+    let (found, end) = read(&bytes);
+    assert_eq!(end, ReplayEnd { valid_bytes: bytes.len() as u64, is_damaged: false });
     assert!(found[1] == entry, "every bit is kept");
 }
 
@@ -123,7 +128,7 @@ fn a_measurement_that_is_too_long_is_left_out_and_the_others_are_kept() {
     assert_eq!(journal.written(), 1010, "what was left out is not promised");
     drop(journal);
     let (found, _) = read(&fs::read(folder.path().join(JOURNAL_FILE)).expect("still there"));
-    assert_eq!(found, [Entry::Run(header()), measured(0), measured(2)]);
+    assert_eq!(found, [JournalEntry::Run(header()), measured(0), measured(2)]);
 }
 
 /// Opens a journal that was closed just now. A process that another test is starting may hold the lock for a moment.
@@ -153,8 +158,8 @@ fn what_follows_a_cut_is_written_behind_the_last_sound_record() {
         journal.append(&measured(9), 4096);
         drop(journal);
         kept.push(measured(9));
-        let (found, stop) = read(&fs::read(folder.path().join(JOURNAL_FILE)).expect("still there"));
-        assert_eq!((found, stop.is_damaged), (kept, false), "cut at {cut}");
+        let (found, end) = read(&fs::read(folder.path().join(JOURNAL_FILE)).expect("still there"));
+        assert_eq!((found, end.is_damaged), (kept, false), "cut at {cut}");
     }
 }
 
@@ -190,7 +195,7 @@ fn without_a_measurement_nothing_stays_behind() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_full_disk_is_told_once_and_ends_the_journal() {
+fn a_full_disk_is_reported_once_and_ends_the_journal() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     std::os::unix::fs::symlink("/dev/full", folder.path().join(JOURNAL_FILE)).expect("a link");
     let mut journal = Journal::open(folder.path(), Resume::Automatic).expect("a journal");
@@ -214,7 +219,7 @@ proptest! {
             stream.extend(kurtoscope_shared::crc::crc32c(&[&length, &bytes]).to_le_bytes());
         }
         stream.extend(&bytes);
-        let (_, stop) = read(&stream);
-        prop_assert!(stop.sound <= stream.len() as u64);
+        let (_, end) = read(&stream);
+        prop_assert!(end.valid_bytes <= stream.len() as u64);
     }
 }

@@ -1,0 +1,103 @@
+//! The handshake with a device, and deciding whether to work with what answers. What happens on a refusal is left to the
+//! device's owner.
+
+use std::time::{Duration, Instant};
+
+use kurtoscope_shared::{
+    frame,
+    protocol::{Hello, PROTOCOL_VERSION, SCHEMA_HASH, ToDevice, ToHost, Welcome},
+};
+
+use super::{
+    failure::DeviceFailureKind,
+    wire::{Wire, WireEvent},
+};
+
+/// How often the handshake is attempted within its time.
+const ATTEMPTS: u32 = 5;
+/// The relative error that no device may state more than: binary16 has five times as much.
+pub(super) const MAX_TOLERANCE: f64 = 1e-4;
+/// The longest wait before the next attempt, however long the time is.
+const MAX_ATTEMPT: Duration = Duration::from_secs(2);
+
+/// Sends the device a hello under session number `session` until it answers, for up to `timeout`.
+///
+/// # Errors
+/// [`DeviceFailureKind::NoAnswer`], [`DeviceFailureKind::Disconnected`] or [`DeviceFailureKind::IncompatibleVersion`].
+pub fn handshake(wire: &mut Wire, session: u32, timeout: Duration) -> Result<Welcome, DeviceFailureKind> {
+    // Anything that was on its way before is cut off by a delimiter of its own.
+    let mut hello = vec![frame::DELIMITER];
+    // A hello is plain data and always encodes.
+    let message = ToDevice::Hello(Hello { protocol: PROTOCOL_VERSION, schema: SCHEMA_HASH, session });
+    let _ = frame::encode(&message, &[], &mut hello);
+    let start = Instant::now();
+    let each = (timeout / ATTEMPTS).min(MAX_ATTEMPT);
+    while start.elapsed() < timeout {
+        wire.send(hello.clone());
+        let until = Instant::now() + each;
+        while Instant::now() < until {
+            match wire.next_event(Some(until)) {
+                WireEvent::Message(ToHost::Welcome(welcome)) => {
+                    if (welcome.protocol, welcome.schema) != (PROTOCOL_VERSION, SCHEMA_HASH) {
+                        let Welcome { protocol, schema, .. } = welcome;
+                        return Err(DeviceFailureKind::IncompatibleVersion { protocol, schema });
+                    } else if welcome.session == session {
+                        return Ok(welcome);
+                    }
+                }
+                WireEvent::OtherVersion { protocol, schema } => {
+                    return Err(DeviceFailureKind::IncompatibleVersion { protocol, schema });
+                }
+                WireEvent::Ended(reason) => return Err(DeviceFailureKind::Disconnected { reason, searched: None }),
+                WireEvent::Message(_)
+                | WireEvent::Damaged
+                | WireEvent::Written
+                | WireEvent::Woken
+                | WireEvent::TimedOut => {}
+            }
+        }
+    }
+    Err(DeviceFailureKind::NoAnswer { waited: timeout, damaged_frames: wire.damaged() })
+}
+
+/// Decides whether to work with a device that introduced itself.
+///
+/// # Errors
+/// [`DeviceFailureKind::SelfTestFailed`] unless `allow_untrusted`, and [`DeviceFailureKind::PayloadTooSmall`].
+pub fn accept(welcome: &Welcome, allow_untrusted: bool) -> Result<(), DeviceFailureKind> {
+    let test = welcome.self_test;
+    // The device's verdict and its numbers must agree.
+    let tolerance = test.tolerance.min(MAX_TOLERANCE);
+    let passed = test.passed && test.max_relative_error <= tolerance;
+    if !passed && !allow_untrusted {
+        return Err(DeviceFailureKind::SelfTestFailed { max_relative_error: test.max_relative_error, tolerance });
+    }
+    if welcome.limits.max_payload < 8 {
+        return Err(DeviceFailureKind::PayloadTooSmall { max_payload: welcome.limits.max_payload });
+    }
+    Ok(())
+}
+
+/// Whether the device that answers, `found`, is the one that was there `before`: by its name and identity, not by the
+/// port that it is on.
+///
+/// # Errors
+/// [`DeviceFailureKind::DifferentDevice`].
+pub fn recognise(before: &Welcome, found: Welcome) -> Result<Welcome, DeviceFailureKind> {
+    let same = (&before.board, &before.identity, before.engine, &before.adapter, before.limits)
+        == (&found.board, &found.identity, found.engine, &found.adapter, found.limits);
+    if same {
+        return Ok(found);
+    }
+    let name = |welcome: &Welcome| match welcome.identity.as_str() {
+        "" => welcome.board.clone(),
+        identity => format!("{} {identity}", welcome.board),
+    };
+    Err(DeviceFailureKind::DifferentDevice { expected: name(before), found: name(&found) })
+}
+
+/// A number that no session on the same board had recently: it tells late answers from new ones.
+pub fn session_number() -> u32 {
+    let time = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    (time.as_nanos() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(u64::from(std::process::id())) as u32
+}
