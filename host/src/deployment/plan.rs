@@ -20,11 +20,7 @@ use kurtoscope_checkpoint::model::Component;
 #[derive(Debug, Clone, PartialEq, Error)]
 pub enum PlanError {
     /// The run lacks what the target rests on.
-    #[error(
-        "the run of {model} (kurtoscope {version}) lacks what {target} rests on: {}. Measure the model again with this \
-         version, on a device that measures it and with --statistics all: kurtoscope analyze MODEL --out DIR",
-        listed(schemes)
-    )]
+    #[error("the run of {model} (kurtoscope {version}) lacks what {target} rests on: {}", listed(schemes))]
     NotMeasured {
         /// The model's source.
         model: String,
@@ -47,7 +43,7 @@ pub enum PlanError {
     },
     /// The budget cannot be met, or is more than 16 bits.
     #[error(
-        "--bits {bits} is out of range: with the precisions of {target} this model takes from {least:.2} to 16 bits per \
+        "an average of {bits} bits is out of range: with the precisions of {target} this model takes from {least:.2} to 16 bits per \
          quantized weight on average"
     )]
     Budget {

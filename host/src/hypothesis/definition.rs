@@ -79,7 +79,7 @@ pub enum Prediction {
 #[derive(Debug, thiserror::Error)]
 pub enum DefinitionError {
     /// The file cannot be read.
-    #[error("cannot read the hypothesis file {file}: {source}. Give the path of a TOML file after --hypothesis", file = file.display())]
+    #[error("cannot read the hypothesis file {file}", file = file.display())]
     Read {
         /// Its path.
         file: PathBuf,

@@ -77,7 +77,7 @@ impl Tool {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ExportError {
     /// The tool does not know the target.
-    #[error("{tool} has nothing like {target}; for {tool} use --target {}", targets.join(", "))]
+    #[error("{tool} has nothing like {target}; it has {}", targets.join(", "))]
     Target {
         /// The tool.
         tool: &'static str,

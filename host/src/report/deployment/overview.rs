@@ -151,5 +151,12 @@ pub fn brief(run: &Run, limit: usize) -> Option<(Table, Table)> {
 fn lacking(without: &[(&'static str, PlanError)]) -> Option<String> {
     let (_, first) = without.first()?;
     let names: Vec<&str> = without.iter().map(|(name, _)| *name).collect();
-    Some(format!("No plan for {}: {first}", names.join(", ")))
+    let advice = match first {
+        PlanError::NotMeasured { .. } => {
+            ". Measure the model again with this version, on a device that measures it and with --statistics all: \
+             kurtoscope analyze MODEL --out DIR"
+        }
+        PlanError::NothingToQuantize { .. } | PlanError::Budget { .. } => "",
+    };
+    Some(format!("No plan for {}: {first}{advice}", names.join(", ")))
 }
