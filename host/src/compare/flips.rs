@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
-use crate::deployment::{Entry, Plan, Verdict, remedy, target, weights};
+use crate::deployment::{DeploymentPlan, PlannedMatrix, TargetVerdict, remedy, target, weights};
 use crate::record::{Run, Tensor};
 use kurtoscope_checkpoint::model::Family;
 
@@ -72,7 +72,7 @@ impl Flips {
     pub fn between(reference: &Run, candidate: &Run) -> Self {
         let mut flips = Self::default();
         for target in &target::ALL {
-            match (Plan::of(reference, target), Plan::of(candidate, target)) {
+            match (DeploymentPlan::of(reference, target), DeploymentPlan::of(candidate, target)) {
                 (Ok(a), Ok(b)) => {
                     flips.targets.push(target.name);
                     flips.plans(&a, &b);
@@ -91,15 +91,16 @@ impl Flips {
         flips
     }
 
-    fn plans(&mut self, reference: &Plan, candidate: &Plan) {
-        let found: HashMap<&str, &Entry> = candidate.entries.iter().map(|entry| (entry.name.as_str(), entry)).collect();
+    fn plans(&mut self, reference: &DeploymentPlan, candidate: &DeploymentPlan) {
+        let found: HashMap<&str, &PlannedMatrix> =
+            candidate.entries.iter().map(|entry| (entry.name.as_str(), entry)).collect();
         for a in &reference.entries {
             let Some(b) = found.get(a.name.as_str()) else { continue };
-            let verdict = |entry: &Entry| match entry.verdict {
-                Verdict::Keep => format!("keep in {}", entry.precision),
+            let verdict = |entry: &PlannedMatrix| match entry.verdict {
+                TargetVerdict::Keep => format!("keep in {}", entry.precision),
                 verdict => verdict.name().to_owned(),
             };
-            let decibels = |entry: &Entry| entry.at_target.and_then(|noise| noise.decibels());
+            let decibels = |entry: &PlannedMatrix| entry.at_target.and_then(|noise| noise.decibels());
             self.judge(Flip {
                 name: a.name.clone(),
                 subject: Subject::Plan { target: reference.target },
@@ -114,7 +115,7 @@ impl Flips {
     fn tensors(&mut self, reference: &Run, candidate: &Run) {
         let found: HashMap<&str, &Tensor> =
             candidate.tensors.iter().map(|tensor| (tensor.name.as_str(), tensor)).collect();
-        let sorted = weights::sort(reference, weights::Habit::Gguf);
+        let sorted = weights::sort(reference, weights::QuantizedTensors::AllMatrices);
         for a in sorted.matrices.iter().map(|matrix| matrix.tensor) {
             let Some(b) = found.get(a.name.as_str()).filter(|tensor| tensor.is_matrix()) else { continue };
             for bits in [8, 4] {

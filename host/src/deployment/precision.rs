@@ -1,5 +1,5 @@
 //! The forms in which a matrix of weights can be stored: their names, their bits with scales counted in, and the blocks
-//! that a row must divide into. What error they make is in [`noise`](super::noise).
+//! that a row must divide into. What error they make is in [`error_estimate`](super::error_estimate).
 
 use std::fmt;
 
@@ -69,7 +69,7 @@ pub enum Precision {
     /// The 4-bit microscaling float in blocks of 32, each with an 8-bit exponent.
     Mxfp4,
     /// Not quantized: f16 or bf16.
-    Sixteen,
+    Unquantized,
 }
 
 /// Bits of a group's or a channel's scale.
@@ -90,7 +90,7 @@ impl Precision {
             Self::Q5_0 | Self::Q5_1 | Self::Q5K => 5,
             Self::Q6K => 6,
             Self::Q8_0 => 8,
-            Self::Sixteen => 16,
+            Self::Unquantized => 16,
         }
     }
 
@@ -119,7 +119,7 @@ impl Precision {
             Self::Q8_0 => blocks(34.0, 32.0),
             Self::Nf4 => 4.0 + 32.0 / 64.0,
             Self::Mxfp4 => 4.0 + 8.0 / 32.0,
-            Self::Sixteen => 16.0,
+            Self::Unquantized => 16.0,
         }
     }
 
@@ -127,7 +127,7 @@ impl Precision {
     pub const fn block(self) -> u64 {
         match self {
             Self::Integer { scale: Scale::Group(size), .. } => size.inputs() as u64,
-            Self::Integer { .. } | Self::Sixteen => 1,
+            Self::Integer { .. } | Self::Unquantized => 1,
             Self::Q3K | Self::Q4K | Self::Q5K | Self::Q6K => 256,
             Self::Q4_0 | Self::Iq4Nl | Self::Q5_0 | Self::Q5_1 | Self::Q8_0 | Self::Mxfp4 => 32,
             Self::Nf4 => 64,
@@ -145,14 +145,14 @@ impl Precision {
             Self::Q4K => Self::Q5_0,
             Self::Q5K => Self::Q5_1,
             Self::Q6K => Self::Q8_0,
-            _ => Self::Sixteen,
+            _ => Self::Unquantized,
         };
-        if inputs.is_multiple_of(smaller.block()) { smaller } else { Self::Sixteen }
+        if inputs.is_multiple_of(smaller.block()) { smaller } else { Self::Unquantized }
     }
 
     /// Whether weights are rounded at all.
     pub const fn is_quantized(self) -> bool {
-        !matches!(self, Self::Sixteen)
+        !matches!(self, Self::Unquantized)
     }
 }
 
@@ -173,7 +173,7 @@ impl fmt::Display for Precision {
             Self::Q8_0 => f.write_str("q8_0"),
             Self::Nf4 => f.write_str("nf4"),
             Self::Mxfp4 => f.write_str("mxfp4"),
-            Self::Sixteen => f.write_str("16-bit"),
+            Self::Unquantized => f.write_str("16-bit"),
         }
     }
 }
@@ -201,7 +201,7 @@ mod tests {
             (Precision::integer(4, Scale::Group(GroupSize::G128)), 4.125),
             (Precision::integer(8, Scale::Channel), 8.0 + 16.0 / 768.0),
             (Precision::integer(8, Scale::Tensor), 8.0),
-            (Precision::Sixteen, 16.0),
+            (Precision::Unquantized, 16.0),
         ];
         for (precision, expected) in bits {
             assert_eq!(precision.bits_per_weight(768), expected, "{precision}");
@@ -213,8 +213,8 @@ mod tests {
         assert_eq!(Precision::Q4K.fitted(768), Precision::Q4K);
         assert_eq!(Precision::Q4K.fitted(96), Precision::Q5_0);
         assert_eq!(Precision::Q6K.fitted(96), Precision::Q8_0);
-        assert_eq!(Precision::Q4K.fitted(100), Precision::Sixteen);
-        assert_eq!(Precision::integer(4, Scale::Group(GroupSize::G128)).fitted(192), Precision::Sixteen);
+        assert_eq!(Precision::Q4K.fitted(100), Precision::Unquantized);
+        assert_eq!(Precision::integer(4, Scale::Group(GroupSize::G128)).fitted(192), Precision::Unquantized);
         assert_eq!(Precision::integer(4, Scale::Channel).fitted(7), Precision::integer(4, Scale::Channel));
     }
 }

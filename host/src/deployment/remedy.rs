@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::noise::{self, Basis};
+use super::error_estimate::{self, Basis};
 use super::precision::{GroupSize, Precision, Scale};
 use super::target::thresholds;
 use super::weights::Matrix;
@@ -34,7 +34,8 @@ pub enum Treatment {
     /// An orthogonal rotation of the inputs, undone elsewhere in the network (QuaRot, SpinQuant).
     Rotation,
     /// 16 bits.
-    KeepSixteen,
+    #[serde(rename = "keep_sixteen")]
+    KeepUnquantized,
 }
 
 impl Treatment {
@@ -46,7 +47,7 @@ impl Treatment {
             Self::ChannelScale => "channel scale",
             Self::GroupScale => "group scale (32)",
             Self::Rotation => "rotation",
-            Self::KeepSixteen => "keep in 16 bit",
+            Self::KeepUnquantized => "keep in 16 bit",
         }
     }
 }
@@ -197,7 +198,11 @@ const RULES: [Rule; 8] = [
         ],
         because: "the tail is heavy all over, and a rotation makes weights nearly normal",
     },
-    Rule { treatment: Treatment::KeepSixteen, when: &[], because: "nothing else in this list reaches the threshold" },
+    Rule {
+        treatment: Treatment::KeepUnquantized,
+        when: &[],
+        because: "nothing else in this list reaches the threshold",
+    },
 ];
 
 /// What helps a matrix at so many bits, and why.
@@ -287,7 +292,7 @@ impl Treatment {
             Self::ChannelScale => Some(Quantity::PerChannel),
             Self::GroupScale => Some(Quantity::PerGroup),
             Self::Rotation => Some(Quantity::Rotated),
-            Self::KeepSixteen => None,
+            Self::KeepUnquantized => None,
         }
     }
 }
@@ -327,7 +332,7 @@ fn value(matrix: &Matrix<'_>, bits: u8, quantity: Quantity) -> Option<f64> {
     let gain = |to, from| Some(of(to)? - of(from)?);
     // No noise at all is as good as can be.
     let reached = |scale| {
-        let noise = noise::of(matrix, Precision::integer(bits, scale)).ok()?;
+        let noise = error_estimate::of(matrix, Precision::integer(bits, scale)).ok()?;
         (noise.basis != Basis::AtMost).then(|| noise.decibels().unwrap_or(f64::INFINITY))
     };
     let found = match quantity {
@@ -345,7 +350,7 @@ fn value(matrix: &Matrix<'_>, bits: u8, quantity: Quantity) -> Option<f64> {
         Quantity::Clipped => {
             let clipped = if bits <= 4 { TensorScheme::Int4Clipped } else { TensorScheme::Int8Clipped };
             let error = tensor.quantization_error(clipped)?;
-            error.relative_mse.map(|error| noise::decibels(error).unwrap_or(f64::INFINITY))
+            error.relative_mse.map(|error| error_estimate::decibels(error).unwrap_or(f64::INFINITY))
         }
         Quantity::ClippingGain => gain(Quantity::Clipped, Quantity::PerTensor),
         Quantity::PerChannel => reached(Scale::Channel),

@@ -5,7 +5,7 @@ use super::overview::{brief, overview};
 use super::target::plan;
 use super::*;
 use crate::deployment::testing::{Made, run};
-use crate::deployment::{Allocated, Plan, Target};
+use crate::deployment::{Allocated, DeploymentPlan, Target};
 use crate::report::hypotheses::{markdown, terminal};
 use crate::report::terminal::Style;
 use crate::scheme_key::TensorScheme;
@@ -40,13 +40,17 @@ fn shown(blocks: &[Block]) -> String {
 #[test]
 fn a_target_on_a_terminal() {
     let run = model();
-    insta::assert_snapshot!(shown(&plan(&run, &Plan::of(&run, target("int8-per-tensor")).expect("a plan"), 2)));
+    insta::assert_snapshot!(shown(&plan(
+        &run,
+        &DeploymentPlan::of(&run, target("int8-per-tensor")).expect("a plan"),
+        2
+    )));
 }
 
 #[test]
 fn a_target_as_markdown() {
     let run = model();
-    let found = Plan::of(&run, target("int4-g128")).expect("a plan");
+    let found = DeploymentPlan::of(&run, target("int4-g128")).expect("a plan");
     insta::assert_snapshot!(markdown::render(&plan(&run, &found, usize::MAX)));
 }
 
@@ -64,7 +68,7 @@ fn all_targets_on_a_terminal() {
     for tensor in &mut run.tensors {
         tensor.quantization.remove(Scheme::Nf4B64.key());
     }
-    let (plans, without) = Plan::all(&run);
+    let (plans, without) = DeploymentPlan::all(&run);
     insta::assert_snapshot!(shown(&overview(&run, &plans, &without)));
 }
 

@@ -74,7 +74,7 @@ fn what_is_missing_is_named() {
     let group = Scale::Group(GroupSize::G32);
     assert_eq!(of(&matrix(&made), Precision::integer(6, group)), Err(vec![Scheme::Int4G32.into()]));
     assert_eq!(of(&matrix(&made), Precision::Q4K), Err(vec![Scheme::Int4G32.into()]));
-    assert_eq!(of(&matrix(&made), Precision::Sixteen), Ok(Noise::NONE));
+    assert_eq!(of(&matrix(&made), Precision::Unquantized), Ok(ErrorEstimate::NONE));
 }
 
 #[test]

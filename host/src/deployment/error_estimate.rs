@@ -55,14 +55,14 @@ impl Basis {
 
 /// An error of quantization.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Noise {
+pub struct ErrorEstimate {
     /// `Σ(x - q(x))² / Σx²`; 0 where nothing is lost or nothing is there.
     pub relative_mse: f64,
     /// What the figure rests on.
     pub basis: Basis,
 }
 
-impl Noise {
+impl ErrorEstimate {
     /// No error.
     pub const NONE: Self = Self { relative_mse: 0.0, basis: Basis::Exact };
 
@@ -80,7 +80,7 @@ pub fn decibels(relative_mse: f64) -> Option<f64> {
 /// How a precision of GGUF follows from the symmetric figure at 4 bits in groups of 32: `intercept + slope · dB`, where the
 /// gain over that figure stays within what was seen.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Estimate {
+pub struct GgmlFit {
     /// What is estimated.
     pub precision: Precision,
     /// Decibels at 0 dB.
@@ -94,14 +94,14 @@ pub struct Estimate {
 /// Least squares over 47 matrices (39 of a trained encoder, 8 distributions from uniform to Student's t with 3 degrees of
 /// freedom, with heavy rows, columns and isolated weights), each quantized with ggml: the largest deviation on the trained
 /// ones is 0.23 dB, on the distributions 0.67 dB. `docs/measurements.md` has the table.
-pub const GGML: [Estimate; 7] = [
-    Estimate { precision: Precision::Q3K, intercept: 5.227, slope: 0.551, gain: (-5.28, -1.76) },
-    Estimate { precision: Precision::Iq4Nl, intercept: 9.198, slope: 0.649, gain: (0.55, 3.35) },
-    Estimate { precision: Precision::Q4K, intercept: 10.503, slope: 0.613, gain: (1.93, 4.91) },
-    Estimate { precision: Precision::Q5_0, intercept: 6.963, slope: 1.007, gain: (6.52, 7.17) },
-    Estimate { precision: Precision::Q5_1, intercept: 16.684, slope: 0.580, gain: (7.32, 10.62) },
-    Estimate { precision: Precision::Q5K, intercept: 16.382, slope: 0.615, gain: (7.86, 10.88) },
-    Estimate { precision: Precision::Q6K, intercept: 17.989, slope: 0.840, gain: (14.23, 15.68) },
+pub const GGML: [GgmlFit; 7] = [
+    GgmlFit { precision: Precision::Q3K, intercept: 5.227, slope: 0.551, gain: (-5.28, -1.76) },
+    GgmlFit { precision: Precision::Iq4Nl, intercept: 9.198, slope: 0.649, gain: (0.55, 3.35) },
+    GgmlFit { precision: Precision::Q4K, intercept: 10.503, slope: 0.613, gain: (1.93, 4.91) },
+    GgmlFit { precision: Precision::Q5_0, intercept: 6.963, slope: 1.007, gain: (6.52, 7.17) },
+    GgmlFit { precision: Precision::Q5_1, intercept: 16.684, slope: 0.580, gain: (7.32, 10.62) },
+    GgmlFit { precision: Precision::Q5K, intercept: 16.382, slope: 0.615, gain: (7.86, 10.88) },
+    GgmlFit { precision: Precision::Q6K, intercept: 17.989, slope: 0.840, gain: (14.23, 15.68) },
 ];
 
 /// The figure that [`GGML`] starts from.
@@ -111,9 +111,9 @@ const SYMMETRIC: Scheme = Scheme::Int4G32;
 ///
 /// # Errors
 /// The schemes whose errors the figure needs and the run lacks.
-pub fn of(matrix: &Matrix<'_>, precision: Precision) -> Result<Noise, Vec<SchemeKey>> {
+pub fn of(matrix: &Matrix<'_>, precision: Precision) -> Result<ErrorEstimate, Vec<SchemeKey>> {
     match precision {
-        Precision::Sixteen => Ok(Noise::NONE),
+        Precision::Unquantized => Ok(ErrorEstimate::NONE),
         Precision::Integer { bits, scale } => integer(matrix, bits, scale),
         Precision::Q8_0 => along_rows(matrix, Scheme::Q8_0),
         Precision::Q4_0 => along_rows(matrix, Scheme::Q4_0),
@@ -133,22 +133,22 @@ pub fn of(matrix: &Matrix<'_>, precision: Precision) -> Result<Noise, Vec<Scheme
     }
 }
 
-impl Estimate {
-    fn apply(&self, symmetric: Noise) -> Noise {
+impl GgmlFit {
+    fn apply(&self, symmetric: ErrorEstimate) -> ErrorEstimate {
         let Some(from) = symmetric.decibels() else {
-            return Noise { basis: Basis::Estimated, ..symmetric };
+            return ErrorEstimate { basis: Basis::Estimated, ..symmetric };
         };
         let gain = self.intercept + (self.slope - 1.0) * from;
         let found = from + gain.clamp(self.gain.0, self.gain.1);
-        Noise { relative_mse: 10f64.powf(-found / 10.0), basis: symmetric.basis.max(Basis::Estimated) }
+        ErrorEstimate { relative_mse: 10f64.powf(-found / 10.0), basis: symmetric.basis.max(Basis::Estimated) }
     }
 }
 
-fn integer(matrix: &Matrix<'_>, bits: u8, scale: Scale) -> Result<Noise, Vec<SchemeKey>> {
+fn integer(matrix: &Matrix<'_>, bits: u8, scale: Scale) -> Result<ErrorEstimate, Vec<SchemeKey>> {
     let at = |bits: MeasuredBits| match scale {
         Scale::Tensor => recorded(matrix, bits.per_tensor()),
         Scale::Channel if matrix.is_transposed => {
-            recorded(matrix, bits.per_tensor()).map(|noise| Noise { basis: Basis::AtMost, ..noise })
+            recorded(matrix, bits.per_tensor()).map(|noise| ErrorEstimate { basis: Basis::AtMost, ..noise })
         }
         Scale::Channel => recorded(matrix, bits.per_row()),
         Scale::Group(size) => along_rows(matrix, bits.per_group(size)),
@@ -162,7 +162,7 @@ fn integer(matrix: &Matrix<'_>, bits: u8, scale: Scale) -> Result<Noise, Vec<Sch
         (Ok(four), Ok(eight)) => (four, eight),
         (four, eight) => return Err([four, eight].into_iter().filter_map(Result::err).flatten().collect()),
     };
-    Ok(Noise {
+    Ok(ErrorEstimate {
         relative_mse: between(four.relative_mse, eight.relative_mse, bits),
         basis: four.basis.max(Basis::Estimated),
     })
@@ -215,21 +215,21 @@ fn between(four: f64, eight: f64, bits: u8) -> f64 {
 }
 
 /// What the run recorded of a scheme whose blocks lie along rows.
-fn along_rows(matrix: &Matrix<'_>, scheme: Scheme) -> Result<Noise, Vec<SchemeKey>> {
+fn along_rows(matrix: &Matrix<'_>, scheme: Scheme) -> Result<ErrorEstimate, Vec<SchemeKey>> {
     let found = recorded(matrix, scheme)?;
     let is_across = matrix.is_transposed && found.basis == Basis::Measured;
-    Ok(if is_across { Noise { basis: Basis::OtherAxis, ..found } } else { found })
+    Ok(if is_across { ErrorEstimate { basis: Basis::OtherAxis, ..found } } else { found })
 }
 
 /// What the run recorded of a scheme.
-fn recorded(matrix: &Matrix<'_>, scheme: impl Into<SchemeKey>) -> Result<Noise, Vec<SchemeKey>> {
+fn recorded(matrix: &Matrix<'_>, scheme: impl Into<SchemeKey>) -> Result<ErrorEstimate, Vec<SchemeKey>> {
     let scheme = scheme.into();
     let error = matrix.tensor.quantization_error(scheme).ok_or_else(|| vec![scheme])?;
     let basis = if error.predicted { Basis::Histogram } else { Basis::Measured };
     // Without a signal there is nothing to lose.
-    Ok(Noise { relative_mse: error.relative_mse.unwrap_or(0.0), basis })
+    Ok(ErrorEstimate { relative_mse: error.relative_mse.unwrap_or(0.0), basis })
 }
 
 #[cfg(test)]
-#[path = "noise_tests.rs"]
+#[path = "error_estimate_tests.rs"]
 mod tests;
