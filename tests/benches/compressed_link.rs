@@ -59,7 +59,7 @@ struct SlowBoard;
 
 impl Connector for SlowBoard {
     fn open(&mut self, _attempt: u32) -> Result<Link, LinkError> {
-        let pipe = || io::pipe().map_err(|source| LinkError::Other { url: "pipe".into(), source });
+        let pipe = || io::pipe().map_err(LinkError::Other);
         let ((device_reads, host_writes), (host_reads, device_writes)) = (pipe()?, pipe()?);
         thread::spawn(move || {
             let board = Board { name: "throttled".into(), identity: String::new() };

@@ -13,7 +13,10 @@ use std::{
 };
 
 use kurtoscope_checkpoint::Checkpoint;
-use kurtoscope_host::{analysis, link::DeviceUrl};
+use kurtoscope_host::{
+    analysis,
+    link::{DeviceProgram, DeviceUrl, LinkOptions},
+};
 use kurtoscope_shared::Random;
 use rustix::{
     pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
@@ -43,6 +46,10 @@ fn main() -> Outcome<()> {
     let (mut plain_pipe, mut pipe) = (Vec::new(), Vec::new());
     let program = format!("exec:'{}' device --stdio", std::env::current_exe()?.display());
     let exec: DeviceUrl = program.parse()?;
+    // This program is the device as well.
+    let own = DeviceProgram { path: std::env::current_exe()?, arguments: vec!["device".into()] };
+    let link_options = LinkOptions { pty_program: Some(own), ..LinkOptions::default() };
+    let options = analysis::DeviceOptions { link: link_options, ..Default::default() };
     for _ in 0..ROUNDS {
         plain_pipe.push(data.len() as f64 / cat_pipe(&data)?);
         let mut devices = [analysis::Device::open(&exec, Default::default())?];
@@ -51,7 +58,7 @@ fn main() -> Outcome<()> {
         pipe.push(data.len() as f64 / start.elapsed().as_secs_f64());
         drop(devices);
         plain.push(data.len() as f64 / cat(&data)?);
-        let mut devices = [analysis::Device::open(&DeviceUrl::Pty, Default::default())?];
+        let mut devices = [analysis::Device::open(&DeviceUrl::Pty, options.clone())?];
         let start = Instant::now();
         analysis::analyze(&checkpoint, &mut devices, &mut analysis::Quiet)?;
         link.push(data.len() as f64 / start.elapsed().as_secs_f64());

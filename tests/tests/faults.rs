@@ -330,8 +330,8 @@ struct Moved(Board);
 impl kurtoscope_host::link::Connector for Moved {
     fn open(&mut self, attempt: u32) -> Result<kurtoscope_host::link::Link, kurtoscope_host::link::LinkError> {
         if self.0.plugged && attempt.is_multiple_of(2) {
-            let source = std::io::ErrorKind::NotFound.into();
-            return Err(kurtoscope_host::link::LinkError::Absent { url: "the old port".into(), source });
+            let source = std::io::Error::new(std::io::ErrorKind::NotFound, "the old port");
+            return Err(kurtoscope_host::link::LinkError::Absent(source));
         }
         self.0.open(attempt)
     }

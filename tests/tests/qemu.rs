@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use kurtoscope_host::board::{self, Board, BuildRequest, Catalogue};
+use kurtoscope::board::{self, Board, BuildRequest, Catalogue};
 use kurtoscope_tests::{checkpoints::Safetensors, command::fixtures, reference::Reference, tested};
 
 /// Set by whoever wants firmware built and run.

@@ -28,7 +28,7 @@ const POSITION_ROWS: usize = POSITIONS + 2;
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
     /// A file or folder cannot be written.
-    #[error("{path}: {source}")]
+    #[error("{path}: it cannot be written")]
     File {
         /// Which.
         path: PathBuf,
@@ -36,7 +36,7 @@ pub enum DemoError {
         source: io::Error,
     },
     /// The weights cannot be put into the format.
-    #[error("{path}: {source}")]
+    #[error("{path}: the weights cannot be put into the format")]
     Format {
         /// Which file.
         path: PathBuf,

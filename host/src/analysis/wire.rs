@@ -322,3 +322,53 @@ fn decode(content: &[u8]) -> WireEvent {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Longer than anything takes here on a busy machine.
+    const LONG: Duration = Duration::from_secs(60);
+
+    fn wire() -> (Wire, io::PipeWriter, io::PipeReader) {
+        let ((host_reads, device_writes), (device_reads, host_writes)) =
+            (io::pipe().expect("a pipe"), io::pipe().expect("a pipe"));
+        let link =
+            Link { reader: Box::new(host_reads), writer: Box::new(host_writes), framing: Framing::Cobs, process: None };
+        (Wire::new(link), device_writes, device_reads)
+    }
+
+    #[test]
+    fn whoever_waits_is_woken_from_another_thread() {
+        let (mut wire, _device_writes, _device_reads) = wire();
+        let waker = wire.waker();
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| wire.next_event(None));
+            waker.wake();
+            assert!(matches!(waiting.join().expect("no panic"), WireEvent::Woken));
+        });
+        assert!(matches!(wire.next_event(Some(Instant::now())), WireEvent::TimedOut));
+    }
+
+    #[test]
+    fn a_link_that_has_ended_stays_ended() {
+        let (mut wire, device_writes, _device_reads) = wire();
+        drop(device_writes);
+        for _ in 0..2 {
+            assert!(matches!(wire.next_event(Some(Instant::now() + LONG)), WireEvent::Ended(None)));
+        }
+    }
+
+    #[test]
+    fn what_is_written_shows_with_its_time_and_a_device_that_takes_nothing_is_gone() {
+        let (mut wire, _device_writes, device_reads) = wire();
+        let before = Instant::now();
+        wire.send(vec![7; 100]);
+        assert!(matches!(wire.next_event(Some(before + LONG)), WireEvent::Written));
+        assert!(wire.is_written() && wire.written() == 100 && wire.last_written() >= before);
+        drop(device_reads);
+        wire.send(vec![7; 100]);
+        assert!(matches!(wire.next_event(Some(Instant::now() + LONG)), WireEvent::Ended(Some(_))));
+        assert!(!wire.is_written());
+    }
+}

@@ -57,8 +57,7 @@ impl Connector for Board {
             Life::Dead => self.plugged,
         };
         if absent {
-            let source = io::ErrorKind::NotFound.into();
-            return Err(LinkError::Absent { url: format!("board {}", self.identity), source });
+            return Err(LinkError::Absent(io::ErrorKind::NotFound.into()));
         }
         self.plugged = true;
         let cable = Cable { to_device: Pipe::default(), to_host: Pipe::default(), restart: Arc::default() };

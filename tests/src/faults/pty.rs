@@ -15,7 +15,7 @@ use std::{
 };
 
 use kurtoscope_firmware::Framing;
-use kurtoscope_host::link::{self, Connector, DeviceUrl, Link, LinkError};
+use kurtoscope_host::link::{self, Connector, DeviceUrl, Link, LinkError, LinkOptions};
 use rustix::{
     fs::OFlags,
     pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
@@ -61,9 +61,8 @@ impl Connector for PtyBoard {
     fn open(&mut self, _attempt: u32) -> Result<Link, LinkError> {
         // The old one first: a board is in one place at a time.
         self.plugged = None;
-        let path = self.plug_in().map_err(|source| LinkError::Other { url: "pty board".into(), source })?;
-        let link = link::open(&DeviceUrl::Serial { path, baud: 115_200 })?
-            .ok_or_else(|| LinkError::Other { url: "pty board".into(), source: io::ErrorKind::NotFound.into() })?;
+        let path = self.plug_in().map_err(LinkError::Other)?;
+        let link = link::open(&DeviceUrl::Serial { path, baud: 115_200 }, &LinkOptions::default())?;
         Ok(Link { framing: self.framing, ..link })
     }
 }

@@ -7,6 +7,7 @@ use kurtoscope_host::{
     deployment::{PlanError, export::ExportError},
     evidence::EvidenceError,
     hypothesis::DefinitionError,
+    link::{DEVICE_VARIABLE, LinkError, UDEV_RULE, UrlError, UsbError},
     run_file::ReadError,
 };
 
@@ -28,7 +29,17 @@ pub(super) fn advice(error: &(dyn Error + 'static)) -> Option<String> {
         return of_analysis(error);
     }
     let found = if let Some(failure) = error.downcast_ref::<DeviceFailure>() {
-        of_device(&failure.kind).map(Into::into)
+        let is_own_program = ["gpu", "pty"].iter().any(|scheme| failure.url.starts_with(scheme));
+        match failure.source.as_deref().and_then(|source| source.downcast_ref()) {
+            Some(LinkError::Start { .. }) if is_own_program => Some(device_program()),
+            _ => of_device(&failure.kind).map(Into::into),
+        }
+    } else if let Some(error) = error.downcast_ref::<LinkError>() {
+        of_link(error)
+    } else if let Some(error) = error.downcast_ref::<UsbError>() {
+        of_usb(error)
+    } else if let Some(UrlError::Usb(_)) = error.downcast_ref() {
+        Some("`kurtoscope devices` shows them".into())
     } else if let Some(error) = error.downcast_ref::<JournalError>() {
         Some(of_journal(error).into())
     } else if let Some(error) = error.downcast_ref::<EvidenceError>() {
@@ -87,6 +98,47 @@ fn of_device(kind: &DeviceFailureKind) -> Option<&'static str> {
         DeviceFailureKind::Crashed { .. } => Some("what it said is above. Please report it"),
         _ => None,
     }
+}
+
+/// What to do where there is no device program.
+pub(super) fn device_program() -> String {
+    format!(
+        "`cargo install --path firmware/linux --features gpu` installs it, and {DEVICE_VARIABLE} names it where it lies \
+         elsewhere"
+    )
+}
+
+fn of_link(error: &LinkError) -> Option<String> {
+    let advice = match error {
+        LinkError::Absent(_) => "`kurtoscope devices` lists the ports that are there",
+        LinkError::Busy(_) => "close serial monitors and other runs first",
+        LinkError::Denied(_) => "on Linux, add yourself to the group that owns it (dialout)",
+        LinkError::Usb(error) => return of_usb(error),
+        _ => return None,
+    };
+    Some(advice.into())
+}
+
+fn of_usb(error: &UsbError) -> Option<String> {
+    let advice = match error {
+        UsbError::Absent { others } if others.is_empty() => {
+            "does the cable carry data, is it in the board's device port, and does `kurtoscope-device --usb-gadget` run there?"
+        }
+        UsbError::Interface { .. } => {
+            "start `kurtoscope-device --usb-gadget` on it, and use `serial:` for a board that shows a serial port"
+        }
+        UsbError::Denied(_) => {
+            return Some(format!(
+                "on Linux, let yourself in once and plug the board in again:\n\
+                 echo '{UDEV_RULE}' | sudo tee /etc/udev/rules.d/70-kurtoscope.rules\n\
+                 sudo udevadm control --reload\n\
+                 (and be a member of the group plugdev where you are not logged in at the machine itself)"
+            ));
+        }
+        UsbError::Busy(_) => "end other runs first",
+        _ => return None,
+    };
+    Some(advice.into())
 }
 
 fn of_journal(error: &JournalError) -> &'static str {

@@ -3,6 +3,7 @@
 
 mod choose;
 mod error;
+mod name;
 mod stream;
 
 use std::fmt;
@@ -17,8 +18,8 @@ use nusb::{
     transfer::{Bulk, Direction, In, Out},
 };
 
-pub use choose::UsbName;
-pub use error::UsbError;
+pub use error::{UDEV_RULE, UsbError};
+pub use name::UsbName;
 
 use super::{DeviceUrl, Link, LinkError};
 use choose::{Listed, choose, is_ours};
@@ -68,8 +69,8 @@ fn listed(device: &DeviceInfo) -> Listed {
 }
 
 /// Opens the one board that `wanted` names, for this program alone.
-pub(super) fn open(url: &DeviceUrl, wanted: &UsbName) -> Result<Link, LinkError> {
-    open_interface(wanted).map_err(|source| LinkError::Usb { url: url.to_string(), source })
+pub(super) fn open(wanted: &UsbName) -> Result<Link, LinkError> {
+    Ok(open_interface(wanted)?)
 }
 
 fn open_interface(wanted: &UsbName) -> Result<Link, UsbError> {

@@ -12,7 +12,7 @@ use super::{
     uf2,
 };
 
-/// What to build, and who is told about it.
+/// What to build, and whether its progress is shown.
 #[derive(Debug, Clone, Copy)]
 pub struct BuildRequest<'a> {
     /// The board.

@@ -6,7 +6,7 @@ use std::{io, path::PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum BoardError {
     /// A `board.toml` cannot be read.
-    #[error("{}: cannot be read: {source}", path.display())]
+    #[error("{}: cannot be read", path.display())]
     Read {
         /// The file or folder.
         path: PathBuf,
@@ -44,6 +44,22 @@ pub enum BoardError {
         /// The board.
         name: String,
     },
+    /// QEMU does not emulate the board.
+    #[error("{name}: QEMU does not emulate it; `kurtoscope boards show {name}` tells how it is reached")]
+    NotInQemu {
+        /// The board.
+        name: String,
+    },
+    /// QEMU is not installed.
+    #[error("{name}: {program} is not on the path; on Debian and Ubuntu, `apt-get install {package}`")]
+    NoQemu {
+        /// The board.
+        name: String,
+        /// The program.
+        program: String,
+        /// The package that holds it.
+        package: String,
+    },
     /// Nothing on this machine compiles for the board.
     #[error("{name}: no Rust toolchain on this machine compiles for {target}{found}.\n{advice}")]
     NoToolchain {
@@ -67,7 +83,7 @@ pub enum BoardError {
         advice: String,
     },
     /// cargo cannot be started.
-    #[error("{name}: cannot start {program}: {source}")]
+    #[error("{name}: cannot start {program}")]
     Start {
         /// The board.
         name: String,
@@ -77,7 +93,7 @@ pub enum BoardError {
         source: io::Error,
     },
     /// cargo failed.
-    #[error("{name}: building its firmware failed ({status}){}", said(.output))]
+    #[error("{name}: building its firmware failed ({status}){}", cargo_output(.output))]
     Failed {
         /// The board.
         name: String,
@@ -95,7 +111,7 @@ pub enum BoardError {
         binary: String,
     },
     /// The program cannot be brought into the form in which it is flashed.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: it cannot be flashed", path.display())]
     Image {
         /// The program.
         path: PathBuf,
@@ -103,7 +119,7 @@ pub enum BoardError {
         source: super::uf2::Uf2Error,
     },
     /// A file cannot be written.
-    #[error("{}: cannot be written: {source}", path.display())]
+    #[error("{}: cannot be written", path.display())]
     Write {
         /// The file.
         path: PathBuf,
@@ -112,6 +128,6 @@ pub enum BoardError {
     },
 }
 
-fn said(output: &str) -> String {
+fn cargo_output(output: &str) -> String {
     if output.is_empty() { String::new() } else { format!("; cargo said:\n{output}") }
 }

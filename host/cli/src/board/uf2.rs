@@ -35,7 +35,7 @@ const FAMILY_GIVEN: u32 = 0x2000;
 #[derive(Debug, thiserror::Error)]
 pub enum Uf2Error {
     /// It is no ELF file of a 32-bit processor.
-    #[error("not a program of a 32-bit processor: {0}")]
+    #[error("not a program of a 32-bit processor")]
     Elf(#[from] object::Error),
     /// It is for another kind of processor.
     #[error("the program is for another processor (ELF machine {found}) than {target}")]
@@ -67,7 +67,7 @@ pub enum Uf2Error {
 /// The UF2 form of the ELF program `program`, compiled for `target`, for chips of family `family`.
 ///
 /// # Errors
-/// As [`Uf2Error`] tells.
+/// Those of [`Uf2Error`].
 pub fn from_elf(program: &[u8], target: &str, family: u32) -> Result<Vec<u8>, Uf2Error> {
     let file = ElfFile32::<Endianness>::parse(program)?;
     let endian = file.endian();
@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn blocks_as_computed_by_hand() {
         // Three bytes at the end of one page and the start of the next.
-        let blocks = from_segments(&[(0x1000_01fe, &[1, 2, 3])], 0xe48b_ff59).expect("sound");
+        let blocks = from_segments(&[(0x1000_01fe, &[1, 2, 3])], 0xe48b_ff59).expect("valid");
         assert_eq!(blocks.len(), 1024);
         let head = |number: u8, page: u8| {
             let mut head = vec![0x55, 0x46, 0x32, 0x0a, 0x57, 0x51, 0x5d, 0x9e, 0x00, 0x20, 0, 0];
@@ -146,12 +146,12 @@ mod tests {
 
     #[test]
     fn segments_that_share_a_page_share_a_block() {
-        let blocks = from_segments(&[(0x110, &[9]), (0x100, &[7; 16])], 1).expect("sound");
+        let blocks = from_segments(&[(0x110, &[9]), (0x100, &[7; 16])], 1).expect("valid");
         assert_eq!((blocks.len(), &blocks[32..50]), (512, &[[7; 16].as_slice(), &[9, 0]].concat()[..]));
     }
 
     #[test]
-    fn what_cannot_be_flashed_is_told() {
+    fn what_cannot_be_flashed_is_an_error() {
         assert!(matches!(from_segments(&[], 1), Err(Uf2Error::Empty)));
         assert!(matches!(from_segments(&[(8, &[1, 2]), (9, &[3])], 1), Err(Uf2Error::Overlap(9))));
         assert!(matches!(from_segments(&[(u32::MAX, &[1, 2])], 1), Err(Uf2Error::Range { len: 2, .. })));

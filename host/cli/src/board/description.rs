@@ -58,7 +58,7 @@ pub struct Description {
     pub expect: Expectations,
     /// How Linux on it is set up; boards of kind `linux-gpu` have this.
     pub linux: Option<Linux>,
-    /// How QEMU stands in for it; boards that exist in QEMU alone have this.
+    /// How QEMU emulates it; boards that exist in QEMU alone have this.
     pub qemu: Option<Qemu>,
 }
 
@@ -163,7 +163,7 @@ pub struct Linux {
     pub gadget: Option<Gadget>,
 }
 
-/// The USB port with which a board can be a device. What it shows there is told in [`kurtoscope_shared::usb`].
+/// The USB port with which a board can be a device. What it shows there is in [`kurtoscope_shared::usb`].
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Gadget {
@@ -183,7 +183,7 @@ pub struct BootLine {
     pub line: String,
 }
 
-/// How QEMU stands in for a board.
+/// How QEMU emulates a board.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Qemu {

@@ -9,7 +9,7 @@ use std::{
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../boards");
+    let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../../boards");
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed={}", root.display());
     let mut boards: Vec<(String, String)> = Vec::new();

@@ -132,7 +132,7 @@ impl Candidate {
         if is_bare(target) {
             // The linker that these targets ask for comes with rustup's toolchains.
             let bundled = self.sysroot.join("lib/rustlib").join(&self.host).join("bin/rust-lld");
-            if bundled.with_extension(env::consts::EXE_EXTENSION).is_file() || on_path("rust-lld") {
+            if bundled.with_extension(env::consts::EXE_EXTENSION).is_file() || is_on_path("rust-lld") {
                 return Some(Linker::Default);
             }
         }
@@ -142,7 +142,7 @@ impl Candidate {
             _ if is_bare(target) => &[("ld.lld", "ld.lld")],
             _ => return Some(Linker::Default),
         };
-        let found = known.iter().find(|(name, _)| on_path(name))?;
+        let found = known.iter().find(|(name, _)| is_on_path(name))?;
         Some(Linker::Program { name: found.0, flavor: found.1 })
     }
 }
@@ -152,7 +152,8 @@ fn linker_variable(target: &str) -> String {
     format!("CARGO_TARGET_{}_LINKER", target.to_uppercase().replace(['-', '.'], "_"))
 }
 
-fn on_path(program: &str) -> bool {
+/// Whether a program of this name is on the path.
+pub(super) fn is_on_path(program: &str) -> bool {
     let name = format!("{program}{}", env::consts::EXE_SUFFIX);
     env::split_paths(&env::var_os("PATH").unwrap_or_default()).any(|folder| folder.join(&name).is_file())
 }

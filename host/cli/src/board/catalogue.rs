@@ -45,7 +45,7 @@ pub enum Origin {
     Folder(PathBuf),
 }
 
-/// All boards that are known here. A board in a folder stands for one of the same name in this program.
+/// All boards that are known here. A board in a folder replaces one of the same name in this program.
 #[derive(Debug)]
 pub struct Catalogue {
     boards: BTreeMap<String, Source>,
@@ -118,8 +118,8 @@ impl Catalogue {
         if self.boards.contains_key(machine) {
             return self.find(machine);
         }
-        let stands_in = |board: &Board| board.description.qemu.as_ref().is_some_and(|qemu| qemu.machine == machine);
-        self.boards().flatten().find(stands_in).ok_or_else(|| {
+        let is_machine = |board: &Board| board.description.qemu.as_ref().is_some_and(|qemu| qemu.machine == machine);
+        self.boards().flatten().find(is_machine).ok_or_else(|| {
             let machines = self.boards().flatten().filter_map(|board| Some(board.description.qemu?.machine));
             BoardError::Unknown {
                 name: format!("qemu:{machine}"),
@@ -170,7 +170,7 @@ fn in_folder(boards: &Path) -> io::Result<BTreeMap<String, Source>> {
 fn checkouts() -> impl Iterator<Item = PathBuf> {
     let here = env::current_dir().unwrap_or_default();
     let above: Vec<PathBuf> = here.ancestors().map(Path::to_owned).collect();
-    let built = Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_owned);
+    let built = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).map(Path::to_owned);
     above
         .into_iter()
         .chain(built)

@@ -1,4 +1,4 @@
-//! After flashing: the board is greeted until it answers, and has to be what was flashed.
+//! After flashing: the board is asked until it answers, and has to be what was flashed.
 
 use std::{
     thread,
@@ -6,10 +6,10 @@ use std::{
 };
 
 use super::error::FlashError;
-use crate::causes::with_causes;
+use crate::{causes::with_causes, device_options::link_options};
 use kurtoscope_host::{
     analysis::{Device, DeviceFailure, DeviceFailureKind, DeviceOptions, Timeouts},
-    link::{self, DeviceUrl},
+    link::{self, DeviceUrl, LinkOptions},
     record,
 };
 
@@ -22,7 +22,7 @@ const LISTENING: Duration = Duration::from_secs(5);
 
 /// Where a flashed board is to be found.
 #[derive(Debug, Clone)]
-pub enum Whereabouts {
+pub enum BoardLocation {
     /// Behind this URL.
     Url(DeviceUrl),
     /// On a serial port that appears.
@@ -38,7 +38,7 @@ pub struct NewPort {
     patient: Option<DeviceUrl>,
 }
 
-impl Whereabouts {
+impl BoardLocation {
     /// To be asked just before the board restarts. A board that goes by serial ports is known by the port that appears;
     /// `keeps_port` says that it may also be one that stays throughout, such as that of a debug probe.
     pub fn before_restart(usual: DeviceUrl, keeps_port: bool) -> Self {
@@ -63,25 +63,29 @@ fn port_urls() -> Vec<String> {
     link::ports().unwrap_or_default().into_iter().map(|port| port.url).collect()
 }
 
-/// Greets the board until it answers, for up to `within`, and checks that it calls itself `board` and that its firmware has
+/// Asks the board until it answers, for up to `within`, and checks that it calls itself `board` and that its firmware has
 /// this program's version. `hint` says how to look at a board that does not answer.
 ///
 /// # Errors
 /// [`FlashError::NeverAnswers`] or [`FlashError::NoPort`]; at once where it answers and is another board or version, fails
 /// its self-test, or appears twice.
-pub fn greet(
-    mut whereabouts: Whereabouts,
+pub fn await_answer(
+    mut location: BoardLocation,
     board: &str,
     within: Duration,
     hint: &str,
 ) -> Result<record::Device, FlashError> {
     let start = Instant::now();
+    let link = match &location {
+        BoardLocation::Url(url) => link_options(std::slice::from_ref(url))?,
+        BoardLocation::Port(_) => LinkOptions::default(),
+    };
     loop {
-        let (mut urls, timeout) = match &mut whereabouts {
-            Whereabouts::Url(url) => (vec![url.clone()], within),
-            Whereabouts::Port(port) => (port.appeared(&port_urls()), LISTENING),
+        let (mut urls, timeout) = match &mut location {
+            BoardLocation::Url(url) => (vec![url.clone()], within),
+            BoardLocation::Port(port) => (port.appeared(&port_urls()), LISTENING),
         };
-        if let (true, Whereabouts::Port(NewPort { patient: Some(usual), .. })) = (urls.is_empty(), &whereabouts)
+        if let (true, BoardLocation::Port(NewPort { patient: Some(usual), .. })) = (urls.is_empty(), &location)
             && start.elapsed() >= LISTENING
         {
             urls.push(usual.clone());
@@ -100,10 +104,11 @@ pub fn greet(
         let left = within.saturating_sub(start.elapsed()).max(PAUSE).min(timeout.max(PAUSE));
         let timeout = Duration::from_millis(left.as_nanos().div_ceil(1_000_000) as u64);
         let timeouts = Timeouts { resend: timeout, ..Timeouts::default() };
-        let failure = match Device::open(&url, DeviceOptions { timeouts, ..DeviceOptions::default() }) {
-            Ok(device) => return expected(device.record(), board),
-            Err(failure) => failure,
-        };
+        let failure =
+            match Device::open(&url, DeviceOptions { timeouts, link: link.clone(), ..DeviceOptions::default() }) {
+                Ok(device) => return expected(device.record(), board),
+                Err(failure) => failure,
+            };
         if !may_come(&failure) {
             return Err(FlashError::Answers(failure));
         }
