@@ -5,10 +5,10 @@
 
 use std::time::{Duration, Instant};
 
-use burn::tensor::{Tensor, TensorData, wgpu::wgpu};
-use bytes::Bytes;
+use burn::tensor::{Tensor, TensorData};
+use burn_wgpu::wgpu;
 use kurtoscope_firmware::engine::{
-    BurnEngine, Engine, Piece, Submission,
+    BurnEngine, Completion, Engine, Payload, Piece,
     gpu::{Choice, GpuEngine},
     reference,
 };
@@ -66,14 +66,14 @@ fn main() {
     };
     println!("adapter: {}", engine.description());
     let values: Vec<f32> = (0..BYTES / 4).map(|x| (x as f32 * 0.618).sin() * 0.02).collect();
-    let payload: Bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>().into();
+    let payload: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
 
     let (device, queue) = engine.handles().clone();
     let copied = copy(&device, &queue);
     let copied_rate = gigabytes(2 * BYTES, copied);
     println!("copy on the adapter       {copied:>10.1?}  {copied_rate:6.2} GB/s read and written");
 
-    let mut resident = engine.keep(Element::F32, &payload).expect("fits");
+    let mut resident = engine.keep(Element::F32, payload.clone().into()).expect("fits");
     let kernel = median(|| resident.pass(Statistics::MOMENTS).expect("measured"));
     let full = median(|| resident.pass(Statistics::FULL).expect("measured"));
     let report = |what: &str, time: Duration| {
@@ -91,18 +91,23 @@ fn main() {
         chained.as_secs_f64() / kernel.as_secs_f64()
     );
 
+    // As many buffers as are in flight, each used again as soon as it is given back.
+    let mut free = vec![Payload::from(payload.clone()); engine.in_flight()];
     let through = median(|| {
         let mut running = std::collections::VecDeque::new();
+        let collect = |engine: &mut GpuEngine, free: &mut Vec<Payload>, submission| {
+            let Completion { outcome, payload: buffer } = engine.wait(submission);
+            outcome.expect("measured");
+            free.push(buffer.unwrap_or_else(|| payload.clone().into()));
+        };
         for _ in 0..CHUNKS {
-            match engine.submit(Piece::of(Element::F32, Statistics::FULL), payload.clone()).expect("taken") {
-                Submission::Running(number) => running.push_back(number),
-                Submission::Finished(_) => panic!("the adapter measures these"),
-            }
+            let chunk = free.pop().expect("one is free");
+            running.push_back(engine.submit(Piece::of(Element::F32, Statistics::FULL), chunk));
             if running.len() >= engine.in_flight() {
-                engine.collect(running.pop_front().expect("two")).expect("measured");
+                collect(&mut engine, &mut free, running.pop_front().expect("two"));
             }
         }
-        running.drain(..).for_each(|number| drop(engine.collect(number).expect("measured")));
+        running.drain(..).for_each(|submission| collect(&mut engine, &mut free, submission));
     });
     report("end to end, full", through / CHUNKS as u32);
 
@@ -110,7 +115,7 @@ fn main() {
     let alone = median(|| {
         for start in (0..BYTES).step_by(1 << 20) {
             processor
-                .measure(Piece::of(Element::F32, Statistics::FULL), payload.slice(start..start + (1 << 20)))
+                .measure(Piece::of(Element::F32, Statistics::FULL), &payload[start..start + (1 << 20)])
                 .expect("measured");
         }
     });

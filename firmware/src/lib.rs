@@ -10,7 +10,7 @@
 //! | [`self_test`] | known answers that an engine must give before its numbers count |
 //! | [`session`] | the device's side of the protocol: a frame in, an answer out |
 //! | [`mod@serve`], [`overlap`] (`std`) | the loops that tie a session to a link |
-//! | [`indicator`] | the light on the board |
+//! | [`status_led`] | the status LEDs of a board |
 #![cfg_attr(not(any(test, feature = "std")), no_std)]
 
 extern crate alloc;
@@ -18,13 +18,15 @@ extern crate alloc;
 extern crate std;
 
 pub mod engine;
-pub mod indicator;
+mod frame_reader;
 #[cfg(feature = "std")]
 pub mod overlap;
 pub mod self_test;
 pub mod serve;
 pub mod session;
+pub mod status_led;
 
+pub use kurtoscope_shared::frame::Framing;
 #[cfg(feature = "std")]
 pub use overlap::serve_overlapped;
 pub use serve::{ServeError, serve};

@@ -7,10 +7,9 @@
 
 use alloc::vec::Vec;
 
-use bytes::Bytes;
 use kurtoscope_shared::{
     Element, Moments,
-    protocol::{EngineKind, SelfTest, Statistics},
+    protocol::{EngineKind, Measurement, SelfTest, Statistics},
     quantization::{LARGEST_BLOCK, Scheme, dequantized},
 };
 
@@ -64,6 +63,12 @@ pub fn run<E: Engine>(engine: &mut E) -> SelfTest {
     SelfTest { passed: worst <= tolerance && answers > 0, answers, max_relative_error: worst, tolerance }
 }
 
+/// As the session measures: the engine takes the buffer, which may hold all that the device takes, without a copy.
+fn measured<E: Engine>(engine: &mut E, piece: Piece, bytes: Vec<u8>) -> Option<Measurement> {
+    let submission = engine.submit(piece, bytes.into());
+    engine.wait(submission).outcome.ok()
+}
+
 /// The relative error up to which sums of squared errors, which are summed in binary32, are right.
 const QUANTIZATION_TOLERANCE: f64 = 1e-4;
 
@@ -79,7 +84,7 @@ fn quantizes<E: Engine>(engine: &mut E) -> bool {
     }
     let asked = Statistics { quantization: 1, lines: true, ..Statistics::MOMENTS }.and(limits.statistics);
     let piece = Piece { row: LARGEST_BLOCK as u32, ..Piece::of(Element::F32, asked) };
-    let Ok(found) = engine.measure(piece, Bytes::from(bytes)) else { return false };
+    let Some(found) = measured(engine, piece, bytes) else { return false };
     let schemes = asked.quantization != 1
         || Scheme::ALL.into_iter().all(|scheme| {
             let blocks = values.chunks(scheme.block().unwrap_or(LARGEST_BLOCK));
@@ -125,7 +130,7 @@ fn case<E: Engine>(engine: &mut E, element: Element, triples: usize) -> Option<f
     expected.count = 3 * triples as u64;
     (expected.m2, expected.m3, expected.m4) = (squares as f64, cubes as f64, fourths as f64);
     let statistics = STATISTICS.and(engine.limits().statistics);
-    let measured = engine.measure(Piece::of(element, statistics), Bytes::from(bytes)).ok()?;
+    let measured = measured(engine, Piece::of(element, statistics), bytes)?;
     // The histogram and both ends hold every element, or the ones that the moments hold.
     let ends = [measured.top.highest.first()?.value, measured.top.lowest.first()?.value];
     let has_tail = statistics.tail != measured.tail.is_empty();
@@ -166,7 +171,7 @@ fn push(value: i32, element: Element, bytes: &mut Vec<u8>) {
 mod tests {
     use super::*;
     use crate::engine::BurnEngine;
-    use kurtoscope_shared::protocol::{Adapter, EngineKind, FaultKind, Limits, Measurement};
+    use kurtoscope_shared::protocol::{Adapter, FaultKind, Limits};
 
     /// An engine that does something wrong to an otherwise right measurement.
     struct Faulty(BurnEngine, Fault);
@@ -187,7 +192,7 @@ mod tests {
         fn tolerance(&self) -> f64 {
             self.0.tolerance()
         }
-        fn measure(&mut self, piece: Piece, payload: Bytes) -> Result<Measurement, FaultKind> {
+        fn measure(&mut self, piece: Piece, payload: &[u8]) -> Result<Measurement, FaultKind> {
             let mut found = self.0.measure(piece, payload)?;
             (self.1)(&mut found);
             Ok(found)
@@ -233,7 +238,7 @@ mod tests {
             fn tolerance(&self) -> f64 {
                 1e-6
             }
-            fn measure(&mut self, piece: Piece, payload: Bytes) -> Result<Measurement, FaultKind> {
+            fn measure(&mut self, piece: Piece, payload: &[u8]) -> Result<Measurement, FaultKind> {
                 let large = payload.len() > 1 << 25;
                 let mut found = self.0.measure(piece, payload)?;
                 found.moments.m4 *= if large { 0.99 } else { 1.0 };

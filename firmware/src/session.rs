@@ -1,22 +1,21 @@
 //! The device's side of the conversation: frames in, answers out, no I/O of its own.
 
-use alloc::{collections::VecDeque, string::String, sync::Arc, vec::Vec};
+use alloc::{collections::VecDeque, string::String, vec::Vec};
 
-use bytes::Bytes;
 use embedded_hal::digital::OutputPin;
 use kurtoscope_shared::{
-    frame::{self, FrameError},
-    packing,
+    compression,
+    frame::{self, FrameError, Framing},
     protocol::{
-        Chunk, Fault, FaultKind, LinkHealth, MAX_TOP, PROTOCOL_VERSION, Packing, PackingSet, Report, SCHEMA_HASH,
-        SelfTest, ToDevice, ToHost, Welcome, peek_version,
+        Chunk, Compression, CompressionSet, Fault, FaultKind, LinkHealth, MAX_TOP, PROTOCOL_VERSION, Report,
+        SCHEMA_HASH, SelfTest, ToDevice, ToHost, Welcome, peek_version,
     },
 };
 
 use crate::{
-    engine::{Engine, Piece, Submission},
-    indicator::{Indicator, NoPin, Status},
+    engine::{Completion, Engine, Payload, Piece, Submission},
     self_test,
+    status_led::{NoPin, Status, StatusLed},
 };
 
 /// What a board says of itself.
@@ -39,14 +38,16 @@ pub struct Session<E, M = NoPin, F = NoPin> {
     engine: E,
     board: Board,
     self_test: SelfTest,
-    indicator: Indicator<M, F>,
+    status_led: StatusLed<M, F>,
     open: Option<u32>,
     link: LinkHealth,
-    packings: PackingSet,
+    compressions: CompressionSet,
+    /// How answers are framed.
+    framing: Framing,
     /// Chunks that the engine has taken, oldest first.
     running: VecDeque<Running>,
-    /// Where packed payloads are unpacked to; as large as the largest so far.
-    unpacked: Vec<u8>,
+    /// Where compressed payloads are decompressed to; as large as the largest so far.
+    decompressed: Vec<u8>,
 }
 
 /// A chunk that the engine has taken.
@@ -54,32 +55,36 @@ pub struct Session<E, M = NoPin, F = NoPin> {
 struct Running {
     chunk: Chunk,
     submission: Submission,
-    /// The payload's buffer, and whether it came with the frame.
-    buffer: Arc<Vec<u8>>,
-    from_frame: bool,
+    /// Whether the payload's buffer is the frame's.
+    is_frame: bool,
 }
 
 impl<E: Engine> Session<E> {
     /// A session on a board without lights. Runs the engine's self-test.
     pub fn new(engine: E, board: Board) -> Self {
-        Self::with_indicator(engine, board, Indicator::none())
+        Self::with_status_led(engine, board, StatusLed::none())
     }
 }
 
 impl<E: Engine, M: OutputPin, F: OutputPin> Session<E, M, F> {
     /// A session on a board with lights. Runs the engine's self-test.
-    pub fn with_indicator(mut engine: E, board: Board, mut indicator: Indicator<M, F>) -> Self {
+    pub fn with_status_led(mut engine: E, board: Board, mut status_led: StatusLed<M, F>) -> Self {
         let self_test = self_test::run(&mut engine);
-        indicator.show(if self_test.passed { Status::Off } else { Status::Fault });
-        let (link, packings) = (LinkHealth::default(), PackingSet::ALL);
-        let (running, unpacked) = (VecDeque::new(), Vec::new());
-        Self { engine, board, self_test, indicator, open: None, link, packings, running, unpacked }
+        status_led.show(if self_test.passed { Status::Off } else { Status::Fault });
+        let (link, compressions) = (LinkHealth::default(), CompressionSet::ALL);
+        let (framing, running, decompressed) = (Framing::Cobs, VecDeque::new(), Vec::new());
+        Self { engine, board, self_test, status_led, open: None, link, compressions, framing, running, decompressed }
     }
 
-    /// The same session without packed payloads, which take memory for a second payload.
+    /// The same session without compressed payloads, which take memory for a second payload.
     #[must_use]
     pub fn plain_only(self) -> Self {
-        Self { packings: PackingSet::PLAIN, ..self }
+        Self { compressions: CompressionSet::PLAIN, ..self }
+    }
+
+    /// Sets how answers are framed from now on: as the link is that they go to. COBS at first.
+    pub fn set_framing(&mut self, framing: Framing) {
+        self.framing = framing;
     }
 
     /// The largest payload that a frame may carry, bytes; what a [`frame::Decoder`] for this session is made with.
@@ -106,7 +111,7 @@ impl<E: Engine, M: OutputPin, F: OutputPin> Session<E, M, F> {
                 let freed = self.finish_all(output);
                 self.link.damaged = self.link.damaged.saturating_add(1);
                 let answer = self.fault(None, FaultKind::Damaged);
-                say(&answer, output);
+                self.say(&answer, output);
                 freed
             }
         }
@@ -126,11 +131,8 @@ impl<E: Engine, M: OutputPin, F: OutputPin> Session<E, M, F> {
     ///
     /// Returns a buffer for reuse where one is free again.
     pub fn finish(&mut self, output: &mut Vec<u8>) -> Option<Vec<u8>> {
-        let Running { chunk, submission, buffer, from_frame } = self.running.pop_front()?;
-        let outcome = match submission {
-            Submission::Finished(measurement) => Ok(*measurement),
-            Submission::Running(number) => self.engine.collect(number),
-        };
+        let Running { chunk, submission, is_frame } = self.running.pop_front()?;
+        let Completion { outcome, payload } = self.engine.wait(submission);
         let answer = match outcome {
             Ok(measurement) => {
                 let (session, sequence, link) = (chunk.session, chunk.sequence, self.link);
@@ -139,14 +141,14 @@ impl<E: Engine, M: OutputPin, F: OutputPin> Session<E, M, F> {
             Err(kind) => self.fault(Some(chunk.sequence), kind),
         };
         if self.running.is_empty() && matches!(answer, ToHost::Report(_)) {
-            self.indicator.show(Status::Off);
+            self.status_led.show(Status::Off);
         }
-        say(&answer, output);
-        let buffer = Arc::try_unwrap(buffer).ok()?;
-        if from_frame {
+        self.say(&answer, output);
+        let buffer = payload?.into_buffer();
+        if is_frame {
             return Some(buffer);
         }
-        self.unpacked = buffer;
+        self.decompressed = buffer;
         None
     }
 
@@ -179,13 +181,13 @@ impl<E: Engine, M: OutputPin, F: OutputPin> Session<E, M, F> {
                 self.drop_frame(None, FaultKind::Malformed)
             }
         };
-        say(&answer, output);
+        self.say(&answer, output);
         Some(content)
     }
 
     fn welcome(&mut self, session: u32) -> ToHost {
         self.open = Some(session);
-        self.indicator.show(if self.self_test.passed { Status::Off } else { Status::Fault });
+        self.status_led.show(if self.self_test.passed { Status::Off } else { Status::Fault });
         ToHost::Welcome(Welcome {
             protocol: PROTOCOL_VERSION,
             schema: SCHEMA_HASH,
@@ -196,51 +198,43 @@ impl<E: Engine, M: OutputPin, F: OutputPin> Session<E, M, F> {
             engine: self.engine.kind(),
             adapter: self.engine.adapter(),
             limits: self.engine.limits(),
-            packings: self.packings,
+            compressions: self.compressions,
             self_test: self.self_test,
         })
     }
 
     fn chunk(&mut self, chunk: Chunk, content: Vec<u8>, header: usize, output: &mut Vec<u8>) -> Option<Vec<u8>> {
         match self.prepare(&chunk, &content, header) {
-            Ok(None) => {
-                let content = Arc::new(content);
-                let payload = Bytes::from_owner(Lent(content.clone())).slice(header..);
-                self.submit(chunk, payload, content, true, output)
-            }
-            Ok(Some(elements)) => {
-                let elements = Arc::new(elements);
-                let payload = Bytes::from_owner(Lent(elements.clone()));
-                self.submit(chunk, payload, elements, false, output).or(Some(content))
-            }
+            Ok(None) => self.submit(chunk, Payload::new(content, header), true, output),
+            Ok(Some(elements)) => self.submit(chunk, elements.into(), false, output).or(Some(content)),
             Err(kind) => {
                 // Answers keep the order of the frames.
                 self.finish_all(output);
                 let answer = self.drop_frame(Some(chunk.sequence), kind);
-                say(&answer, output);
+                self.say(&answer, output);
                 Some(content)
             }
         }
     }
 
-    /// Checks a chunk and unpacks it where it is packed; `None` where its payload is measured as it lies.
+    /// Checks a chunk and decompresses it where it is compressed; `None` where its payload is measured as it lies.
     fn prepare(&mut self, chunk: &Chunk, content: &[u8], header: usize) -> Result<Option<Vec<u8>>, FaultKind> {
         let found = u32::try_from(content.len() - header).unwrap_or(u32::MAX);
         let expected = u64::from(chunk.count) * chunk.element.size() as u64;
         if self.open != Some(chunk.session) {
             return Err(FaultKind::NoSession { found: chunk.session });
         }
-        if chunk.packing == Packing::Plain && expected != u64::from(found) {
+        if chunk.compression == Compression::Plain && expected != u64::from(found) {
             return Err(FaultKind::PayloadLength { expected, found });
         }
         if chunk.statistics.top > MAX_TOP {
             return Err(FaultKind::TopTooLarge { found: chunk.statistics.top, max: MAX_TOP });
         }
-        if chunk.packing == Packing::Plain {
+        if chunk.compression == Compression::Plain {
             return Ok(None);
         }
-        if !self.packings.contains(chunk.packing) {
-            return Err(FaultKind::Packing);
+        if !self.compressions.contains(chunk.compression) {
+            return Err(FaultKind::Compression);
         }
         let max = self.engine.limits().max_payload;
         let length = match u32::try_from(expected) {
@@ -248,37 +242,23 @@ impl<E: Engine, M: OutputPin, F: OutputPin> Session<E, M, F> {
             Ok(length) if length <= max => length as usize,
             length => return Err(FaultKind::TooLarge { found: length.unwrap_or(u32::MAX), max }),
         };
-        let mut elements = core::mem::take(&mut self.unpacked);
+        let mut elements = core::mem::take(&mut self.decompressed);
         elements.resize(length, 0);
-        match packing::unpack(&content[header..], chunk.element.size(), &mut elements) {
+        match compression::decompress(&content[header..], chunk.element.size(), &mut elements) {
             Ok(()) => Ok(Some(elements)),
             Err(_) => {
-                self.unpacked = elements;
-                Err(FaultKind::Packing)
+                self.decompressed = elements;
+                Err(FaultKind::Compression)
             }
         }
     }
 
     /// Gives a chunk to the engine, and answers for the oldest while that has as many as it takes.
-    fn submit(
-        &mut self,
-        chunk: Chunk,
-        payload: Bytes,
-        buffer: Arc<Vec<u8>>,
-        from_frame: bool,
-        output: &mut Vec<u8>,
-    ) -> Option<Vec<u8>> {
-        self.indicator.show(Status::Measuring);
+    fn submit(&mut self, chunk: Chunk, payload: Payload, is_frame: bool, output: &mut Vec<u8>) -> Option<Vec<u8>> {
+        self.status_led.show(Status::Measuring);
         let Chunk { element, offset, row, statistics, .. } = chunk;
-        match self.engine.submit(Piece { element, offset, row, statistics }, payload) {
-            Ok(submission) => self.running.push_back(Running { chunk, submission, buffer, from_frame }),
-            Err(kind) => {
-                self.finish_all(output);
-                let answer = self.fault(Some(chunk.sequence), kind);
-                say(&answer, output);
-                return Arc::try_unwrap(buffer).ok().filter(|_| from_frame);
-            }
-        }
+        let submission = self.engine.submit(Piece { element, offset, row, statistics }, payload);
+        self.running.push_back(Running { chunk, submission, is_frame });
         let mut freed = None;
         while self.running.len() >= self.engine.in_flight().max(1) {
             freed = self.finish(output).or(freed);
@@ -292,23 +272,14 @@ impl<E: Engine, M: OutputPin, F: OutputPin> Session<E, M, F> {
     }
 
     fn fault(&mut self, sequence: Option<u32>, kind: FaultKind) -> ToHost {
-        self.indicator.show(Status::Fault);
+        self.status_led.show(Status::Fault);
         ToHost::Fault(Fault { session: self.open.unwrap_or_default(), sequence, kind, link: self.link })
     }
-}
 
-/// Appends an answer to `output`.
-fn say(answer: &ToHost, output: &mut Vec<u8>) {
-    // Messages of this protocol always encode; a failure would leave `output` as it was, and the host asks again.
-    let _ = frame::encode(answer, &[], output);
-}
-
-/// A buffer that is shared with an engine for the time of one measurement.
-struct Lent(Arc<Vec<u8>>);
-
-impl AsRef<[u8]> for Lent {
-    fn as_ref(&self) -> &[u8] {
-        &self.0
+    /// Appends an answer to `output`.
+    fn say(&self, answer: &ToHost, output: &mut Vec<u8>) {
+        // Messages of this protocol always encode; a failure would leave `output` as it was, and the host asks again.
+        let _ = frame::encode(self.framing, answer, &[], output);
     }
 }
 

@@ -36,9 +36,16 @@ pub mod compare;
 pub mod deployment;
 pub mod evidence;
 pub mod experiment;
+pub mod files;
+#[cfg(test)]
+mod fixture;
 pub mod hypothesis;
 pub mod link;
+pub mod number;
 pub mod quantization;
 pub mod record;
 pub mod report;
+pub mod run_file;
+pub mod scheme_key;
 pub mod statistics;
+pub mod text;

@@ -12,8 +12,9 @@
 //! | [`top`] | the elements at both ends, with positions |
 //! | [`protocol`] | the messages, and the rules of the conversation |
 //! | [`frame`] | how messages are cut out of a byte stream |
-//! | [`packing`] | fewer bytes for the same elements, on slow links |
+//! | [`compression`] | fewer bytes for the same elements, on slow links |
 //! | [`quantization`] | schemes of quantization in blocks, and the errors that they make |
+//! | [`random`] | the seeded generator of random numbers |
 //! | [`usb`] | how a board shows itself on USB |
 #![no_std]
 
@@ -21,14 +22,15 @@ extern crate alloc;
 #[cfg(any(test, feature = "std"))]
 extern crate std;
 
+pub mod compression;
 pub mod crc;
 pub mod element;
 pub mod frame;
 pub mod lines;
 pub mod moments;
-pub mod packing;
 pub mod protocol;
 pub mod quantization;
+pub mod random;
 pub mod tail;
 pub mod top;
 pub mod usb;
@@ -37,5 +39,6 @@ pub use element::Element;
 pub use lines::Lines;
 pub use moments::Moments;
 pub use quantization::Noise;
+pub use random::Random;
 pub use tail::Tail;
 pub use top::{Extreme, Top};

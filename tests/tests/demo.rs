@@ -5,7 +5,7 @@ use std::{fs, process::Stdio};
 
 use kurtoscope_host::{
     record::{Role, Run},
-    report::json,
+    run_file,
 };
 use kurtoscope_shared::Moments;
 use kurtoscope_tests::{command::names, direct::Stored, tested};
@@ -28,7 +28,7 @@ fn leaves_the_model_and_three_reports() {
     let markdown = fs::read_to_string(out.join("report.md")).expect("a report");
     assert!(markdown.lines().next().expect("a line").contains("SYNTHETIC"), "{markdown}");
 
-    let run = json::read(&out.join("run.json")).expect("run.json is a run");
+    let run = run_file::read(&out.join("run.json")).expect("run.json is a run");
     assert!(run.model.synthetic);
     assert_eq!(run.device.url, if cfg!(unix) { "pty:" } else { "local" });
     planted_outlier_is_the_worst(&run, &outcome.stdout);

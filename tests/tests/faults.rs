@@ -15,17 +15,19 @@ use std::{
 };
 
 use kurtoscope::causes::with_causes;
-use kurtoscope_checkpoint::checkpoint::Checkpoint;
+use kurtoscope_checkpoint::Checkpoint;
+use kurtoscope_firmware::Framing;
 use kurtoscope_host::{
     analysis::{
-        AnalysisError, Device, DeviceFailure, DeviceOptions, PackingMode, Quiet, RunOptions, Timeouts, analyze_with,
+        AnalysisError, CompressionMode, Device, DeviceFailure, DeviceOptions, Quiet, RunOptions, Timeouts, analyze_with,
     },
     link::DeviceUrl,
     record::Run,
 };
+use kurtoscope_shared::Random;
 use kurtoscope_tests::{
     checkpoints::{Safetensors, noise},
-    faults::{Board, Fault, Faults, Life, Random, Rates},
+    faults::{Board, Fault, Faults, Life, Rates},
 };
 use serde_json::json;
 
@@ -45,15 +47,16 @@ type Counts = Arc<[AtomicU64; Fault::ALL.len()]>;
 /// What happens in one run, all of it from one seed.
 struct Scenario {
     seed: u64,
-    packing: PackingMode,
+    framing: Framing,
+    compression: CompressionMode,
     boards: Vec<(Rates, Rates, Life)>,
 }
 
 impl Scenario {
     fn new(seed: u64) -> Self {
         let mut random = Random::new(seed);
-        let packing = if random.below(2) == 0 { PackingMode::Always } else { PackingMode::Never };
-        let boards = 1 + random.below(3) as usize;
+        let compression = if random.below(2) == 0 { CompressionMode::Always } else { CompressionMode::Never };
+        let boards = 1 + random.below(3);
         let boards = (0..boards)
             .map(|number| {
                 let (to_device, to_host) = (rates(&mut random), rates(&mut random));
@@ -63,12 +66,13 @@ impl Scenario {
                 (to_device, to_host, if dies { Life::Dead } else { back })
             })
             .collect();
-        Self { seed, packing, boards }
+        let framing = Framing::ALL[(seed % 2) as usize];
+        Self { seed, framing, compression, boards }
     }
 
     /// Measures `model` on the scenario's boards.
     fn run(&self, model: &Checkpoint, counts: &Counts) -> Result<Run, String> {
-        let options = DeviceOptions { timeouts: TIMEOUTS, packing: self.packing, ..DeviceOptions::default() };
+        let options = DeviceOptions { timeouts: TIMEOUTS, compression: self.compression, ..DeviceOptions::default() };
         let mut devices = Vec::new();
         for (number, (to_device, to_host, life)) in self.boards.iter().enumerate() {
             let seed = self.seed.wrapping_mul(64).wrapping_add(2 * number as u64);
@@ -79,6 +83,7 @@ impl Scenario {
             let device = (0..100).find_map(|_| {
                 let board = Board {
                     identity: format!("board {number}"),
+                    framing: self.framing,
                     max_payload: MAX_PAYLOAD,
                     life: *life,
                     to_device: to_device.clone(),
@@ -101,9 +106,9 @@ fn measure(model: &Checkpoint, devices: &mut [Device]) -> Result<Run, AnalysisEr
 
 /// Rates of up to one fault in about two frames; a third of the kinds of fault is left out.
 fn rates(random: &mut Random) -> Rates {
-    let scale = 10f64.powf(-5.0 + 1.9 * random.fraction());
+    let scale = 10f64.powf(-5.0 + 1.9 * random.unit());
     Fault::ALL.map(|fault| {
-        let share = if random.below(3) == 0 { 0.0 } else { random.fraction() };
+        let share = if random.below(3) == 0 { 0.0 } else { random.unit() };
         match fault {
             // These cost whole windows, and time.
             Fault::Restart | Fault::Close | Fault::Stall => share * scale.min(4e-5),
@@ -150,9 +155,13 @@ fn disturbed_transfers_end_in_the_same_bits() {
     write_model(&path);
     let model = Checkpoint::open(&path).expect("a model");
     let counts: Counts = Arc::new(from_fn(|_| AtomicU64::new(0)));
-    let packing = PackingMode::Never;
-    let calm = Scenario { seed: 0, packing, boards: vec![([0.0; 8], [0.0; 8], Life::Back { after: 0 })] };
-    let undisturbed = statistics(&calm.run(&model, &counts).expect("nothing disturbs it"));
+    let compression = CompressionMode::Never;
+    let [undisturbed, other] = Framing::ALL.map(|framing| {
+        let boards = vec![([0.0; 8], [0.0; 8], Life::Back { after: 0 })];
+        let calm = Scenario { seed: 0, framing, compression, boards };
+        statistics(&calm.run(&model, &counts).expect("nothing disturbs it"))
+    });
+    assert_eq!(undisturbed, other);
     assert!(counts.iter().all(|count| count.load(Ordering::Relaxed) == 0));
 
     let single = number("KURTOSCOPE_SEED");
@@ -212,6 +221,7 @@ fn calm_board(identity: &str, life: Life) -> Board {
     let calm = || Arc::new(Mutex::new(Faults::new(1, [0.0; 8], Arc::new(from_fn(|_| AtomicU64::new(0))))));
     Board {
         identity: identity.into(),
+        framing: Framing::Cobs,
         max_payload: MAX_PAYLOAD,
         life,
         to_device: calm(),
@@ -241,7 +251,8 @@ fn disturbed_terminals_end_in_the_same_bits() {
         let device = (0..100).find_map(|_| {
             let (to_device, to_host) = (to_device.clone(), to_host.clone());
             let program = env!("CARGO_BIN_EXE_kurtoscope-under-test").into();
-            let board = PtyBoard { program, to_device, to_host, plugged: None };
+            let framing = Framing::ALL[(seed % 2) as usize];
+            let board = PtyBoard { program, framing, to_device, to_host, plugged: None };
             Device::connect(&url, Box::new(board), options.clone()).ok()
         });
         measure(&model, &mut [device.unwrap_or_else(|| panic!("seed {seed}: never greeted"))])

@@ -51,7 +51,7 @@ fn peak(bytes: u64, device: &str) -> (u32, u64) {
         thread::sleep(Duration::from_millis(1));
     }
     assert!(started.wait().success());
-    let run = kurtoscope_host::report::json::read(&out.join("run.json")).expect("a run");
+    let run = kurtoscope_host::run_file::read(&out.join("run.json")).expect("a run");
     assert_eq!((run.bytes, run.tensors[0].zeros), (bytes, bytes / 4), "all of it was measured");
     println!(
         "{} MiB on {device}: at most {:.1} MiB of anonymous memory in {looks} looks",

@@ -10,7 +10,7 @@ use std::{
 use kurtoscope_host::{
     analysis::{AnalysisError, KeptInJournal, journal::JOURNAL_FILE},
     record::Run,
-    report::json,
+    run_file,
 };
 use kurtoscope_tests::{
     checkpoints::{self, Safetensors, noise},
@@ -92,7 +92,7 @@ impl Case {
         let outcome = self.command("good", arguments).run();
         assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
         assert_eq!(names(&self.out()), ["report.md", "run.json", "tensors.csv"], "the journal is gone");
-        (json::read(&self.out().join("run.json")).expect("a run"), outcome)
+        (run_file::read(&self.out().join("run.json")).expect("a run"), outcome)
     }
 
     /// The tensors of a run that nobody cut off.
@@ -285,13 +285,13 @@ fn of_several_models_those_that_were_finished_are_not_measured_again() {
     let cut_off = || {
         interrupt(command("slow", &[]), &second.join(JOURNAL_FILE));
         assert_eq!((names(&first).len(), names(&second)), (reports.len() + 1, vec![JOURNAL_FILE.to_owned()]));
-        json::read(&first.join("run.json")).expect("a run")
+        run_file::read(&first.join("run.json")).expect("a run")
     };
     let finish = |arguments: &[&str]| {
         let outcome = command("good", arguments).run();
         assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
         assert_eq!([names(&first), names(&second)], [reports, reports], "the journals are gone");
-        let runs = [&first, &second].map(|folder| json::read(&folder.join("run.json")).expect("a run"));
+        let runs = [&first, &second].map(|folder| run_file::read(&folder.join("run.json")).expect("a run"));
         fs::remove_dir_all(case.out()).expect("writable");
         (runs, outcome)
     };

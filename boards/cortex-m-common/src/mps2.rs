@@ -3,7 +3,7 @@
 use core::convert::Infallible;
 
 use embedded_hal::digital::{ErrorType, OutputPin};
-use kurtoscope_firmware::{Board, Session, engine::BurnEngine, indicator::Indicator, serve};
+use kurtoscope_firmware::{Board, Framing, Session, engine::BurnEngine, serve, status_led::StatusLed};
 
 use crate::{
     cmsdk_uart::{CmsdkUart, Interrupt},
@@ -49,11 +49,11 @@ pub unsafe fn run(machine: Machine, heap: &'static Heap<HEAP_BYTES>) -> ! {
     let engine = Stopwatch::new(BurnEngine::single_precision(MAX_PAYLOAD), peripherals.SYST, console, heap);
     let light = |bit: u32| Light { register: core::ptr::with_exposed_provenance_mut(machine.lights), mask: 1 << bit };
     let board = Board { name: machine.name.into(), identity: Default::default() };
-    let mut session = Session::with_indicator(engine, board, Indicator::new(light(0), light(1))).plain_only();
+    let mut session = Session::with_status_led(engine, board, StatusLed::new(light(0), light(1))).plain_only();
     let (mut receiver, mut transmitter) = link.split();
     loop {
         // A UART neither ends nor fails; if it did, starting over is all there is.
-        let _ = serve(&mut session, &mut receiver, &mut transmitter);
+        let _ = serve(&mut session, Framing::Cobs, &mut receiver, &mut transmitter);
     }
 }
 

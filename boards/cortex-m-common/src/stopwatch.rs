@@ -2,7 +2,6 @@
 
 use core::fmt::Write;
 
-use bytes::Bytes;
 use cortex_m::peripheral::{SYST, syst::SystClkSource};
 use kurtoscope_firmware::engine::{Engine, Piece};
 use kurtoscope_shared::protocol::{Adapter, EngineKind, FaultKind, Limits, Measurement};
@@ -49,7 +48,7 @@ impl<E: Engine, const HEAP: usize> Engine for Stopwatch<E, HEAP> {
         self.engine.tolerance()
     }
 
-    fn measure(&mut self, piece: Piece, payload: Bytes) -> Result<Measurement, FaultKind> {
+    fn measure(&mut self, piece: Piece, payload: &[u8]) -> Result<Measurement, FaultKind> {
         let Piece { element, statistics, .. } = piece;
         let elements = payload.len() / element.size();
         let before = SYST::get_current();

@@ -8,10 +8,10 @@ use core::panic::PanicInfo;
 
 use kurtoscope_cortex_m::heap::Heap;
 use kurtoscope_firmware::{
-    Board, Session,
+    Board, Framing, Session,
     engine::BurnEngine,
-    indicator::{Indicator, NoPin},
     serve,
+    status_led::{NoPin, StatusLed},
 };
 use rp235x_hal::{
     self as hal, Sio, Watchdog,
@@ -65,7 +65,7 @@ fn main() -> ! {
     let board = Board { name: "raspberry-pi-pico-2".into(), identity: identity.as_str().into() };
     // The self-test runs before the board shows up on USB, where it then answers at once.
     let mut session =
-        Session::with_indicator(BurnEngine::single_precision(MAX_PAYLOAD), board, Indicator::new(light, NoPin))
+        Session::with_status_led(BurnEngine::single_precision(MAX_PAYLOAD), board, StatusLed::new(light, NoPin))
             .plain_only();
 
     let bus = UsbBus::new(chip.USB, chip.USB_DPRAM, clocks.usb_clock, true, &mut chip.RESETS);
@@ -73,7 +73,7 @@ fn main() -> ! {
     let Some(port) = Port::new(&bus, &identity) else { restart() };
     loop {
         // The port neither ends nor fails; if it did, starting over is all there is.
-        let _ = serve(&mut session, port.reader(), port.writer());
+        let _ = serve(&mut session, Framing::Cobs, port.reader(), port.writer());
     }
 }
 

@@ -13,12 +13,12 @@ use embedded_hal::digital::OutputPin;
 #[cfg(target_os = "linux")]
 use crate::{
     gadget::GadgetError,
-    lamp::{Lamp, LampName},
+    led::{LedName, LinuxLed},
 };
 use kurtoscope_firmware::{
     Board, ServeError, Session,
     engine::{BurnEngine, Engine},
-    indicator::Indicator,
+    status_led::StatusLed,
 };
 
 /// On which link to serve, as whom.
@@ -52,12 +52,12 @@ pub struct DeviceArguments {
     /// A light that is on while a chunk is measured: an LED of /sys/class/leds, or a line of a chip: gpiochip0:17
     #[cfg(target_os = "linux")]
     #[arg(long, value_name = "LIGHT")]
-    led: Option<LampName>,
+    led: Option<LedName>,
 
     /// A light that is on after a fault, until a chunk has been measured
     #[cfg(target_os = "linux")]
     #[arg(long, value_name = "LIGHT")]
-    fault_led: Option<LampName>,
+    fault_led: Option<LedName>,
 
     /// The name under which the board introduces itself
     #[arg(long, value_name = "NAME", default_value = "virtual")]
@@ -194,9 +194,9 @@ fn serve_gpu(_: &DeviceArguments, _: Option<String>, _: Board) -> Result<(), Dev
 
 #[cfg(target_os = "linux")]
 fn serve_board<E: Engine>(arguments: &DeviceArguments, engine: E, board: Board) -> Result<(), DeviceError> {
-    let lights = Indicator::new(light(arguments.led.as_ref()), light(arguments.fault_led.as_ref()));
+    let lights = StatusLed::new(light(arguments.led.as_ref()), light(arguments.fault_led.as_ref()));
     let setup = usb::setup(arguments, &board);
-    let mut session = Session::with_indicator(engine, board, lights);
+    let mut session = Session::with_status_led(engine, board, lights);
     match &arguments.link {
         LinkArguments { usb_gadget: true, .. } => usb::serve_bulk(&mut session, &setup),
         LinkArguments { acm: true, .. } => usb::serve_acm(&mut session, &setup),
@@ -206,16 +206,16 @@ fn serve_board<E: Engine>(arguments: &DeviceArguments, engine: E, board: Board) 
 
 /// The light of this name. One that cannot be used is no reason not to measure.
 #[cfg(target_os = "linux")]
-fn light(name: Option<&LampName>) -> Lamp {
-    Lamp::open(name).unwrap_or_else(|error| {
+fn light(name: Option<&LedName>) -> LinuxLed {
+    LinuxLed::open(name).unwrap_or_else(|error| {
         std::eprintln!("kurtoscope-device: {error}; going on without it");
-        Lamp::none()
+        LinuxLed::none()
     })
 }
 
 #[cfg(not(target_os = "linux"))]
 fn serve_board<E: Engine>(arguments: &DeviceArguments, engine: E, board: Board) -> Result<(), DeviceError> {
-    serve_link(arguments, &mut Session::with_indicator(engine, board, Indicator::none()))
+    serve_link(arguments, &mut Session::with_status_led(engine, board, StatusLed::none()))
 }
 
 fn serve_link<E: Engine, M: OutputPin, F: OutputPin>(

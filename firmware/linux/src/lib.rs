@@ -4,4 +4,4 @@ pub mod command;
 #[cfg(target_os = "linux")]
 pub mod gadget;
 #[cfg(target_os = "linux")]
-pub mod lamp;
+pub mod led;

@@ -2,14 +2,13 @@
 
 use burn::{
     backend::{Dispatch, DispatchDevice, ops::IntTensorOps},
-    tensor::{AllocationProperty, Bytes as BurnBytes, DType, TensorData},
+    tensor::{DType, TensorData},
 };
-use bytes::Bytes;
 use kurtoscope_shared::protocol::{
     Adapter, ElementSet, EngineKind, FaultKind, Limits, MAX_TOP, Measurement, Statistics,
 };
 
-use super::{Engine, Measured, OnProcessor, Piece, Task, check, cpu, extension};
+use super::{Engine, Measured, OnProcessor, Piece, Task, check, cpu, extension, lend::lend};
 
 /// Measures on a burn device.
 #[derive(Debug, Clone)]
@@ -70,15 +69,16 @@ impl Engine for BurnEngine {
         self.tolerance
     }
 
-    fn measure(&mut self, piece: Piece, payload: Bytes) -> Result<Measurement, FaultKind> {
-        check(piece, &payload, self.limits)?;
-        let len = payload.len();
-        // Lent, not copied: the tensor keeps the payload alive and drops it with itself.
-        let bytes = BurnBytes::from_shared(payload, AllocationProperty::Other);
-        // As the backend's own operation: `Tensor::from_data` brings conversions between all types into a small program.
-        let device = DispatchDevice::Flex(Default::default());
-        let content = Dispatch::int_from_data(TensorData::from_bytes(bytes, [len], DType::U8), &device);
-        match extension::dispatch(content, Task { on_processor: self.on_processor, ..Task::on_processor(piece) }) {
+    fn measure(&mut self, piece: Piece, payload: &[u8]) -> Result<Measurement, FaultKind> {
+        check(piece, payload, self.limits)?;
+        let task = Task { on_processor: self.on_processor, ..Task::on_processor(piece) };
+        let measured = lend(payload, |bytes| {
+            // As the backend's own operation: `Tensor::from_data` brings conversions between all types into a small program.
+            let device = DispatchDevice::Flex(Default::default());
+            let content = TensorData::from_bytes(bytes, [payload.len()], DType::U8);
+            extension::dispatch(Dispatch::int_from_data(content, &device), task)
+        });
+        match measured {
             Measured::Finished(measurement) => Ok(*measurement),
             Measured::Partial(..) => Err(FaultKind::Engine),
         }

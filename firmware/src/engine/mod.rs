@@ -6,12 +6,13 @@ pub mod cpu;
 mod extension;
 #[cfg(feature = "gpu")]
 pub mod gpu;
+mod lend;
+mod payload;
 mod powers;
 pub mod reference;
 
 use alloc::boxed::Box;
 
-use bytes::Bytes;
 use kurtoscope_shared::{
     Element,
     protocol::{Adapter, EngineKind, FaultKind, Limits, Measurement, Statistics},
@@ -20,6 +21,7 @@ use kurtoscope_shared::{
 
 pub use burn_engine::BurnEngine;
 pub use extension::{MeasureBackend, Measured, OnProcessor, Task};
+pub use payload::Payload;
 
 /// What a payload is, and what to measure of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,10 +66,26 @@ impl Piece {
 /// A chunk that an engine has taken.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Submission {
-    /// It is measured already.
-    Finished(Box<Measurement>),
+    /// It is measured already, or failed.
+    Finished(Box<Completion>),
     /// It is being measured; [`Engine::collect`] takes this number.
     Running(u32),
+}
+
+impl Submission {
+    /// A chunk that is measured already, or failed.
+    pub fn finished(outcome: Result<Measurement, FaultKind>, payload: impl Into<Option<Payload>>) -> Self {
+        Self::Finished(Box::new(Completion { outcome, payload: payload.into() }))
+    }
+}
+
+/// How a chunk ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Completion {
+    /// The measurement, or why there is none; errors as those of [`Engine::measure`].
+    pub outcome: Result<Measurement, FaultKind>,
+    /// The payload given back, for its buffer; `None` where something still holds it.
+    pub payload: Option<Payload>,
 }
 
 /// Measures chunks.
@@ -92,36 +110,37 @@ pub trait Engine {
 
     /// Measures `payload`, which holds a whole number of elements, little-endian.
     ///
-    /// Blocks until the measurement is finished. An empty payload gives an empty measurement. The payload is dropped
-    /// before this returns, so a buffer that was lent can be used again.
+    /// Blocks until the measurement is finished. An empty payload gives an empty measurement.
     ///
     /// # Errors
     /// [`FaultKind::PayloadLength`], [`FaultKind::TooLarge`], [`FaultKind::UnsupportedElement`] and [`FaultKind::Request`]
     /// when the chunk is not one that [`limits`](Self::limits) allows; [`FaultKind::OutOfMemory`], [`FaultKind::DeviceLost`],
     /// [`FaultKind::Kernel`] and [`FaultKind::Engine`] when this chunk failed and another may work; [`FaultKind::Unfit`]
     /// when no chunk will work any more.
-    fn measure(&mut self, piece: Piece, payload: Bytes) -> Result<Measurement, FaultKind>;
+    fn measure(&mut self, piece: Piece, payload: &[u8]) -> Result<Measurement, FaultKind>;
 
     /// How many chunks may be submitted before the first of them is collected; at least 1.
     fn in_flight(&self) -> usize {
         1
     }
 
-    /// Takes a chunk, and returns as soon as the next may be submitted. The payload stays in use until it is collected.
-    ///
-    /// # Errors
-    /// As [`measure`](Self::measure).
-    fn submit(&mut self, piece: Piece, payload: Bytes) -> Result<Submission, FaultKind> {
-        self.measure(piece, payload).map(|measurement| Submission::Finished(measurement.into()))
+    /// Takes a chunk, and returns as soon as the next may be submitted. The engine keeps the payload until it is collected.
+    fn submit(&mut self, piece: Piece, payload: Payload) -> Submission {
+        Submission::finished(self.measure(piece, &payload), payload)
     }
 
-    /// Waits for a chunk that is [`Submission::Running`].
-    ///
-    /// # Errors
-    /// As [`measure`](Self::measure); [`FaultKind::Engine`] for a number that no running chunk has.
-    fn collect(&mut self, number: u32) -> Result<Measurement, FaultKind> {
+    /// Waits for a chunk that is [`Submission::Running`]; [`FaultKind::Engine`] for a number that no running chunk has.
+    fn collect(&mut self, number: u32) -> Completion {
         let _ = number;
-        Err(FaultKind::Engine)
+        Completion { outcome: Err(FaultKind::Engine), payload: None }
+    }
+
+    /// Waits for a submitted chunk, however far it is.
+    fn wait(&mut self, submission: Submission) -> Completion {
+        match submission {
+            Submission::Finished(completion) => *completion,
+            Submission::Running(number) => self.collect(number),
+        }
     }
 }
 

@@ -44,7 +44,7 @@ mod tests {
 
     fn by_the_engine(values: &[f64]) -> Moments {
         let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        BurnEngine::cpu().measure(Piece::of(Element::F64, Statistics::MOMENTS), bytes.into()).expect("measured").moments
+        BurnEngine::cpu().measure(Piece::of(Element::F64, Statistics::MOMENTS), &bytes).expect("measured").moments
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! Frames in, answers out, without a link.
 
 use super::*;
-use crate::{engine::BurnEngine, indicator::tests::Probe};
+use crate::{engine::BurnEngine, status_led::tests::Probe};
 use kurtoscope_shared::{
     Element,
-    frame::{Decoder, Event},
+    frame::{Decoder, FrameEvent},
     protocol::{Hello, Statistics},
 };
 use proptest::prelude::*;
@@ -18,8 +18,8 @@ fn hello(session: u32) -> ToDevice {
 }
 
 fn chunk(session: u32, sequence: u32, count: u32) -> ToDevice {
-    let (element, packing, statistics) = (Element::F32, Packing::Plain, Statistics::FULL);
-    ToDevice::Chunk(Chunk { session, sequence, tensor: 0, offset: 0, count, element, packing, row: 0, statistics })
+    let (element, compression, statistics) = (Element::F32, Compression::Plain, Statistics::FULL);
+    ToDevice::Chunk(Chunk { session, sequence, tensor: 0, offset: 0, count, element, compression, row: 0, statistics })
 }
 
 /// Sends one frame's content to the session and reads its one answer.
@@ -39,8 +39,8 @@ fn tell<E: Engine, M: OutputPin, F: OutputPin>(
 ) -> ToHost {
     let mut output = Vec::new();
     session.answer(frame, &mut output);
-    let mut decoder = Decoder::new(1 << 16);
-    assert_eq!(decoder.push(&output), (output.len(), Event::Frame));
+    let mut decoder = Decoder::new(session.framing, 1 << 16);
+    assert_eq!(decoder.push(&output), (output.len(), FrameEvent::Frame));
     postcard::from_bytes(decoder.content()).expect("an answer")
 }
 
@@ -81,46 +81,49 @@ fn refuses_with_numbers() {
     assert_eq!(last.link, LinkHealth { damaged: 1, dropped: 3 });
 }
 
-/// The same chunk with its payload packed.
-fn packed_chunk(count: u32) -> ToDevice {
+/// The same chunk with its payload compressed.
+fn compressed_chunk(count: u32) -> ToDevice {
     let ToDevice::Chunk(plain) = chunk(9, 1, count) else { unreachable!() };
-    ToDevice::Chunk(Chunk { packing: Packing::Planes, ..plain })
+    ToDevice::Chunk(Chunk { compression: Compression::BytePlanes, ..plain })
 }
 
 #[test]
-fn packed_chunks_are_measured_as_what_they_stand_for() {
+fn compressed_chunks_are_measured_as_their_elements() {
     let mut session = Session::new(BurnEngine::cpu(), board());
     ask(&mut session, &hello(9), &[]);
     let plain: Vec<u8> = (0..3000).flat_map(|x| ((x % 7) as f32 * 0.5 - 1.0).to_le_bytes()).collect();
-    let mut packed = Vec::new();
-    assert!(packing::pack(&plain, 4, &mut packed));
+    let mut compressed = Vec::new();
+    assert!(compression::compress(&plain, 4, &mut compressed));
     let measured = |answer| match answer {
         ToHost::Report(report) => report.measurement,
         other => panic!("no report: {other:?}"),
     };
     let expected = measured(ask(&mut session, &chunk(9, 0, 3000), &plain));
     for _ in 0..2 {
-        assert_eq!(measured(ask(&mut session, &packed_chunk(3000), &packed)), expected);
+        assert_eq!(measured(ask(&mut session, &compressed_chunk(3000), &compressed)), expected);
     }
 }
 
 #[test]
-fn packed_payloads_that_are_none_are_refused_before_memory_is_taken() {
-    let refused =
-        |session: &mut Session<BurnEngine>, count, payload: &[u8]| match ask(session, &packed_chunk(count), payload) {
-            ToHost::Fault(fault) => fault.kind,
-            other => panic!("no fault: {other:?}"),
-        };
+fn compressed_payloads_that_are_none_are_refused_before_memory_is_taken() {
+    let refused = |session: &mut Session<BurnEngine>, count, payload: &[u8]| match ask(
+        session,
+        &compressed_chunk(count),
+        payload,
+    ) {
+        ToHost::Fault(fault) => fault.kind,
+        other => panic!("no fault: {other:?}"),
+    };
     let mut session = Session::new(BurnEngine::cpu_with_payload(64), board());
     ask(&mut session, &hello(9), &[]);
     let constant = [1u8; 8];
     assert_eq!(refused(&mut session, 17, &constant), FaultKind::TooLarge { found: 68, max: 64 });
     let (found, max) = (u32::MAX, 64);
     assert_eq!(refused(&mut session, u32::MAX, &constant), FaultKind::TooLarge { found, max });
-    assert_eq!(refused(&mut session, 16, &constant[..5]), FaultKind::Packing);
+    assert_eq!(refused(&mut session, 16, &constant[..5]), FaultKind::Compression);
     let mut plain_only = Session::new(BurnEngine::cpu(), board()).plain_only();
     ask(&mut plain_only, &hello(9), &[]);
-    assert_eq!(refused(&mut plain_only, 16, &constant), FaultKind::Packing);
+    assert_eq!(refused(&mut plain_only, 16, &constant), FaultKind::Compression);
 }
 
 #[test]
@@ -134,8 +137,8 @@ fn a_host_of_another_version_learns_ours() {
 #[test]
 fn lights_follow_the_work() {
     let (measuring, fault) = (Probe::default(), Probe::default());
-    let indicator = Indicator::new(measuring.clone(), fault.clone());
-    let mut session = Session::with_indicator(BurnEngine::cpu(), board(), indicator);
+    let status_led = StatusLed::new(measuring.clone(), fault.clone());
+    let mut session = Session::with_status_led(BurnEngine::cpu(), board(), status_led);
     ask(&mut session, &hello(1), &[]);
     ask(&mut session, &chunk(1, 0, 1), &[0; 4]);
     assert_eq!((measuring.rises.get(), measuring.high.get(), fault.high.get()), (1, false, false));

@@ -1,14 +1,13 @@
 //! Against two passes in f64: every distribution, element type and awkward size.
 
-use bytes::Bytes;
 use kurtoscope_firmware::engine::{BurnEngine, Engine, Piece, gpu::GpuEngine};
 use kurtoscope_shared::{
-    Element, Moments,
+    Element, Moments, Random,
     protocol::{Measurement, Statistics},
 };
 
 use super::{
-    distributions::{ALL, Distribution, Random},
+    distributions::{ALL, Distribution},
     engine, reference,
 };
 
@@ -26,11 +25,11 @@ fn push(value: f64, element: Element, bytes: &mut Vec<u8>) {
     }
 }
 
-fn draw((_, next): Distribution, element: Element, count: usize) -> Bytes {
-    let mut random = Random(count as u64);
+fn draw((_, next): Distribution, element: Element, count: usize) -> Vec<u8> {
+    let mut random = Random::new(count as u64);
     let mut bytes = Vec::with_capacity(count * element.size());
     (0..count).for_each(|position| push(next(&mut random, position, count), element, &mut bytes));
-    bytes.into()
+    bytes
 }
 
 /// The worst error against the reference: mean in standard deviations, variance and kurtosis relative, skewness relative
@@ -59,11 +58,11 @@ fn worst(found: &Moments, expected: &Moments) -> f64 {
 }
 
 /// Measures in as many chunks as the adapter needs, merged as a host merges them.
-fn measure(engine: &mut GpuEngine, element: Element, bytes: &Bytes) -> Measurement {
+fn measure(engine: &mut GpuEngine, element: Element, bytes: &[u8]) -> Measurement {
     let chunk = engine.limits().max_payload as usize;
     let mut whole = Measurement { moments: Moments::EMPTY, ..Measurement::default() };
     for start in (0..bytes.len()).step_by(chunk) {
-        let part = bytes.slice(start..bytes.len().min(start + chunk));
+        let part = &bytes[start..bytes.len().min(start + chunk)];
         let measured = engine.measure(Piece::of(element, Statistics::FULL), part).expect("measured");
         whole.moments = whole.moments.merge(measured.moments);
         whole.tail.merge(&measured.tail);
@@ -133,8 +132,7 @@ fn every_power_of_two_up_to_sixty_four_million() {
 fn constants_have_no_kurtosis() {
     let Some(mut engine) = engine(1 << 24) else { return };
     for value in [0.0, -0.0, 1.0, 0.1, -3e-41, 1e-20, 3e38] {
-        let bytes: Bytes =
-            [value as f32; 70_001].iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>().into();
+        let bytes: Vec<u8> = [value as f32; 70_001].iter().flat_map(|value| value.to_le_bytes()).collect();
         let found = measure(&mut engine, Element::F32, &bytes).moments;
         assert_eq!((found.count, found.mean, found.m2, found.m4), (70_001, f64::from(value as f32), 0.0, 0.0));
         assert_eq!(found.kurtosis(), None);
@@ -145,10 +143,10 @@ fn constants_have_no_kurtosis() {
 fn nothing_finite_is_counted_alone() {
     let Some(mut engine) = engine(1 << 24) else { return };
     let bytes: Vec<u8> = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY].iter().flat_map(|x| x.to_le_bytes()).collect();
-    let found = measure(&mut engine, Element::F32, &bytes.into());
+    let found = measure(&mut engine, Element::F32, &bytes);
     assert_eq!((found.moments.count, found.moments.non_finite), (0, 3));
     assert!(found.tail.is_empty() && found.top.highest.is_empty());
-    let empty = engine.measure(Piece::of(Element::F32, Statistics::FULL), Bytes::new()).expect("measured");
+    let empty = engine.measure(Piece::of(Element::F32, Statistics::FULL), &[]).expect("measured");
     assert_eq!(empty.moments.count, 0);
 }
 
@@ -156,14 +154,14 @@ fn nothing_finite_is_counted_alone() {
 fn every_code_of_the_short_types() {
     let Some(mut engine) = engine(1 << 24) else { return };
     for element in [Element::F16, Element::Bf16] {
-        let bytes: Bytes = (0..=u16::MAX).flat_map(u16::to_le_bytes).collect::<Vec<_>>().into();
+        let bytes: Vec<u8> = (0..=u16::MAX).flat_map(u16::to_le_bytes).collect();
         let (found, expected) = (measure(&mut engine, element, &bytes), reference::measure(&bytes, element, 16));
         assert_eq!((found.tail, found.top), (expected.tail, expected.top), "{element}");
         assert_eq!(found.moments.non_finite, expected.moments.non_finite);
         assert_eq!((found.moments.min, found.moments.max), (expected.moments.min, expected.moments.max));
         assert!(worst(&found.moments, &expected.moments) <= LIMIT, "{element}");
     }
-    let bytes: Bytes = (0..=u8::MAX).collect::<Vec<_>>().into();
+    let bytes: Vec<u8> = (0..=u8::MAX).collect();
     let (found, expected) = (measure(&mut engine, Element::I8, &bytes), reference::measure(&bytes, Element::I8, 16));
     assert_eq!((found.tail, found.top), (expected.tail, expected.top));
     assert!(worst(&found.moments, &expected.moments) <= LIMIT);
@@ -172,8 +170,8 @@ fn every_code_of_the_short_types() {
 #[test]
 fn types_beyond_the_kernel_are_measured_all_the_same() {
     let Some(mut engine) = engine(1 << 24) else { return };
-    let bytes: Bytes = [1.0f64, 2.0, 3.0, 4.0, 10.0].iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<_>>().into();
-    let found = engine.measure(Piece::of(Element::F64, Statistics::FULL), bytes).expect("measured").moments;
+    let bytes: Vec<u8> = [1.0f64, 2.0, 3.0, 4.0, 10.0].iter().flat_map(|x| x.to_le_bytes()).collect();
+    let found = engine.measure(Piece::of(Element::F64, Statistics::FULL), &bytes).expect("measured").moments;
     assert!((found.mean - 4.0).abs() < 1e-15 && (found.m4 - 1394.0).abs() < 1e-9);
 }
 
@@ -195,10 +193,10 @@ fn two_runs_give_identical_bits() {
 fn rows_are_quantized_as_on_the_processor() {
     let Some(mut engine) = engine(1 << 24) else { return };
     for element in [Element::F32, Element::Bf16] {
-        let bytes: Bytes = draw(ALL[5], element, 640 * 1000);
+        let bytes = draw(ALL[5], element, 640 * 1000);
         let piece = Piece { row: 640, ..Piece::of(element, Statistics { quantization: 8, ..Statistics::FULL }) };
-        let found = engine.measure(piece, bytes.clone()).expect("measured");
-        let expected = BurnEngine::cpu_with_payload(1 << 24).measure(piece, bytes).expect("measured");
+        let found = engine.measure(piece, &bytes).expect("measured");
+        let expected = BurnEngine::cpu_with_payload(1 << 24).measure(piece, &bytes).expect("measured");
         assert_eq!((found.noise, found.lines), (expected.noise, expected.lines), "{element}");
     }
 }

@@ -1,6 +1,5 @@
 //! What goes wrong on an adapter is told as a fault, and the engine goes on.
 
-use bytes::Bytes;
 use kurtoscope_firmware::{
     engine::{Engine, Piece},
     self_test,
@@ -12,8 +11,8 @@ use kurtoscope_shared::{
 
 use super::engine;
 
-fn wave(count: usize) -> Bytes {
-    (0..count).flat_map(|x| (x as f32 * 0.7).sin().to_le_bytes()).collect::<Vec<_>>().into()
+fn wave(count: usize) -> Vec<u8> {
+    (0..count).flat_map(|x| (x as f32 * 0.7).sin().to_le_bytes()).collect()
 }
 
 #[test]
@@ -30,12 +29,11 @@ fn the_adapter_proves_itself_up_to_sixteen_million_elements() {
 fn a_lost_adapter_is_opened_again() {
     let Some(mut engine) = engine(1 << 22) else { return };
     let chunk = wave(300_001);
-    let before = engine.measure(Piece::of(Element::F32, Statistics::FULL), chunk.clone()).expect("measured");
+    let before = engine.measure(Piece::of(Element::F32, Statistics::FULL), &chunk).expect("measured");
     engine.handles().0.destroy();
-    let fault =
-        engine.measure(Piece::of(Element::F32, Statistics::FULL), chunk.clone()).expect_err("the device is gone");
+    let fault = engine.measure(Piece::of(Element::F32, Statistics::FULL), &chunk).expect_err("the device is gone");
     assert!(matches!(fault, FaultKind::DeviceLost | FaultKind::Engine), "{fault:?}");
-    let after = engine.measure(Piece::of(Element::F32, Statistics::FULL), chunk).expect("opened again");
+    let after = engine.measure(Piece::of(Element::F32, Statistics::FULL), &chunk).expect("opened again");
     assert_eq!(after, before);
 }
 
@@ -45,7 +43,7 @@ fn an_adapter_that_is_lost_again_and_again_is_given_up() {
     let faults: Vec<_> = (0..3)
         .map(|_| {
             engine.handles().0.destroy();
-            engine.measure(Piece::of(Element::F32, Statistics::MOMENTS), wave(5000)).expect_err("the device is gone")
+            engine.measure(Piece::of(Element::F32, Statistics::MOMENTS), &wave(5000)).expect_err("the device is gone")
         })
         .collect();
     assert_eq!(faults[2], FaultKind::Unfit, "{faults:?}");
@@ -54,9 +52,9 @@ fn an_adapter_that_is_lost_again_and_again_is_given_up() {
 #[test]
 fn chunks_beyond_the_limits_never_reach_the_adapter() {
     let Some(mut engine) = engine(1 << 12) else { return };
-    let refused = engine.measure(Piece::of(Element::F32, Statistics::MOMENTS), wave(1025));
+    let refused = engine.measure(Piece::of(Element::F32, Statistics::MOMENTS), &wave(1025));
     assert_eq!(refused, Err(FaultKind::TooLarge { found: 4100, max: 4096 }));
-    let ragged = engine.measure(Piece::of(Element::F32, Statistics::MOMENTS), wave(10).slice(..39));
+    let ragged = engine.measure(Piece::of(Element::F32, Statistics::MOMENTS), &wave(10)[..39]);
     assert_eq!(ragged, Err(FaultKind::PayloadLength { expected: 40, found: 39 }));
-    assert!(engine.measure(Piece::of(Element::F32, Statistics::MOMENTS), wave(10)).is_ok());
+    assert!(engine.measure(Piece::of(Element::F32, Statistics::MOMENTS), &wave(10)).is_ok());
 }

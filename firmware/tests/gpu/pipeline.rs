@@ -1,6 +1,5 @@
 //! Chunks that are on the adapter together.
 
-use bytes::Bytes;
 use kurtoscope_firmware::engine::{Engine, Piece, Submission};
 use kurtoscope_shared::{Element, protocol::Statistics};
 
@@ -10,21 +9,19 @@ use super::engine;
 fn chunks_in_flight_do_not_disturb_each_other() {
     let Some(mut engine) = engine(1 << 24) else { return };
     assert!(engine.in_flight() >= 2);
-    let chunks: Vec<Bytes> = [(50_000, 1.0f32), (200_003, 1e-20), (7, 3.0), (1_000_000, 1e20)]
-        .map(|(count, size)| {
-            (0..count).flat_map(|x| (size * (x as f32 * 0.37).sin()).to_le_bytes()).collect::<Vec<_>>().into()
-        })
+    let chunks: Vec<Vec<u8>> = [(50_000, 1.0f32), (200_003, 1e-20), (7, 3.0), (1_000_000, 1e20)]
+        .map(|(count, size)| (0..count).flat_map(|x| (size * (x as f32 * 0.37).sin()).to_le_bytes()).collect())
         .to_vec();
     let alone: Vec<_> = chunks
         .iter()
-        .map(|chunk| engine.measure(Piece::of(Element::F32, Statistics::FULL), chunk.clone()).expect("measured"))
+        .map(|chunk| engine.measure(Piece::of(Element::F32, Statistics::FULL), chunk).expect("measured"))
         .collect();
     let submitted: Vec<_> = chunks
         .iter()
-        .map(|chunk| engine.submit(Piece::of(Element::F32, Statistics::FULL), chunk.clone()).expect("taken"))
+        .map(|chunk| engine.submit(Piece::of(Element::F32, Statistics::FULL), chunk.clone().into()))
         .collect();
     for (submission, expected) in submitted.into_iter().zip(alone) {
         let Submission::Running(number) = submission else { panic!("the adapter measures these") };
-        assert_eq!(engine.collect(number), Ok(expected));
+        assert_eq!(engine.collect(number).outcome, Ok(expected));
     }
 }

@@ -16,7 +16,7 @@ use crate::{
     link::{Connector, DeviceUrl, UrlConnector},
     record,
 };
-use kurtoscope_checkpoint::checkpoint::Checkpoint;
+use kurtoscope_checkpoint::Checkpoint;
 
 /// A device that has answered, is trusted, and is ready.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! Why a run ends without a result.
 
-use kurtoscope_checkpoint::checkpoint::CheckpointError;
+use kurtoscope_checkpoint::CheckpointError;
 
 use super::failure::DeviceFailure;
 

@@ -9,11 +9,11 @@ use std::{
 use kurtoscope_shared::protocol::Welcome;
 
 use super::{
+    compression::Compressor,
     conversation::Conversation,
     failure::{DeviceFailure, DeviceFailureKind},
     handshake::{accept, handshake, recognise, session_number},
     options::DeviceOptions,
-    packing::Packer,
     plan::{ChunkNumber, MeasurementPlan},
     probe::{self, Continuation},
     queue::{LinkStatistics, Queue},
@@ -21,7 +21,7 @@ use super::{
     wire::Wire,
 };
 use crate::link::{Connector, DeviceUrl};
-use kurtoscope_checkpoint::checkpoint::Checkpoint;
+use kurtoscope_checkpoint::Checkpoint;
 
 /// A program that ends this often over the same chunk is given up.
 const MAX_CRASHES: u32 = 3;
@@ -103,7 +103,7 @@ impl LinkedDevice {
         queue: &Queue,
         statistics: &mut LinkStatistics,
     ) -> Result<(), DeviceFailure> {
-        let mut packer = Packer::new(self.options.packing, self.welcome.packings, self.rate);
+        let mut compressor = Compressor::new(self.options.compression, self.welcome.compressions, self.rate);
         let mut crashes: HashMap<ChunkNumber, u32> = HashMap::new();
         loop {
             let state = std::mem::replace(&mut self.link, LinkState::Lost(None));
@@ -116,7 +116,7 @@ impl LinkedDevice {
                 }
             };
             let is_program = wire.is_program();
-            let (end, suspect) = self.converse(&mut wire, checkpoint, plan, queue, &mut packer, statistics);
+            let (end, suspect) = self.converse(&mut wire, checkpoint, plan, queue, &mut compressor, statistics);
             match end {
                 End::Finished => {
                     // Kept for the next model of the same command.
@@ -150,7 +150,7 @@ impl LinkedDevice {
         checkpoint: &Checkpoint,
         plan: &MeasurementPlan,
         queue: &Queue,
-        packer: &mut Packer,
+        compressor: &mut Compressor,
         statistics: &mut LinkStatistics,
     ) -> (End, Option<ChunkNumber>) {
         let damaged_before = wire.damaged();
@@ -158,7 +158,7 @@ impl LinkedDevice {
         let mut conversation =
             Conversation::new(&self.welcome, next_sequence, counter.from_here(), self.options.timeouts, Instant::now());
         let (welcome, options) = (&self.welcome, &self.options);
-        let mut transfer = Transfer { checkpoint, plan, queue, welcome, options, packer, sent_bytes: 0 };
+        let mut transfer = Transfer { checkpoint, plan, queue, welcome, options, compressor, sent_bytes: 0 };
         let end = transfer.run(wire, &mut conversation);
         let counter = conversation.link();
         statistics.sent_bytes += transfer.sent_bytes;

@@ -6,7 +6,7 @@ use kurtoscope_firmware::{
     engine::{BurnEngine, Engine, Piece},
     self_test,
 };
-use kurtoscope_shared::protocol::{Measurement, PROTOCOL_VERSION, PackingSet, SCHEMA_HASH, Welcome};
+use kurtoscope_shared::protocol::{CompressionSet, Measurement, PROTOCOL_VERSION, SCHEMA_HASH, Welcome};
 
 use super::{
     failure::{DeviceFailure, DeviceFailureKind},
@@ -14,7 +14,7 @@ use super::{
     queue::Queue,
 };
 use crate::link::DeviceUrl;
-use kurtoscope_checkpoint::checkpoint::Checkpoint;
+use kurtoscope_checkpoint::Checkpoint;
 
 /// The engine's introduction, as a device would give it.
 pub(super) fn introduce() -> Welcome {
@@ -30,7 +30,7 @@ pub(super) fn introduce() -> Welcome {
         engine: engine.kind(),
         adapter: engine.adapter(),
         limits: engine.limits(),
-        packings: PackingSet::PLAIN,
+        compressions: CompressionSet::PLAIN,
         self_test,
     }
 }
@@ -87,7 +87,7 @@ fn measure(checkpoint: &Checkpoint, plan: &MeasurementPlan, queue: &Queue) -> Re
         };
         let PlannedTensor { element, row, statistics, .. } = plan.targets[planned.target];
         let piece = Piece { element, offset: planned.offset, row, statistics };
-        let kind = match engine.measure(piece, payload) {
+        let kind = match engine.measure(piece, &payload) {
             Ok(measurement) if plan.accepts(planned, &measurement) => {
                 taken.complete(measurement);
                 continue;

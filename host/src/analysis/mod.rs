@@ -15,7 +15,7 @@
 //! | `transfer` | one conversation over one link: chunks out, measurements in |
 //! | `handshake` | the handshake with a device, and whether to work with it |
 //! | `conversation` | what is in flight, what was lost: the host's side of the protocol, without I/O |
-//! | `packing` | whether a chunk travels packed |
+//! | `compression` | whether a chunk travels compressed |
 //! | `wire` | the two ends of a link, each on its own thread |
 //! | `queue` | the chunks that are still to be measured, and what devices report to the run |
 //! | `collect` | merging reports in a fixed order |
@@ -29,6 +29,7 @@
 
 mod assemble;
 mod collect;
+mod compression;
 mod concentration;
 #[doc(hidden)] // Public for the fuzz targets alone, as `link_counter` and the records of `journal`.
 pub mod conversation;
@@ -45,7 +46,6 @@ mod linked;
 mod local;
 mod options;
 mod pace;
-mod packing;
 mod plan;
 mod probe;
 mod progress;
@@ -55,11 +55,11 @@ mod run;
 mod transfer;
 mod wire;
 
+pub use compression::CompressionMode;
 pub use device::Device;
 pub use error::{AnalysisError, KeptInJournal};
 pub use failure::{ChunkLocation, DeviceFailure, DeviceFailureKind};
 pub use journal::{JOURNAL_FILE, Journal, JournalError, Resume};
 pub use options::{DeviceOptions, RunOptions, Timeouts};
-pub use packing::PackingMode;
 pub use progress::{Progress, Quiet};
 pub use run::{analyze, analyze_with};

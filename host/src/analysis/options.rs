@@ -4,7 +4,7 @@ use std::{sync::atomic::AtomicBool, time::Duration};
 
 use kurtoscope_shared::protocol::Statistics;
 
-use super::{journal::Journal, packing::PackingMode};
+use super::{compression::CompressionMode, journal::Journal};
 use crate::link::LinkOptions;
 
 /// How a device is opened and worked with.
@@ -14,8 +14,8 @@ pub struct DeviceOptions {
     pub allow_untrusted: bool,
     /// How long to wait for it.
     pub timeouts: Timeouts,
-    /// When chunks travel packed.
-    pub packing: PackingMode,
+    /// When chunks travel compressed.
+    pub compression: CompressionMode,
     /// What opening its link needs besides its URL.
     pub link: LinkOptions,
 }

@@ -10,7 +10,7 @@ use std::{
 use kurtoscope_shared::protocol::Measurement;
 
 use super::{failure::DeviceFailure, plan::ChunkNumber, wire::Waker};
-use kurtoscope_checkpoint::checkpoint::CheckpointError;
+use kurtoscope_checkpoint::CheckpointError;
 
 /// What a device reports to the run, under its number in the run.
 #[derive(Debug)]

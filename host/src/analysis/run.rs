@@ -25,7 +25,7 @@ use super::{
     resume::{self, PreparedRun},
 };
 use crate::record::{self, Run};
-use kurtoscope_checkpoint::{checkpoint::Checkpoint, model::Family};
+use kurtoscope_checkpoint::{Checkpoint, model::Family};
 
 /// How long the run waits for an event before it looks whether it is to stop, and whether the journal is to be written.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);

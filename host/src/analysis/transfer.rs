@@ -5,20 +5,20 @@ use std::time::{Duration, Instant};
 
 use kurtoscope_shared::{
     frame,
-    protocol::{Chunk, Packing, ToDevice, Welcome},
+    protocol::{Chunk, Compression, ToDevice, Welcome},
 };
 
 use super::{
+    compression::Compressor,
     conversation::{Action, Conversation},
     failure::{ChunkLocation, DeviceFailureKind},
     handshake::{self, accept, recognise, session_number},
     options::DeviceOptions,
-    packing::Packer,
     plan::{ChunkNumber, MeasurementPlan, PlannedTensor},
     queue::Queue,
     wire::{Wire, WireEvent},
 };
-use kurtoscope_checkpoint::checkpoint::Checkpoint;
+use kurtoscope_checkpoint::Checkpoint;
 
 /// The time after which the rate of a link that was not measured before is computed from what it has taken.
 const RATE_AFTER: Duration = Duration::from_millis(500);
@@ -40,7 +40,7 @@ pub(super) struct Transfer<'a> {
     pub(super) queue: &'a Queue<'a>,
     pub(super) welcome: &'a Welcome,
     pub(super) options: &'a DeviceOptions,
-    pub(super) packer: &'a mut Packer,
+    pub(super) compressor: &'a mut Compressor,
     /// Bytes of payload sent, as they travelled.
     pub(super) sent_bytes: u64,
 }
@@ -58,7 +58,7 @@ impl Transfer<'_> {
     pub(super) fn run(&mut self, wire: &mut Wire, conversation: &mut Conversation) -> End {
         self.queue.wake_on_change(wire.waker());
         let mut written = wire.written();
-        let mut rate = RateMeasurement { start: Instant::now(), written, is_done: self.packer.knows_rate() };
+        let mut rate = RateMeasurement { start: Instant::now(), written, is_done: self.compressor.knows_rate() };
         loop {
             self.fill_window(wire, conversation);
             if self.queue.is_cancelled() || (conversation.is_idle() && self.queue.is_over()) {
@@ -81,6 +81,7 @@ impl Transfer<'_> {
                 WireEvent::Ended(reason) => return End::LinkLost(reason),
                 WireEvent::Damaged
                 | WireEvent::OtherVersion { .. }
+                | WireEvent::OtherFraming(_)
                 | WireEvent::Written
                 | WireEvent::Woken
                 | WireEvent::TimedOut => Vec::new(),
@@ -106,7 +107,7 @@ impl Transfer<'_> {
         let elapsed = now - rate.start;
         if !rate.is_done && elapsed >= RATE_AFTER {
             rate.is_done = true;
-            self.packer.learn_rate((written - rate.written) as f64 / elapsed.as_secs_f64());
+            self.compressor.learn_rate((written - rate.written) as f64 / elapsed.as_secs_f64());
         }
     }
 
@@ -160,7 +161,7 @@ impl Transfer<'_> {
             Err(error) => return self.queue.cancel(error),
         };
         let origin = Instant::now();
-        let packed = self.packer.pack(element, &payload, || origin.elapsed());
+        let compressed = self.compressor.compress(element, &payload, || origin.elapsed());
         let message = ToDevice::Chunk(Chunk {
             session,
             sequence,
@@ -168,15 +169,15 @@ impl Transfer<'_> {
             offset: planned.offset,
             count: planned.count,
             element,
-            packing: if packed.is_some() { Packing::Planes } else { Packing::Plain },
+            compression: if compressed.is_some() { Compression::BytePlanes } else { Compression::Plain },
             row,
             statistics,
         });
-        let payload = packed.unwrap_or(&payload);
+        let payload = compressed.unwrap_or(&payload);
         self.sent_bytes += payload.len() as u64;
         let mut buffer = wire.buffer();
         // Messages of this protocol always encode.
-        let _ = frame::encode(&message, payload, &mut buffer);
+        let _ = frame::encode(wire.framing(), &message, payload, &mut buffer);
         wire.send(buffer);
     }
 }

@@ -14,7 +14,7 @@ use std::{
 };
 
 use kurtoscope_shared::{
-    frame::{Decoder, Event},
+    frame::{Decoder, FrameError, FrameEvent, Framing},
     protocol::{ToHost, peek_version},
 };
 
@@ -49,6 +49,8 @@ pub enum WireEvent {
     },
     /// A damaged frame came, or a valid one that is no message.
     Damaged,
+    /// A frame in this framing, which is not the link's.
+    OtherFraming(Framing),
     /// A frame has been written.
     Written,
     /// A [`Waker`] was used.
@@ -70,6 +72,7 @@ enum Report {
 /// A link in use.
 #[derive(Debug)]
 pub struct Wire {
+    framing: Framing,
     outgoing: Sender<Vec<u8>>,
     spent: Receiver<Vec<u8>>,
     incoming: Receiver<Report>,
@@ -125,7 +128,7 @@ impl Drop for Wire {
 impl Wire {
     /// Takes a link into use.
     pub fn new(link: Link) -> Self {
-        let Link { reader, writer, process } = link;
+        let Link { reader, writer, framing, process } = link;
         let (outgoing, to_write) = channel();
         let (return_spent, spent) = channel();
         let (reports, incoming) = sync_channel(MAX_WAITING);
@@ -141,12 +144,31 @@ impl Wire {
             }
         });
         thread::spawn(move || {
-            let end = read_frames(reader, &reports, &stop).err().map(|error| error.to_string());
+            let decoder = Decoder::new(framing, MAX_ANSWER);
+            let end = read_frames(reader, decoder, &reports, &stop).err().map(|error| error.to_string());
             let _ = reports.send(Report::Event(WireEvent::Ended(end)));
         });
         let queued = Cell::new(0);
         let (damaged, unwritable, ended) = (0, None, None);
-        Self { outgoing, spent, incoming, waker, written, queued, damaged, unwritable, ended, dropped, process }
+        Self {
+            framing,
+            outgoing,
+            spent,
+            incoming,
+            waker,
+            written,
+            queued,
+            damaged,
+            unwritable,
+            ended,
+            dropped,
+            process,
+        }
+    }
+
+    /// How frames are told apart in both directions.
+    pub fn framing(&self) -> Framing {
+        self.framing
     }
 
     /// Queues bytes for writing. A link that has failed shows in [`next_event`](Self::next_event).
@@ -256,8 +278,12 @@ fn write_frames(
     Ok(())
 }
 
-fn read_frames(mut reader: Box<dyn Read + Send>, reports: &SyncSender<Report>, stop: &AtomicBool) -> io::Result<()> {
-    let mut decoder = Decoder::new(MAX_ANSWER);
+fn read_frames(
+    mut reader: Box<dyn Read + Send>,
+    mut decoder: Decoder,
+    reports: &SyncSender<Report>,
+    stop: &AtomicBool,
+) -> io::Result<()> {
     let mut buffer = vec![0; READ_BYTES];
     loop {
         let read = match reader.read(&mut buffer) {
@@ -272,13 +298,14 @@ fn read_frames(mut reader: Box<dyn Read + Send>, reports: &SyncSender<Report>, s
             Err(error) => return Err(error),
         };
         let mut rest = &buffer[..read];
-        while !rest.is_empty() {
+        loop {
             let (taken, event) = decoder.push(rest);
             rest = &rest[taken..];
             let event = match event {
-                Event::Starved => continue,
-                Event::Frame => decode(decoder.content()),
-                Event::Damaged(_) => WireEvent::Damaged,
+                FrameEvent::Starved => break,
+                FrameEvent::Frame => decode(decoder.content()),
+                FrameEvent::Damaged(FrameError::OtherFraming { found }) => WireEvent::OtherFraming(found),
+                FrameEvent::Damaged(_) => WireEvent::Damaged,
             };
             if reports.send(Report::Event(event)).is_err() {
                 return Ok(());
@@ -307,7 +334,8 @@ mod tests {
     fn wire() -> (Wire, io::PipeWriter, io::PipeReader) {
         let ((host_reads, device_writes), (device_reads, host_writes)) =
             (io::pipe().expect("a pipe"), io::pipe().expect("a pipe"));
-        let link = Link { reader: Box::new(host_reads), writer: Box::new(host_writes), process: None };
+        let link =
+            Link { reader: Box::new(host_reads), writer: Box::new(host_writes), framing: Framing::Cobs, process: None };
         (Wire::new(link), device_writes, device_reads)
     }
 

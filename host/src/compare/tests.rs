@@ -1,18 +1,18 @@
 use half::f16;
 use kurtoscope_firmware::engine::{BurnEngine, Engine, Piece};
 use kurtoscope_shared::{
-    Element,
+    Element, Random,
     protocol::{Measurement, Statistics},
 };
 
 use super::*;
-use crate::report::fixture;
+use crate::fixture;
 
 /// Measures `values` as a device would that computes on what `alter` makes of them.
 fn record(name: &str, values: &[f32], alter: impl Fn(usize, f32) -> Option<f32>) -> crate::record::Tensor {
     let measure = |values: Vec<f32>| -> Measurement {
         let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        BurnEngine::cpu().measure(Piece::of(Element::F32, Statistics::FULL), bytes.into()).expect("measured")
+        BurnEngine::cpu().measure(Piece::of(Element::F32, Statistics::FULL), &bytes).expect("measured")
     };
     let altered: Vec<f32> = values.iter().enumerate().filter_map(|(index, value)| alter(index, *value)).collect();
     let is_short = altered.len() < values.len();
@@ -35,13 +35,13 @@ fn record(name: &str, values: &[f32], alter: impl Fn(usize, f32) -> Option<f32>)
     tensor
 }
 
-/// Bell-shaped values from sums of a counter's hash, with a few subnormal ones among them.
+/// Normal values, with a few subnormal ones among them.
 fn weights(seed: u32, count: u32) -> Vec<f32> {
-    let uniform = |index: u32| (index.wrapping_mul(0x9e37_79b9) ^ seed).wrapping_mul(0x85eb_ca6b) >> 8;
+    let mut random = Random::new(u64::from(seed));
     (0..count)
         .map(|index| match index % 701 {
             700 => f32::from_bits(1 + index),
-            _ => (0..6).map(|part| uniform(6 * index + part) as f32 / (1 << 24) as f32 - 0.5).sum::<f32>() * 0.03,
+            _ => 0.02 * random.normal() as f32,
         })
         .collect()
 }

@@ -7,6 +7,7 @@
 pub mod error;
 pub mod facts;
 pub mod known;
+mod pattern;
 pub mod recorded;
 pub mod runs;
 pub mod user_facts;

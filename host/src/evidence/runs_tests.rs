@@ -4,7 +4,7 @@ use std::fs;
 
 use super::*;
 use crate::evidence::{FactValue, UserFacts};
-use crate::report::fixture;
+use crate::{files, fixture};
 
 fn facts() -> Facts {
     Facts::new(None)
@@ -122,7 +122,8 @@ fn folders_are_searched_and_what_cannot_be_read_says_what_to_do() {
     for (name, source) in [("b", "models/b"), ("a", "models/a")] {
         let mut run = fixture::clean();
         run.model.source = source.into();
-        crate::report::write_all(&root.join(name), &run).expect("writable");
+        let text = run_file::to_json(&run).expect("numbers and strings");
+        files::write_all(&root.join(name), &[(RUN_FILE, text)]).expect("writable");
     }
     let sources = |paths: &[PathBuf]| {
         let runs = read(paths).expect("runs");
@@ -136,10 +137,7 @@ fn folders_are_searched_and_what_cannot_be_read_says_what_to_do() {
     fs::write(root.join("broken.json"), "{\"schema\": 1, \"tool\"").expect("writable");
     for (name, says) in [
         ("empty", "neither run.json nor a folder with one in it"),
-        (
-            "other.json",
-            "has schema 2; this version of kurtoscope reads schema 1; measure the model again with this version",
-        ),
+        ("other.json", "has schema 2; this version of kurtoscope reads schema 1"),
         ("broken.json", "line 1, column 20: not a run of kurtoscope"),
         ("missing", "cannot read"),
     ] {

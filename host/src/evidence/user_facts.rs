@@ -13,7 +13,8 @@ use serde::Deserialize;
 
 use super::error::FactsError;
 use super::known::{self, KNOWN};
-use super::{Fact, FactValue, Provenance, facts};
+use super::pattern::fits;
+use super::{Fact, FactValue, Provenance};
 
 /// What the user says about models.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -60,7 +61,7 @@ impl UserFacts {
 
     /// What is said of the model of this name. Where several patterns fit, the longest is heard.
     pub fn of(&self, name: &str) -> BTreeMap<String, Fact> {
-        let mut fitting: Vec<_> = self.models.iter().filter(|(pattern, _)| facts::fits(pattern, name)).collect();
+        let mut fitting: Vec<_> = self.models.iter().filter(|(pattern, _)| fits(pattern, name)).collect();
         fitting.sort_by_key(|(pattern, _)| pattern.len());
         let told = fitting.into_iter().flat_map(|(_, told)| told);
         told.map(|(key, value)| {
@@ -72,8 +73,8 @@ impl UserFacts {
 
     /// The names and patterns that fit none of `models`.
     pub fn unused<'a>(&'a self, models: &[String]) -> Vec<&'a str> {
-        let fits = |pattern: &str| models.iter().any(|name| facts::fits(pattern, name));
-        self.models.iter().map(|(pattern, _)| pattern.as_str()).filter(|pattern| !fits(pattern)).collect()
+        let fits_any = |pattern: &str| models.iter().any(|name| fits(pattern, name));
+        self.models.iter().map(|(pattern, _)| pattern.as_str()).filter(|pattern| !fits_any(pattern)).collect()
     }
 }
 
@@ -220,6 +221,6 @@ mod tests {
     #[test]
     fn a_missing_file_is_named() {
         let error = UserFacts::read(Path::new("/nonexistent/facts.toml")).expect_err("missing").to_string();
-        assert!(error.starts_with("cannot read the facts in /nonexistent/facts.toml: "), "{error}");
+        assert!(error.ends_with("cannot read the facts in /nonexistent/facts.toml"), "{error}");
     }
 }

@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::rows::{self, columns, highest, highest_without_16, is_attention, is_mlp, models, number};
-use super::{Experiment, Plot, Series, Table};
+use super::{Experiment, ExperimentTable, Plot, Series};
 use crate::evidence::{Evidence, TensorEvidence};
-use crate::report::summary::HEAVY;
+use crate::record::HEAVY_KURTOSIS;
 use crate::statistics::median;
 use kurtoscope_checkpoint::model::Component;
 
@@ -35,12 +35,12 @@ pub fn build(evidence: &Evidence) -> Experiment {
     }
 }
 
-/// Every matrix above [`HEAVY`] and the heaviest of each model, heaviest first.
+/// Every matrix above [`HEAVY_KURTOSIS`] and the heaviest of each model, heaviest first.
 fn outliers(evidence: &Evidence) -> Vec<&TensorEvidence> {
     let heaviest: Vec<&TensorEvidence> =
         models(evidence).into_iter().filter_map(|(_, tensors)| Some(highest(tensors)?.0)).collect();
     let is_listed = |row: &&TensorEvidence| {
-        row.kurtosis > Some(HEAVY) || heaviest.iter().any(|heaviest| std::ptr::eq(*heaviest, *row))
+        row.kurtosis > Some(HEAVY_KURTOSIS) || heaviest.iter().any(|heaviest| std::ptr::eq(*heaviest, *row))
     };
     let mut listed: Vec<&TensorEvidence> = evidence.tensors.iter().filter(is_listed).collect();
     listed.sort_by(|a, b| b.kurtosis.unwrap_or(0.0).total_cmp(&a.kurtosis.unwrap_or(0.0)));
@@ -63,13 +63,13 @@ fn cells(evidence: &Evidence, row: &TensorEvidence) -> Vec<Value> {
     ]
 }
 
-fn by_component(evidence: &Evidence) -> Table {
+fn by_component(evidence: &Evidence) -> ExperimentTable {
     let heaviest: Vec<Component> =
         models(evidence).into_iter().filter_map(|(_, tensors)| Some(highest(tensors)?.0.component)).collect();
     let row = |component: Component| {
         let tensors: Vec<&TensorEvidence> =
             evidence.tensors.iter().filter(|row| row.component == component && row.kurtosis.is_some()).collect();
-        let heavy = tensors.iter().filter(|row| row.kurtosis > Some(HEAVY)).count();
+        let heavy = tensors.iter().filter(|row| row.kurtosis > Some(HEAVY_KURTOSIS)).count();
         (!tensors.is_empty()).then(|| {
             vec![
                 component.name().into(),
@@ -82,7 +82,7 @@ fn by_component(evidence: &Evidence) -> Table {
             ]
         })
     };
-    Table {
+    ExperimentTable {
         title: "By component".into(),
         columns: columns(&[
             "component",
@@ -99,19 +99,18 @@ fn by_component(evidence: &Evidence) -> Table {
 
 fn notes(evidence: &Evidence) -> Vec<String> {
     let measured = evidence.tensors.iter().filter(|row| row.kurtosis.is_some()).count();
-    let heavy = evidence.tensors.iter().filter(|row| row.kurtosis > Some(HEAVY)).count();
+    let heavy = evidence.tensors.iter().filter(|row| row.kurtosis > Some(HEAVY_KURTOSIS)).count();
     let mut notes = vec![format!(
-        "{heavy} of {measured} weight matrices {} above {HEAVY:.0}, the kurtosis from which Kurtoscope calls a matrix heavy; \
+        "{heavy} of {measured} weight matrices {} above {HEAVY_KURTOSIS:.0}, the kurtosis from which Kurtoscope calls a matrix heavy; \
          the table lists these and the heaviest of each model.",
         if heavy == 1 { "is" } else { "are" },
     )];
-    let resting = evidence
-        .tensors
-        .iter()
-        .filter(|row| row.kurtosis > Some(HEAVY) && row.kurtosis_without_16.is_some_and(|k| k <= HEAVY));
+    let resting = evidence.tensors.iter().filter(|row| {
+        row.kurtosis > Some(HEAVY_KURTOSIS) && row.kurtosis_without_16.is_some_and(|k| k <= HEAVY_KURTOSIS)
+    });
     if heavy > 0 {
         notes.push(format!(
-            "{} of these {heavy} fall to {HEAVY:.0} or less once their 16 farthest weights are left out: there, a handful of \
+            "{} of these {heavy} fall to {HEAVY_KURTOSIS:.0} or less once their 16 farthest weights are left out: there, a handful of \
              weights is the whole tail.",
             resting.count()
         ));

@@ -2,6 +2,8 @@
 
 use std::process::{Command, Stdio};
 
+use kurtoscope_shared::frame::Framing;
+
 use super::{Link, LinkError, Process, stream::pipes};
 
 /// Starts the command in a shell. What it writes to standard error goes to ours.
@@ -16,7 +18,12 @@ pub(super) fn open(command: &str) -> Result<Link, LinkError> {
     let mut child = started.map_err(|source| LinkError::Start { program: shell.into(), source })?;
     let (writer, reader) = pipes(&mut child).map_err(LinkError::Other)?;
     widen(&writer);
-    Ok(Link { reader: Box::new(reader), writer: Box::new(writer), process: Some(Process::from(child)) })
+    Ok(Link {
+        reader: Box::new(reader),
+        writer: Box::new(writer),
+        framing: Framing::LengthPrefixed,
+        process: Some(Process::from(child)),
+    })
 }
 
 /// Makes a pipe to a child hold a whole chunk, so that neither side waits for the other in small steps. Where the system

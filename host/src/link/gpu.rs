@@ -3,6 +3,7 @@
 
 use std::{io, process::Stdio};
 
+use kurtoscope_shared::frame::Framing;
 use serde::Deserialize;
 
 use super::{DeviceProgram, Link, LinkError, LinkOptions, Process, stream::pipes};
@@ -90,7 +91,12 @@ pub(super) fn open(adapter: Option<&str>, options: &LinkOptions) -> Result<Link,
     let program = || device.path.display().to_string();
     let mut child = started.map_err(|source| LinkError::Start { program: program(), source })?;
     let (writer, reader) = pipes(&mut child).map_err(LinkError::Other)?;
-    Ok(Link { reader: Box::new(reader), writer: Box::new(writer), process: Some(Process::from(child)) })
+    Ok(Link {
+        reader: Box::new(reader),
+        writer: Box::new(writer),
+        framing: Framing::LengthPrefixed,
+        process: Some(Process::from(child)),
+    })
 }
 
 fn program(options: &LinkOptions) -> DeviceProgram {

@@ -11,6 +11,7 @@ pub(super) fn open(options: &LinkOptions) -> Result<Link, LinkError> {
         os::unix::fs::OpenOptionsExt,
     };
 
+    use kurtoscope_shared::frame::Framing;
     use rustix::{fs::OFlags, termios};
 
     use super::{DeviceProgram, Process};
@@ -43,7 +44,7 @@ pub(super) fn open(options: &LinkOptions) -> Result<Link, LinkError> {
     });
     raw.map_err(|errno| LinkError::Other(errno.into()))?;
     let reader = terminal.try_clone().map_err(LinkError::Other)?;
-    Ok(Link { reader: Box::new(reader), writer: Box::new(terminal), process: Some(process) })
+    Ok(Link { reader: Box::new(reader), writer: Box::new(terminal), framing: Framing::Cobs, process: Some(process) })
 }
 
 #[cfg(not(unix))]

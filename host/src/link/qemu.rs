@@ -27,6 +27,8 @@ mod unix {
         time::{Duration, Instant},
     };
 
+    use kurtoscope_shared::frame::Framing;
+
     use crate::link::{Link, LinkError, LinkOptions, Process, QemuMachine};
 
     /// How long QEMU may take to start.
@@ -63,7 +65,7 @@ exec 3<&-; wait $qemu; status=$?; kill $end 2>/dev/null; exit $status"#;
             return Err(LinkError::Qemu { program: program(), output });
         };
         let reader = stream.try_clone().map_err(LinkError::Other)?;
-        Ok(Link { reader: Box::new(reader), writer: Box::new(stream), process: Some(process) })
+        Ok(Link { reader: Box::new(reader), writer: Box::new(stream), framing: Framing::Cobs, process: Some(process) })
     }
 
     fn arguments(machine: &QemuMachine, socket: &Path, console: Option<&Path>) -> Vec<OsString> {

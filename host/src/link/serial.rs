@@ -2,6 +2,7 @@
 
 use std::{io, time::Duration};
 
+use kurtoscope_shared::frame::Framing;
 use serialport::{ErrorKind, SerialPortInfo, SerialPortType};
 
 use super::{Link, LinkError};
@@ -22,7 +23,7 @@ pub(super) fn open(path: &str, baud: u32) -> Result<Link, LinkError> {
     let _ = port.clear(serialport::ClearBuffer::All);
     let mut reader = port.try_clone().map_err(failed)?;
     reader.set_timeout(READ_TIMEOUT).map_err(failed)?;
-    Ok(Link { reader: Box::new(reader), writer: Box::new(port), process: None })
+    Ok(Link { reader: Box::new(reader), writer: Box::new(port), framing: Framing::Cobs, process: None })
 }
 
 fn as_io(error: serialport::Error) -> io::Error {

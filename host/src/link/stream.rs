@@ -8,6 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use kurtoscope_shared::frame::Framing;
+
 /// A byte stream to a device, in both directions.
 ///
 /// Each half is used by one thread. An error of either half means that the link is of no use any more, except for
@@ -19,13 +21,15 @@ pub struct Link {
     pub reader: Box<dyn Read + Send>,
     /// To the device. Blocks while the link is full. After an error it is not known how much of the bytes was taken.
     pub writer: Box<dyn Write + Send>,
+    /// How frames are told apart in both directions, which follows from the kind of link.
+    pub framing: Framing,
     /// What the link started; ends with it.
     pub process: Option<Process>,
 }
 
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Link").field("process", &self.process).finish_non_exhaustive()
+        f.debug_struct("Link").field("framing", &self.framing).field("process", &self.process).finish_non_exhaustive()
     }
 }
 

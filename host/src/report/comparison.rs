@@ -1,11 +1,11 @@
 //! Two runs side by side, for people: on a terminal, as Markdown.
 
-use super::number;
 use super::sections;
 use super::table::{Cell, Column, Table, code};
 use super::terminal::{Page, Style, Tone};
-use super::text::plain;
 use crate::compare::{Comparison, Difference, Side, TensorDifference, flips::Subject};
+use crate::number;
+use crate::text::plain;
 
 /// Differing tensors shown on a terminal.
 const SHOWN: usize = 20;
@@ -202,7 +202,7 @@ fn missing(comparison: &Comparison, quote: &dyn Fn(&str) -> String) -> Vec<Strin
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{compare::compare, report::fixture};
+    use crate::{compare::compare, fixture};
 
     fn differing() -> Comparison {
         let reference = fixture::clean();

@@ -2,10 +2,10 @@
 
 use super::deployment::overview;
 use super::findings::{findings, warnings};
-use super::number;
 use super::sections;
 use super::summary::Summary;
 use super::table::{Table, code, escape};
+use crate::number;
 use crate::record::Run;
 
 /// Ranked matrices shown before the full list.
@@ -140,7 +140,7 @@ fn section(text: &mut String, heading: &str, note: &str, table: &Table) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::fixture;
+    use crate::fixture;
 
     #[test]
     fn everything() {

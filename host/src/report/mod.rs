@@ -1,34 +1,28 @@
 //! Reports of a run: on the terminal, as Markdown, as CSV and as the record itself.
 //!
 //! [`summary`] extracts what there is to say, [`findings`] says it in sentences, [`sections`] lays it out in tables, and
-//! the formats write those down. [`hypotheses`] is the report over several runs. [`number`], [`text`] and [`table`] are the only places that format.
+//! the formats write those down. [`hypotheses`] is the report over several runs. [`number`](crate::number), [`text`](crate::text)
+//! and [`table`] are the only places that format.
 
-pub mod atomic;
 pub mod comparison;
 pub mod csv;
 pub mod deployment;
 pub mod findings;
-#[cfg(test)]
-pub(crate) mod fixture;
 pub mod hypotheses;
-pub mod json;
 pub mod markdown;
-pub mod number;
 pub mod sections;
 pub mod summary;
 pub mod table;
 pub mod terminal;
-pub mod text;
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use thiserror::Error;
 
+use crate::files::{self, FilesError};
 use crate::record::Run;
+use crate::run_file::{self, RUN_FILE};
 
-/// The record's file: present only where the run is complete.
-pub const RUN_FILE: &str = "run.json";
 /// The report's file.
 pub const REPORT_FILE: &str = "report.md";
 /// The table's file.
@@ -49,44 +43,22 @@ pub enum Format {
 #[derive(Debug, Error)]
 pub enum RenderError {
     /// The record holds what JSON cannot.
-    #[error("cannot write the run as JSON: {0}")]
+    #[error("cannot write the run as JSON")]
     Json(#[source] serde_json::Error),
     /// The CSV writer failed.
-    #[error("cannot write the tensors as CSV: {0}")]
+    #[error("cannot write the tensors as CSV")]
     Csv(#[from] ::csv::Error),
 }
 
 /// Why a run's files could not be written.
 #[derive(Debug, Error)]
 pub enum WriteError {
-    /// The directory does not exist and could not be created.
-    #[error("cannot create the directory {}: {source}", path.display())]
-    Directory {
-        /// The directory.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// A file could not be written.
-    #[error("cannot write {}: {source}", path.display())]
-    File {
-        /// The file, by the name that it was to have.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
+    /// The directory could not be created, or a file not be written.
+    #[error(transparent)]
+    Files(#[from] FilesError),
     /// The run could not be put into a format.
     #[error(transparent)]
     Render(#[from] RenderError),
-}
-
-/// Creates the folder that [`write_all`] will write into, so that a folder that cannot be created is found out before
-/// anything is measured.
-///
-/// # Errors
-/// [`WriteError::Directory`].
-pub fn prepare(directory: &Path) -> Result<(), WriteError> {
-    fs::create_dir_all(directory).map_err(|source| WriteError::Directory { path: directory.to_owned(), source })
 }
 
 /// `run` in `format`; `style` is the page for [`Format::Table`].
@@ -94,48 +66,30 @@ pub fn render(run: &Run, format: Format, style: &terminal::Style) -> Result<Stri
     match format {
         Format::Table => Ok(terminal::render(run, style)),
         Format::Markdown => Ok(markdown::render(run)),
-        Format::Json => json::render(run),
+        Format::Json => run_file::to_json(run).map_err(RenderError::Json),
     }
 }
 
 /// The plan's report.
 pub const PLAN_FILE: &str = "plan.md";
 
-/// Writes files into `directory`, which is created where it is missing: each whole or not at all, and none before all are
-/// complete on disk.
+/// Writes a run's three files into `directory`, which is created where it is missing: each whole or not at all, and
+/// [`RUN_FILE`] last, so its presence means a complete run.
 ///
 /// # Errors
-/// When the directory or a file cannot be written.
-pub fn write_files(directory: &Path, files: &[(&str, String)]) -> Result<(), WriteError> {
-    prepare(directory)?;
-    let failed = |path: PathBuf| |source| WriteError::File { path, source };
-    let mut staged = Vec::new();
-    for (name, content) in files {
-        let path = directory.join(name);
-        staged.push(atomic::Staged::write(path.clone(), content.as_bytes()).map_err(failed(path))?);
-    }
-    for file in staged {
-        let path = file.target().to_owned();
-        file.commit().map_err(failed(path))?;
-    }
-    atomic::sync_directory(directory);
-    Ok(())
-}
-
-/// Writes a run's three files into `directory`, which is created where it is missing.
-///
-/// All three are complete on disk before the first gets its name, and [`RUN_FILE`] gets it last, so its presence means a
-/// complete run. On an error before that point nothing new is left behind and older files are untouched; an interruption after
-/// it can leave a newer report beside an older record.
+/// When the run cannot be put into a format, or the directory or a file cannot be written.
 pub fn write_all(directory: &Path, run: &Run) -> Result<(), WriteError> {
-    let files =
-        [(REPORT_FILE, markdown::render(run)), (TENSORS_FILE, csv::render(run)?), (RUN_FILE, json::render(run)?)];
-    write_files(directory, &files)
+    let json = run_file::to_json(run).map_err(RenderError::Json)?;
+    let files = [(REPORT_FILE, markdown::render(run)), (TENSORS_FILE, csv::render(run)?), (RUN_FILE, json)];
+    Ok(files::write_all(directory, &files)?)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+    use crate::fixture;
 
     fn names(directory: &Path) -> Vec<String> {
         let entries = fs::read_dir(directory).expect("directory");
@@ -153,7 +107,7 @@ mod tests {
         write_all(&path, &run).expect("writable");
         write_all(&path, &run).expect("over older files");
         assert_eq!(names(&path), [REPORT_FILE, RUN_FILE, TENSORS_FILE]);
-        assert_eq!(json::read(&path.join(RUN_FILE)).expect("a run"), run);
+        assert_eq!(run_file::read(&path.join(RUN_FILE)).expect("a run"), run);
     }
 
     #[test]
@@ -165,7 +119,7 @@ mod tests {
         let obstacle = path.join(format!(".{RUN_FILE}.{}.tmp", std::process::id()));
         fs::create_dir(&obstacle).expect("directory");
         let error = write_all(path, &fixture::clean()).expect_err("obstacle");
-        assert!(error.to_string().contains("run.json: "), "{error}");
+        assert!(error.to_string().ends_with("run.json"), "{error}");
         fs::remove_dir(&obstacle).expect("directory");
         assert_eq!(names(path), [REPORT_FILE]);
         assert_eq!(fs::read_to_string(path.join(REPORT_FILE)).expect("older file"), "older");

@@ -13,14 +13,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::quantization;
 use crate::record::{Role, Run, Tensor};
+use crate::scheme_key::{SchemeKey, TensorScheme};
 use crate::statistics::median;
 use kurtoscope_checkpoint::model::Component;
-
-/// Pearson kurtosis above which a tensor is called heavy. A convention, not a test: a Laplace distribution has 6, a
-/// Student t with five degrees of freedom 9.
-pub const HEAVY: f64 = 10.0;
 
 /// Decibels below the median of its scheme at which a quantized tensor is called noisy: about one bit.
 pub const NOISY_DB: f64 = 6.0;
@@ -57,7 +53,7 @@ pub struct Totals {
     pub buffers: usize,
     /// Tensors that could not be measured.
     pub unmeasured: usize,
-    /// Ranked matrices above [`HEAVY`].
+    /// Ranked matrices above [`HEAVY_KURTOSIS`](crate::record::HEAVY_KURTOSIS).
     pub heavy: usize,
 }
 
@@ -129,15 +125,18 @@ impl<'a> Summary<'a> {
         }
     }
 
-    /// The scheme with this key.
-    pub fn scheme(&self, key: &str) -> Option<&SchemeRow<'a>> {
+    /// What is known of a scheme.
+    pub fn scheme(&self, scheme: impl Into<SchemeKey>) -> Option<&SchemeRow<'a>> {
+        let key = scheme.into().key();
         self.schemes.iter().find(|scheme| scheme.key == key)
     }
 }
 
-/// Whether a tensor has at least two dimensions longer than 1.
-pub fn is_matrix(tensor: &Tensor) -> bool {
-    tensor.shape.iter().filter(|length| **length > 1).count() >= 2
+impl SchemeRow<'_> {
+    /// The scheme, where it is one scale for the tensor without clipping.
+    pub fn unclipped(&self) -> Option<TensorScheme> {
+        TensorScheme::UNCLIPPED.into_iter().find(|scheme| scheme.key() == self.key)
+    }
 }
 
 fn parts_by_whole(run: &Run) -> HashMap<&str, Vec<&Tensor>> {
@@ -159,7 +158,7 @@ fn rank<'a>(run: &'a Run, leaves: &[&'a Tensor], parts: &HashMap<&str, Vec<&Tens
                 .is_some_and(|parts| parts.iter().all(|part| part.kurtosis < whole.kurtosis))
     };
     let mut ranked: Vec<&Tensor> = leaves.iter().copied().chain(run.tensors.iter().filter(worse_than_parts)).collect();
-    ranked.retain(|tensor| is_matrix(tensor) && tensor.kurtosis.is_some());
+    ranked.retain(|tensor| tensor.is_matrix() && tensor.kurtosis.is_some());
     ranked.sort_by(|a, b| descending(a.kurtosis, b.kurtosis));
     ranked
 }
@@ -167,7 +166,7 @@ fn rank<'a>(run: &'a Run, leaves: &[&'a Tensor], parts: &HashMap<&str, Vec<&Tens
 fn totals(run: &Run, ranked: &[&Tensor]) -> Totals {
     let mut totals = Totals {
         unmeasured: run.unmeasured.len(),
-        heavy: ranked.iter().filter(|tensor| tensor.kurtosis > Some(HEAVY)).count(),
+        heavy: ranked.iter().filter(|tensor| tensor.is_heavy()).count(),
         ..Totals::default()
     };
     for tensor in &run.tensors {
@@ -207,7 +206,7 @@ fn layers<'a>(ranked: &[&'a Tensor]) -> Vec<LayerRow<'a>> {
 
 fn schemes<'a>(leaves: &[&'a Tensor]) -> Vec<SchemeRow<'a>> {
     let mut matrices_of: BTreeMap<&str, Vec<(f64, &Tensor)>> = BTreeMap::new();
-    for tensor in leaves.iter().filter(|tensor| is_matrix(tensor)) {
+    for tensor in leaves.iter().filter(|tensor| tensor.is_matrix()) {
         for (key, error) in &tensor.quantization {
             if let Some(decibels) = error.sqnr_db {
                 matrices_of.entry(key).or_default().push((decibels, tensor));
@@ -231,9 +230,9 @@ fn schemes<'a>(leaves: &[&'a Tensor]) -> Vec<SchemeRow<'a>> {
             }
         })
         .collect();
-    // Unknown schemes stand last.
+    // Other schemes come last, by their keys.
     schemes.sort_by_key(|scheme| {
-        quantization::SCHEMES.iter().position(|(key, _)| *key == scheme.key).unwrap_or(usize::MAX)
+        TensorScheme::UNCLIPPED.iter().position(|known| Some(*known) == scheme.unclipped()).unwrap_or(usize::MAX)
     });
     schemes
 }
@@ -250,7 +249,7 @@ fn descending(a: Option<f64>, b: Option<f64>) -> std::cmp::Ordering {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::fixture;
+    use crate::fixture;
 
     fn names(ranked: &[&Tensor]) -> Vec<String> {
         ranked.iter().map(|tensor| tensor.name.replace("model.decoder.", "")).collect()
@@ -297,7 +296,7 @@ mod tests {
             summary.schemes.iter().map(|row| row.key).collect::<Vec<_>>(),
             ["int8_per_tensor", "int4_per_tensor"]
         );
-        let int8 = summary.scheme("int8_per_tensor").expect("scheme");
+        let int8 = summary.scheme(TensorScheme::Int8).expect("scheme");
         assert!(int8.matrices.is_sorted_by(|a, b| a.0 <= b.0));
         assert!(int8.predicted);
     }

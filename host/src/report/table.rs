@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use comfy_table::{Cell as TextCell, CellAlignment, LineStyle, presets};
 
-use super::text::{plain, shorten, width};
+use crate::text::{plain, shorten, width};
 
 /// The narrowest that a column of names is shortened to.
 const NARROWEST: usize = 8;

@@ -7,8 +7,8 @@ use super::findings::{findings, warnings};
 use super::sections;
 use super::summary::Summary;
 use super::table::Table;
-use super::text::{plain, wrap};
 use crate::record::Run;
+use crate::text::{plain, wrap};
 
 /// The narrowest page that is laid out; a narrower terminal wraps.
 const NARROWEST: usize = 72;
@@ -192,9 +192,9 @@ impl Page {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixture;
     use crate::record;
-    use crate::report::fixture;
-    use crate::report::text::width;
+    use crate::text::width;
 
     const NARROW: Style = Style { width: 80, color: false };
 

@@ -38,8 +38,8 @@ pub enum FaultKind {
         /// Bytes found.
         found: u32,
     },
-    /// A packed payload does not unpack to the elements that the chunk announces.
-    Packing,
+    /// A compressed payload does not decompress to the elements that the chunk announces.
+    Compression,
     /// The payload is longer than the device takes.
     TooLarge {
         /// Bytes found.
@@ -82,7 +82,7 @@ impl core::fmt::Display for FaultKind {
             Self::PayloadLength { expected, found } => {
                 write!(f, "a chunk's elements need {expected} bytes, {found} arrived")
             }
-            Self::Packing => write!(f, "a chunk's packed payload does not unpack to its elements"),
+            Self::Compression => write!(f, "a chunk's compressed payload does not decompress to its elements"),
             Self::TooLarge { found, max } => write!(f, "a payload of {found} bytes exceeds the limit of {max}"),
             Self::TopTooLarge { found, max } => write!(f, "{found} elements asked for at each end, {max} is the most"),
             Self::Request => write!(f, "a chunk asks for something that cannot be measured of it"),

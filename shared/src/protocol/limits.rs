@@ -35,26 +35,26 @@ impl ElementSet {
 
 /// The form in which a chunk's elements travel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Schema)]
-pub enum Packing {
+pub enum Compression {
     /// As they are.
     Plain,
-    /// In the form of [`packing`](crate::packing), which is shorter.
-    Planes,
+    /// In the form of [`compression`](crate::compression), which is shorter.
+    BytePlanes,
 }
 
-/// A set of forms of payload: bit `n` stands for the `n`th variant of [`Packing`]. Plain payloads are always understood.
+/// A set of forms of payload: bit `n` is the `n`th variant of [`Compression`]. Plain payloads are always understood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Schema)]
-pub struct PackingSet(pub u8);
+pub struct CompressionSet(pub u8);
 
-impl PackingSet {
+impl CompressionSet {
     /// Plain payloads alone.
-    pub const PLAIN: Self = Self(1 << Packing::Plain as u8);
+    pub const PLAIN: Self = Self(1 << Compression::Plain as u8);
     /// Every form.
-    pub const ALL: Self = Self(Self::PLAIN.0 | 1 << Packing::Planes as u8);
+    pub const ALL: Self = Self(Self::PLAIN.0 | 1 << Compression::BytePlanes as u8);
 
-    /// Whether `packing` is in the set.
-    pub const fn contains(self, packing: Packing) -> bool {
-        self.0 >> (packing as u8) & 1 == 1
+    /// Whether `compression` is in the set.
+    pub const fn contains(self, compression: Compression) -> bool {
+        self.0 >> (compression as u8) & 1 == 1
     }
 }
 

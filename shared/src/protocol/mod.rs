@@ -20,8 +20,8 @@
 //!   peer of any version can be told apart ([`peek_version`]). A host does not talk to a device that differs in either.
 //! - **Window.** A host keeps at most [`Limits::window_bytes`] of payload unanswered, and no payload is longer than
 //!   [`Limits::max_payload`]. A device answers the chunks in the order in which they arrive, each with one Report or Fault.
-//! - **Packing.** A chunk's elements may travel in a shorter form that [`Welcome::packings`] names. Limits and window count
-//!   the elements' own bytes, whatever their form.
+//! - **Compression.** A chunk's elements may travel in a shorter form that [`Welcome::compressions`] names. Limits and
+//!   window count the elements' own bytes, whatever their form.
 //! - **Loss.** A frame that arrives damaged is counted and answered with [`FaultKind::Damaged`] without a sequence. A host
 //!   sends again what was not answered; measuring a chunk twice is harmless, since a report speaks of its chunk alone.
 //! - Every answer carries the device's [`LinkHealth`], so that losses are seen at both ends.
@@ -42,7 +42,7 @@ use postcard_schema::Schema;
 use serde::{Deserialize, Serialize};
 
 pub use fault::{Fault, FaultKind};
-pub use limits::{ElementSet, Limits, Packing, PackingSet};
+pub use limits::{Compression, CompressionSet, ElementSet, Limits};
 pub use measurement::{MAX_TOP, Measurement, Statistics};
 
 use crate::Element;
@@ -106,7 +106,7 @@ pub struct Welcome {
     /// What the device can take.
     pub limits: Limits,
     /// The forms of payload that the device understands.
-    pub packings: PackingSet,
+    pub compressions: CompressionSet,
     /// How the device proved itself.
     pub self_test: SelfTest,
 }
@@ -169,8 +169,8 @@ pub struct Chunk {
     pub count: u32,
     /// Type of the elements.
     pub element: Element,
-    /// The form of the payload; a packed one is shorter than the elements.
-    pub packing: Packing,
+    /// The form of the payload; a compressed one is shorter than the elements.
+    pub compression: Compression,
     /// Elements in a row of the tensor; 0 where it has no rows. A chunk holds whole rows, or a part of one row that begins
     /// at a multiple of [`LARGEST_BLOCK`](crate::quantization::LARGEST_BLOCK) in it.
     pub row: u32,

@@ -14,8 +14,8 @@ use kurtoscope_host::analysis::{
     link_counter::LinkCounter,
 };
 use kurtoscope_shared::protocol::{
-    ElementSet, EngineKind, Fault, FaultKind, Limits, LinkHealth, Measurement, PROTOCOL_VERSION, PackingSet, Report,
-    SCHEMA_HASH, SelfTest, Statistics, ToHost, Welcome,
+    CompressionSet, ElementSet, EngineKind, Fault, FaultKind, Limits, LinkHealth, Measurement, PROTOCOL_VERSION,
+    Report, SCHEMA_HASH, SelfTest, Statistics, ToHost, Welcome,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -48,7 +48,7 @@ fuzz_target!(|bytes: &[u8]| {
                 conversation.receive(ToHost::Report(report), now, |_, _| what & 0x40 == 0 || detail & 1 == 0)
             }
             4 => {
-                let kinds = [FaultKind::Damaged, FaultKind::Engine, FaultKind::Malformed, FaultKind::Packing];
+                let kinds = [FaultKind::Damaged, FaultKind::Engine, FaultKind::Malformed, FaultKind::Compression];
                 let kind = match detail >> 5 {
                     4 => FaultKind::NoSession { found: session },
                     5 => FaultKind::Unfit,
@@ -100,8 +100,13 @@ fn welcome() -> Welcome {
         identity: String::new(),
         engine: EngineKind::Cpu,
         adapter: None,
-        limits: Limits { max_payload: 100, window_bytes: WINDOW, elements: ElementSet::ALL, statistics: Statistics::FULL },
-        packings: PackingSet::ALL,
+        limits: Limits {
+            max_payload: 100,
+            window_bytes: WINDOW,
+            elements: ElementSet::ALL,
+            statistics: Statistics::FULL,
+        },
+        compressions: CompressionSet::ALL,
         self_test: SelfTest { passed: true, answers: 1, max_relative_error: 0.0, tolerance: 1e-10 },
     }
 }

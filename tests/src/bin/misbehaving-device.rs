@@ -3,14 +3,14 @@
 //! KURTOSCOPE_TEST_PAYLOAD the most bytes of a chunk that it takes.
 
 use std::{
+    borrow::Cow,
     io::{self, Read, Write},
     process::ExitCode,
 };
 
-use bytes::Bytes;
 use embedded_io_adapters::std::FromStd;
 use kurtoscope_firmware::{
-    Board, Session,
+    Board, Framing, Session,
     engine::{BurnEngine, Engine, Piece},
     serve,
 };
@@ -73,7 +73,7 @@ enum Fault {
 }
 
 /// The f32 elements of `payload`, each changed.
-fn altered(payload: &[u8], change: impl Fn(f32) -> f32) -> Bytes {
+fn altered(payload: &[u8], change: impl Fn(f32) -> f32) -> Vec<u8> {
     let values = payload.as_chunks().0.iter().map(|bytes| change(f32::from_le_bytes(*bytes)));
     values.flat_map(f32::to_le_bytes).collect()
 }
@@ -95,22 +95,22 @@ impl Engine for Faulty {
         self.engine.tolerance()
     }
 
-    fn measure(&mut self, piece: Piece, payload: Bytes) -> Result<Measurement, FaultKind> {
+    fn measure(&mut self, piece: Piece, payload: &[u8]) -> Result<Measurement, FaultKind> {
         if self.fault == Fault::Crash && payload.starts_with(&POISON.to_le_bytes()) {
             Self::crash();
         }
         let payload = match self.fault {
-            Fault::Flush => altered(&payload, |value| if value.is_subnormal() { 0.0 } else { value }),
-            Fault::Half => altered(&payload, |value| half::f16::from_f32(value).to_f32()),
-            _ => payload,
+            Fault::Flush => Cow::from(altered(payload, |value| if value.is_subnormal() { 0.0 } else { value })),
+            Fault::Half => altered(payload, |value| half::f16::from_f32(value).to_f32()).into(),
+            _ => payload.into(),
         };
-        let mut found = self.engine.measure(piece, payload.clone())?;
+        let mut found = self.engine.measure(piece, &payload)?;
         // A run asks for more than the self-test.
         let is_of_run = piece.statistics.top == Statistics::FULL.top;
         if self.fault == Fault::Drop && is_of_run {
             let thinned = payload.chunks(4).enumerate().filter(|(index, _)| index % 1000 != 999);
             let thinned: Vec<u8> = thinned.flat_map(|(_, bytes)| bytes.iter().copied()).collect();
-            let summed = self.engine.measure(Piece::of(piece.element, Statistics::MOMENTS), thinned.into())?.moments;
+            let summed = self.engine.measure(Piece::of(piece.element, Statistics::MOMENTS), &thinned)?.moments;
             (found.moments.mean, found.moments.m2) = (summed.mean, summed.m2);
             (found.moments.m3, found.moments.m4) = (summed.m3, summed.m4);
         }
@@ -148,14 +148,17 @@ struct Older<W> {
 impl<W: Write> Write for Older<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut rest = bytes;
-        while !rest.is_empty() {
+        loop {
             let (taken, event) = self.decoder.push(rest);
             rest = &rest[taken..];
-            let heard = (event == frame::Event::Frame).then(|| postcard::take_from_bytes(self.decoder.content()));
+            if event == frame::FrameEvent::Starved {
+                break;
+            }
+            let heard = (event == frame::FrameEvent::Frame).then(|| postcard::take_from_bytes(self.decoder.content()));
             if let Some(Ok((ToHost::Welcome(welcome), _))) = heard {
                 let older = ToHost::Welcome(Welcome { firmware: "0.0.9".into(), ..welcome });
                 let mut wire = Vec::new();
-                frame::encode(&older, &[], &mut wire).map_err(io::Error::other)?;
+                frame::encode(Framing::LengthPrefixed, &older, &[], &mut wire).map_err(io::Error::other)?;
                 self.to.write_all(&wire)?;
             }
         }
@@ -167,9 +170,14 @@ impl<W: Write> Write for Older<W> {
     }
 }
 
+/// Whether this is the fault that the command line names.
+fn is_called(fault: &str) -> bool {
+    std::env::args().nth(1).as_deref() == Some(fault)
+}
+
 fn main() -> ExitCode {
     let fault = match std::env::args().nth(1).as_deref() {
-        Some("good" | "older") => Fault::None,
+        Some("good" | "older" | "cobs" | "banner") => Fault::None,
         Some("slow") => Fault::Slow,
         Some("wrong") => Fault::Wrong,
         Some("vanish") => Fault::Vanish,
@@ -196,7 +204,7 @@ fn main() -> ExitCode {
             let _ = io::stdin().lock().read(&mut [0; 64]);
             let mut wire = Vec::new();
             let welcome = (0u32, 77u16, *b"tomorrow", "a field of the future");
-            if kurtoscope_shared::frame::encode(&welcome, &[], &mut wire).is_ok() {
+            if frame::encode(Framing::LengthPrefixed, &welcome, &[], &mut wire).is_ok() {
                 let _ = io::stdout().write_all(&wire);
                 let _ = io::stdout().flush();
             }
@@ -214,10 +222,15 @@ fn main() -> ExitCode {
     let board = Board { name, identity: String::new() };
     let mut session = Session::new(engine, board);
     let mut to: Box<dyn Write> = Box::new(io::stdout().lock());
-    if std::env::args().nth(1).as_deref() == Some("older") {
-        to = Box::new(Older { to, decoder: frame::Decoder::new(1 << 12) });
+    // A device that takes this link for a serial one, and one whose shell has something to say first.
+    let framing = if is_called("cobs") { Framing::Cobs } else { Framing::LengthPrefixed };
+    if is_called("banner") && to.write_all(b"Last login: yesterday\n\0\xfe\xfeKS\n").is_err() {
+        return ExitCode::FAILURE;
     }
-    match serve(&mut session, FromStd::new(io::stdin().lock()), FromStd::new(to)) {
+    if is_called("older") {
+        to = Box::new(Older { to, decoder: frame::Decoder::new(Framing::LengthPrefixed, 1 << 12) });
+    }
+    match serve(&mut session, framing, FromStd::new(io::stdin().lock()), FromStd::new(to)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }

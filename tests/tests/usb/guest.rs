@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use kurtoscope_host::{record::Run, report::json};
+use kurtoscope_host::{record::Run, run_file};
 use kurtoscope_tests::checkpoints::{Safetensors, noise, write_noise};
 use serde_json::json;
 use tempfile::TempDir;
@@ -113,7 +113,7 @@ impl Guest {
     pub fn measured(&self, name: &str) -> Run {
         let (code, error) = (self.text(&format!("{name}.code")), self.text(&format!("{name}.err")));
         assert_eq!(code.trim(), "0", "{name}: {error}");
-        json::read(&self.folder.path().join(format!("out/{name}.json")))
+        run_file::read(&self.folder.path().join(format!("out/{name}.json")))
             .unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 

@@ -24,6 +24,7 @@ use std::{
     collections::VecDeque,
     eprintln,
     panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
     vec::Vec,
 };
 
@@ -39,13 +40,14 @@ pub use failure::Failure;
 pub use launch::{Launch, Partials};
 
 use super::{
-    BurnEngine, Engine, MeasureBackend, Measured, Piece, Submission,
+    BurnEngine, Completion, Engine, MeasureBackend, Measured, Payload, Piece, Submission,
     centre::Centre,
     check, cpu,
     extension::{self, Task},
 };
 use adapter::Opened;
-use burn::{backend::Dispatch, tensor::wgpu::wgpu};
+use burn::backend::Dispatch;
+use burn_wgpu::wgpu;
 use layout::{Format, Layout};
 use sums::Sums;
 
@@ -101,7 +103,7 @@ impl Resident {
 #[derive(Debug)]
 struct Running {
     ticket: u32,
-    payload: Bytes,
+    payload: Arc<Payload>,
     piece: Piece,
     content: Tensor<1, Int>,
     launch: Launch,
@@ -151,17 +153,17 @@ impl GpuEngine {
     ///
     /// # Errors
     /// [`Failure::Other`] for an empty chunk and for types that the processor measures.
-    pub fn keep(&self, element: Element, payload: &Bytes) -> Result<Resident, Failure> {
+    pub fn keep(&self, element: Element, payload: Payload) -> Result<Resident, Failure> {
         let elements = (payload.len() / element.size()) as u32;
         let format = Format::of(element).filter(|_| elements > 0);
         let format =
             format.ok_or_else(|| Failure::Other(std::format!("the kernel has no use for {elements} {element}")))?;
-        let (layout, centre) = (Layout::new(format, elements), Centre::sampled(payload, element));
-        let content = words(payload, &self.adapter.device);
+        let (layout, centre) = (Layout::new(format, elements), Centre::sampled(&payload, element));
+        let content = words(&Arc::new(payload), &self.adapter.device);
         Ok(Resident { element, content, launch: Launch { layout, centre, nonce: 0 } })
     }
 
-    fn start(&mut self, format: Format, piece: Piece, payload: Bytes) -> Result<u32, Failure> {
+    fn start(&mut self, format: Format, piece: Piece, payload: Arc<Payload>) -> Result<u32, Failure> {
         let elements = (payload.len() / piece.element.size()) as u32;
         let layout = Layout::new(format, elements);
         if layout.cubes > self.adapter.description.max_workgroups {
@@ -221,37 +223,44 @@ impl Engine for GpuEngine {
         IN_FLIGHT
     }
 
-    fn measure(&mut self, piece: Piece, payload: Bytes) -> Result<Measurement, FaultKind> {
-        match self.submit(piece, payload)? {
-            Submission::Finished(measurement) => Ok(*measurement),
-            Submission::Running(ticket) => self.collect(ticket),
-        }
+    /// Copies the payload, which the upload needs for longer than it is borrowed; [`submit`](Self::submit) does not.
+    fn measure(&mut self, piece: Piece, payload: &[u8]) -> Result<Measurement, FaultKind> {
+        check(piece, payload, self.limits)?;
+        let submission = self.submit(piece, payload.to_vec().into());
+        self.wait(submission).outcome
     }
 
-    fn submit(&mut self, piece: Piece, payload: Bytes) -> Result<Submission, FaultKind> {
-        check(piece, &payload, self.limits)?;
+    fn submit(&mut self, piece: Piece, payload: Payload) -> Submission {
+        if let Err(kind) = check(piece, &payload, self.limits) {
+            return Submission::finished(Err(kind), payload);
+        }
         let Some(format) = Format::of(piece.element).filter(|_| !payload.is_empty()) else {
-            return self.processor.measure(piece, payload).map(|found| Submission::Finished(found.into()));
+            return Submission::finished(self.processor.measure(piece, &payload), payload);
         };
-        let started = catch_unwind(AssertUnwindSafe(|| self.start(format, piece, payload)));
+        let payload = Arc::new(payload);
+        let started = catch_unwind(AssertUnwindSafe(|| self.start(format, piece, Arc::clone(&payload))));
         match started.unwrap_or_else(|thrown| Err(Failure::from_panic(&*thrown))) {
-            Ok(ticket) => Ok(Submission::Running(ticket)),
-            Err(failure) => Err(self.fail(&failure)),
+            Ok(ticket) => Submission::Running(ticket),
+            Err(failure) => Submission::finished(Err(self.fail(&failure)), Arc::into_inner(payload)),
         }
     }
 
-    fn collect(&mut self, ticket: u32) -> Result<Measurement, FaultKind> {
+    fn collect(&mut self, ticket: u32) -> Completion {
         let place = self.running.iter().position(|running| running.ticket == ticket);
-        // What ran when the adapter was lost is gone with it; the host sends it again.
-        let running = place.and_then(|place| self.running.remove(place)).ok_or(FaultKind::DeviceLost)?;
+        let Some(running) = place.and_then(|place| self.running.remove(place)) else {
+            // What ran when the adapter was lost is gone with it; the host sends it again.
+            return Completion { outcome: Err(FaultKind::DeviceLost), payload: None };
+        };
+        let payload = Arc::clone(&running.payload);
         let finished = catch_unwind(AssertUnwindSafe(|| finish(running)));
-        match finished.unwrap_or_else(|thrown| Err(Failure::from_panic(&*thrown))) {
+        let outcome = match finished.unwrap_or_else(|thrown| Err(Failure::from_panic(&*thrown))) {
             Ok(measurement) => {
                 self.failures = 0;
                 Ok(measurement)
             }
             Err(failure) => Err(self.fail(&failure)),
-        }
+        };
+        Completion { outcome, payload: Arc::into_inner(payload) }
     }
 }
 
@@ -297,11 +306,20 @@ fn submit(content: Tensor<1, Int>, task: Task) -> Result<(Tensor<1, Int>, Tensor
     }
 }
 
+/// A payload that the upload shares with the engine.
+struct Shared(Arc<Payload>);
+
+impl AsRef<[u8]> for Shared {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 /// A payload as words on the adapter, the last one filled up with zeros. Lent, not copied, where it ends at a word.
-fn words(payload: &Bytes, device: &Device) -> Tensor<1, Int> {
+fn words(payload: &Arc<Payload>, device: &Device) -> Tensor<1, Int> {
     let words = payload.len().div_ceil(size_of::<u32>());
     let bytes = if payload.len().is_multiple_of(size_of::<u32>()) {
-        BurnBytes::from_shared(payload.clone(), AllocationProperty::Other)
+        BurnBytes::from_shared(Bytes::from_owner(Shared(Arc::clone(payload))), AllocationProperty::Other)
     } else {
         let mut filled = Vec::with_capacity(words * size_of::<u32>());
         filled.extend_from_slice(payload);

@@ -5,7 +5,7 @@ use std::ops::Range;
 use xxhash_rust::xxh3::Xxh3Default;
 
 use super::Checkpoint;
-use super::mapped::Access;
+use crate::source::Access;
 
 /// Samples taken from each tensor.
 const SAMPLES: usize = 8;

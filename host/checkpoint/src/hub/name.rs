@@ -1,7 +1,6 @@
 //! What a user calls a model on the hub: `hf:ORGANISATION/NAME[/FILE][@REVISION]`.
 
 use std::fmt;
-use std::path::{Component, Path};
 use std::str::FromStr;
 
 /// How every such name begins.
@@ -100,12 +99,10 @@ fn is_revision(revision: &str) -> bool {
     is_inside(revision) && revision.bytes().all(allowed)
 }
 
-/// Whether a path from elsewhere stays inside the folder that it is joined to.
+/// Whether a path is that of a file in a repository: it stays inside the folder that it is joined to, and has one
+/// spelling.
 pub(super) fn is_inside(path: &str) -> bool {
-    !path.is_empty()
-        && !path.contains(['\\', '\0'])
-        && path.split('/').all(|part| !part.is_empty())
-        && Path::new(path).components().all(|part| matches!(part, Component::Normal(_)))
+    crate::source::is_inside(path) && path.split('/').all(|part| !part.is_empty())
 }
 
 /// Whether a revision is a commit and so can never mean anything else.

@@ -4,7 +4,11 @@ use std::error::Error;
 
 use kurtoscope_host::{
     analysis::{AnalysisError, DeviceFailure, DeviceFailureKind, JournalError},
+    deployment::{PlanError, export::ExportError},
+    evidence::EvidenceError,
+    hypothesis::DefinitionError,
     link::{DEVICE_VARIABLE, LinkError, UDEV_RULE, UrlError, UsbError},
+    run_file::ReadError,
 };
 
 use crate::causes::with_causes;
@@ -36,8 +40,18 @@ pub(super) fn advice(error: &(dyn Error + 'static)) -> Option<String> {
         of_usb(error)
     } else if let Some(UrlError::Usb(_)) = error.downcast_ref() {
         Some("`kurtoscope devices` shows them".into())
+    } else if let Some(error) = error.downcast_ref::<JournalError>() {
+        Some(of_journal(error).into())
+    } else if let Some(error) = error.downcast_ref::<EvidenceError>() {
+        of_evidence(error).map(Into::into)
+    } else if let Some(error) = error.downcast_ref::<PlanError>() {
+        of_plan(error).map(Into::into)
+    } else if let Some(error) = error.downcast_ref::<ExportError>() {
+        of_export(error).map(Into::into)
+    } else if let Some(error) = error.downcast_ref::<DefinitionError>() {
+        of_definition(error).map(Into::into)
     } else {
-        error.downcast_ref().map(|error| of_journal(error).into())
+        error.downcast_ref::<ReadError>().map(|error| of_run_file(error).into())
     };
     found.or_else(|| advice(error.source()?))
 }
@@ -70,6 +84,10 @@ fn of_device(kind: &DeviceFailureKind) -> Option<&'static str> {
         DeviceFailureKind::NoAnswer { .. } => {
             Some("is it powered, is the cable in order, does it run Kurtoscope's firmware, and is the baud rate right?")
         }
+        DeviceFailureKind::IncompatibleFraming { .. } => Some(
+            "a board on a serial port or terminal is reached with serial:, a program that serves on standard input and \
+             output with exec:, a board's own USB interface with usb:",
+        ),
         DeviceFailureKind::SelfTestFailed { .. } => Some(
             "its driver or its hardware computes wrongly. `--allow-untrusted` measures all the same, and the report will \
              say so",
@@ -130,6 +148,49 @@ fn of_journal(error: &JournalError) -> &'static str {
     }
 }
 
+const fn of_run_file(error: &ReadError) -> &'static str {
+    match error {
+        ReadError::File { .. } => "name run.json, or the folder that `--out` wrote it to",
+        ReadError::Content { .. } => "measure the model again with `kurtoscope analyze MODEL --out DIR`",
+        ReadError::Schema { .. } => {
+            "measure the model again with this version, or leave the file out: schemas are not mixed"
+        }
+    }
+}
+
+const fn of_evidence(error: &EvidenceError) -> Option<&'static str> {
+    match error {
+        EvidenceError::Run(error) => Some(of_run_file(error)),
+        EvidenceError::NoRun { .. } => Some("`kurtoscope analyze MODEL --out DIR` writes run.json"),
+        EvidenceError::Folder { .. } | EvidenceError::Facts(_) => None,
+    }
+}
+
+const fn of_plan(error: &PlanError) -> Option<&'static str> {
+    match error {
+        PlanError::NotMeasured { .. } => Some(
+            "measure the model again with this version, on a device that measures it and with `--statistics all`: \
+             `kurtoscope analyze MODEL --out DIR`",
+        ),
+        PlanError::Budget { .. } => Some("`--bits` takes an average within that range"),
+        PlanError::NothingToQuantize { .. } => None,
+    }
+}
+
+const fn of_export(error: &ExportError) -> Option<&'static str> {
+    match error {
+        ExportError::Target { .. } => Some("`--target` takes one of these"),
+        ExportError::Names { .. } => None,
+    }
+}
+
+const fn of_definition(error: &DefinitionError) -> Option<&'static str> {
+    match error {
+        DefinitionError::Read { .. } => Some("give the path of a TOML file after `--hypothesis`"),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -152,6 +213,16 @@ mod tests {
         let kept = KeptInJournal { path: "out/run.journal".into(), bytes: 5 };
         let text = in_full(&lost(DeviceFailureKind::InvalidReport, Some(kept)));
         assert!(text.ends_with("; the same command continues from there") && !text.contains("--out"), "{text}");
+    }
+
+    #[test]
+    fn a_run_that_cannot_be_read_has_its_cause_and_advice_once() {
+        let source = std::io::Error::other("no disk");
+        let error = EvidenceError::from(ReadError::File { path: "a/run.json".into(), source });
+        assert_eq!(
+            in_full(&error),
+            "cannot read a/run.json: no disk; name run.json, or the folder that `--out` wrote it to"
+        );
     }
 
     #[test]

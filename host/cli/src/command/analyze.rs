@@ -9,6 +9,7 @@ use super::{
 };
 use kurtoscope_host::{
     analysis::{self, Journal, Resume, RunOptions},
+    files,
     link::DeviceUrl,
     report,
 };
@@ -70,7 +71,7 @@ pub(super) fn run(arguments: &AnalyzeArguments) -> Outcome {
         hypotheses::prepare(out)?;
     }
     for folder in folders.iter().flatten() {
-        report::prepare(folder)?;
+        files::create_directory(folder)?;
     }
     let mut journals = open_journals(arguments, folders.as_deref().unwrap_or_default())?;
     let mut devices = arguments.measuring.open(&arguments.devices)?;

@@ -8,7 +8,7 @@ use kurtoscope_shared::usb;
 
 use super::{Outcome, output};
 use crate::board::{self, Board, BuildRequest, Catalogue, Description, Flash, Kind, Origin};
-use kurtoscope_host::report::text::plain;
+use kurtoscope_host::text::plain;
 
 /// Arguments of `kurtoscope boards`.
 #[derive(Debug, Args)]

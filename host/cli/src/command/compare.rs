@@ -8,9 +8,11 @@ use super::{MeasuringArguments, Outcome, device_url, model::ModelArgument, outpu
 use kurtoscope_host::{
     analysis::{self, RunOptions},
     compare::{self, Comparison},
+    files,
     link::DeviceUrl,
     record::Run,
-    report::{self, RUN_FILE, comparison, json},
+    report::{self, comparison},
+    run_file::{self, RUN_FILE},
 };
 
 /// What to compare: a model on two devices, or two runs that are already measured.
@@ -92,8 +94,8 @@ fn measure(
     let checkpoint = ModelArgument::from_typed(model.as_os_str())?.open(quiet)?;
     let folders = arguments.out.as_ref().map(|out| (out.join("reference"), out.join("device")));
     if let Some((reference, candidate)) = &folders {
-        report::prepare(reference)?;
-        report::prepare(candidate)?;
+        files::create_directory(reference)?;
+        files::create_directory(candidate)?;
     }
     // Both have answered before either measures, so that a device that is not there costs no time.
     let mut devices = arguments.measuring.open(&[arguments.reference.clone(), device.clone()])?;
@@ -114,8 +116,8 @@ fn measure(
     Ok((reference, candidate))
 }
 
-fn read(path: &Path) -> Result<Run, json::ReadError> {
-    if path.is_dir() { json::read(&path.join(RUN_FILE)) } else { json::read(path) }
+fn read(path: &Path) -> Result<Run, run_file::ReadError> {
+    if path.is_dir() { run_file::read(&path.join(RUN_FILE)) } else { run_file::read(path) }
 }
 
 fn render(comparison: &Comparison, arguments: &CompareArguments) -> Result<String, serde_json::Error> {

@@ -11,13 +11,14 @@ use clap::Args;
 use super::{Outcome, output};
 use kurtoscope_host::{
     evidence::{self, Facts, Figures, Gathered, Recorded, UserFacts},
-    experiment,
+    experiment, files,
     hypothesis::{self, Definition, Judgement, judge_all},
     record::Run,
     report::{
         self,
         hypotheses::{Against, Material, block::Block, content, json, markdown, terminal, write_all},
     },
+    run_file::RUN_FILE,
 };
 
 /// What to hold the hypotheses against.
@@ -66,10 +67,10 @@ struct HoldsRun {
 
 /// Creates the folder for the report, unless it is a run's: both have a report.md.
 pub(super) fn prepare(out: &Path) -> Outcome {
-    if out.join(report::RUN_FILE).exists() {
+    if out.join(RUN_FILE).exists() {
         return Err(HoldsRun { out: out.to_owned() }.into());
     }
-    Ok(report::prepare(out)?)
+    Ok(files::create_directory(out)?)
 }
 
 type Failure = Box<dyn Error + Send + Sync>;

@@ -25,7 +25,7 @@ use crate::device_options::link_options;
 use kurtoscope_shared::protocol;
 
 use kurtoscope_host::{
-    analysis::{AnalysisError, Device, DeviceOptions, PackingMode, Timeouts},
+    analysis::{AnalysisError, CompressionMode, Device, DeviceOptions, Timeouts},
     link::DeviceUrl,
 };
 
@@ -93,9 +93,9 @@ struct MeasuringArguments {
     #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = seconds)]
     give_up: f64,
 
-    /// When to pack chunks, without loss, on their way to a device
-    #[arg(long, value_enum, default_value_t = Packing::Auto)]
-    packing: Packing,
+    /// When to compress chunks, without loss, on their way to a device
+    #[arg(long = "packing", value_name = "PACKING", value_enum, default_value_t = CompressionArgument::Auto)]
+    compression: CompressionArgument,
 
     /// What to measure, as far as the device does
     #[arg(long, value_enum, default_value_t = Statistics::All)]
@@ -115,7 +115,7 @@ impl MeasuringArguments {
                 resend: Duration::from_secs_f64(self.timeout),
                 give_up: Duration::from_secs_f64(self.give_up),
             },
-            packing: self.packing.into(),
+            compression: self.compression.into(),
             link: link_options(urls)?,
         };
         Ok(urls.iter().map(|url| Device::open(url, options.clone())).collect::<Result<_, _>>()?)
@@ -143,9 +143,9 @@ impl From<Statistics> for protocol::Statistics {
     }
 }
 
-/// When chunks are packed.
+/// When chunks are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Packing {
+enum CompressionArgument {
     /// Where the link is slow enough for it to pay
     Auto,
     /// Wherever it makes a chunk shorter
@@ -154,12 +154,12 @@ enum Packing {
     Never,
 }
 
-impl From<Packing> for PackingMode {
-    fn from(packing: Packing) -> Self {
-        match packing {
-            Packing::Auto => Self::Auto,
-            Packing::Always => Self::Always,
-            Packing::Never => Self::Never,
+impl From<CompressionArgument> for CompressionMode {
+    fn from(compression: CompressionArgument) -> Self {
+        match compression {
+            CompressionArgument::Auto => Self::Auto,
+            CompressionArgument::Always => Self::Always,
+            CompressionArgument::Never => Self::Never,
         }
     }
 }

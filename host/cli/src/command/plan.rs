@@ -11,17 +11,18 @@ use super::{MeasuringArguments, Outcome, device_url, model::ModelArgument, outpu
 use kurtoscope_host::{
     analysis::{self, RunOptions},
     deployment::{
-        Allocated, Plan, Target,
+        Allocated, DeploymentPlan, Target,
         export::{self, Assignment, Tool},
         target::ALL,
     },
+    files,
     link::DeviceUrl,
     record::Run,
     report::{
-        self, PLAN_FILE, RUN_FILE, deployment,
+        PLAN_FILE, deployment,
         hypotheses::{block::Block, markdown, terminal},
-        json,
     },
+    run_file::{self, RUN_FILE},
 };
 
 /// What to plan, for what, and in whose words.
@@ -82,7 +83,7 @@ pub(super) fn run(arguments: &PlanArguments) -> Outcome {
     // What can be wrong with the arguments is looked at before anything is measured.
     check(arguments)?;
     if let Some(out) = &arguments.out {
-        report::prepare(out)?;
+        files::create_directory(out)?;
     }
     let run = read_or_measure(arguments)?;
     let planned = Planned::of(&run, arguments)?;
@@ -92,7 +93,7 @@ pub(super) fn run(arguments: &PlanArguments) -> Outcome {
         files.push((PLAN_FILE, markdown::render(&planned.blocks(&run, usize::MAX))));
         files.retain(|(name, _)| *name != export::json::FILE);
         files.push((export::json::FILE, planned.json(&run)?));
-        report::write_files(out, &files)?;
+        files::write_all(out, &files)?;
     }
     let text = match (exports.as_slice(), &arguments.out) {
         ([(_, text)], None) => text.clone(),
@@ -123,7 +124,7 @@ fn check(arguments: &PlanArguments) -> Result<(), ArgumentsError> {
 fn read_or_measure(arguments: &PlanArguments) -> Result<Run, Failure> {
     let subject = arguments.subject.as_path();
     if let Some(file) = run_file(subject) {
-        return Ok(json::read(&file)?);
+        return Ok(run_file::read(&file)?);
     }
     let quiet = arguments.measuring.quiet;
     let checkpoint = ModelArgument::from_typed(subject.as_os_str())?.open(quiet)?;
@@ -149,8 +150,8 @@ fn run_file(subject: &Path) -> Option<PathBuf> {
 
 /// What was planned.
 enum Planned {
-    Targets { plans: Vec<Plan>, without: Vec<(&'static str, kurtoscope_host::deployment::PlanError)> },
-    Target { target: &'static Target, plan: Plan },
+    Targets { plans: Vec<DeploymentPlan>, without: Vec<(&'static str, kurtoscope_host::deployment::PlanError)> },
+    Target { target: &'static Target, plan: DeploymentPlan },
     Budget { target: &'static Target, plan: Allocated },
 }
 
@@ -161,9 +162,9 @@ impl Planned {
                 let target = named.unwrap_or_else(|| default_target(&arguments.exports));
                 Ok(Self::Budget { target, plan: Allocated::of(run, target, bits)? })
             }
-            (None, Some(target)) => Ok(Self::Target { target, plan: Plan::of(run, target)? }),
+            (None, Some(target)) => Ok(Self::Target { target, plan: DeploymentPlan::of(run, target)? }),
             (None, None) => {
-                let (plans, without) = Plan::all(run);
+                let (plans, without) = DeploymentPlan::all(run);
                 match without.into_iter().partition::<Vec<_>, _>(|_| plans.is_empty()) {
                     (failed, without) if failed.is_empty() => Ok(Self::Targets { plans, without }),
                     (failed, _) => {

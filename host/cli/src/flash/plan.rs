@@ -5,7 +5,7 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 
-use kurtoscope_host::report::number;
+use kurtoscope_host::number;
 
 /// The bytes of a file, with the digest by which they are known again.
 #[derive(Clone, PartialEq, Eq)]

@@ -89,7 +89,7 @@ impl Root {
             return Err(FlashError::Damaged { place: self.place(), path: put.path.clone() });
         }
         fs::rename(&new.0, &path).map_err(failed)?;
-        kurtoscope_host::report::atomic::sync_directory(folder);
+        kurtoscope_host::files::sync_directory(folder);
         Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use kurtoscope_shared::protocol::{
-    ElementSet, EngineKind, Fault, Limits, LinkHealth, PROTOCOL_VERSION, PackingSet, Report, SCHEMA_HASH, SelfTest,
+    CompressionSet, ElementSet, EngineKind, Fault, Limits, LinkHealth, PROTOCOL_VERSION, Report, SCHEMA_HASH, SelfTest,
 };
 
 const SILENCE: Duration = Duration::from_secs(5);
@@ -29,7 +29,7 @@ fn conversation_in(window_bytes: u32, now: Instant) -> Conversation {
             elements: ElementSet::ALL,
             statistics: kurtoscope_shared::protocol::Statistics::FULL,
         },
-        packings: PackingSet::ALL,
+        compressions: CompressionSet::ALL,
         self_test: SelfTest { passed: true, answers: 1, max_relative_error: 0.0, tolerance: 1e-10 },
     };
     Conversation::new(&welcome, 0, LinkCounter::of_a_new_device(), TIMEOUTS, now)

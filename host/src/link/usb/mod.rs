@@ -7,7 +7,10 @@ mod stream;
 
 use std::fmt;
 
-use kurtoscope_shared::usb::{TRANSFER_BYTES, TRANSFERS};
+use kurtoscope_shared::{
+    frame::Framing,
+    usb::{TRANSFER_BYTES, TRANSFERS},
+};
 use nusb::{
     DeviceInfo, Interface, MaybeFuture,
     descriptors::TransferType,
@@ -77,7 +80,7 @@ pub(super) fn open(wanted: &UsbName) -> Result<Link, UsbError> {
     let input = interface.endpoint::<Bulk, In>(endpoint(Direction::In)?).map_err(UsbError::from_open)?;
     let output = interface.endpoint::<Bulk, Out>(endpoint(Direction::Out)?).map_err(UsbError::from_open)?;
     let (reader, writer) = stream::pair(device, input, output, TRANSFER_BYTES, TRANSFERS);
-    Ok(Link { reader: Box::new(reader), writer: Box::new(writer), process: None })
+    Ok(Link { reader: Box::new(reader), writer: Box::new(writer), framing: Framing::LengthPrefixed, process: None })
 }
 
 /// The address of the interface's bulk endpoint of this direction.

@@ -2,9 +2,9 @@
 
 use super::{bits, figures, head, noise, notes, outcome_row, outcomes, stored};
 use crate::deployment::{Allocated, Precision, allocation::KurtosisRule};
+use crate::number;
 use crate::record::Run;
 use crate::report::hypotheses::block::{Block, Line, labelled, words};
-use crate::report::number;
 use crate::report::table::{Cell, Column, Table};
 
 use Column::{Names, Numbers, Words};

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use plotters::coord::ranged1d::{DefaultFormatting, KeyPointHint, Ranged};
 
-use crate::report::number;
+use crate::number;
 
 /// Steps between the marks of a linear axis, times a power of ten.
 const STEPS: [f64; 3] = [1.0, 2.0, 5.0];

@@ -4,9 +4,9 @@
 use serde_json::Value;
 
 use crate::experiment::Plot;
-use crate::report::number;
+use crate::number;
 use crate::report::table::{Cell, Column, Table};
-use crate::report::text::plain;
+use crate::text::plain;
 
 /// Rows of a table that are shown; the record holds all.
 pub const SHOWN: usize = 40;

@@ -7,10 +7,10 @@ use crate::evidence::known::KNOWN;
 use crate::evidence::{Evidence, Provenance, Recorded};
 use crate::experiment::Experiment;
 use crate::hypothesis::{Judgement, Statistic};
-use crate::report::number;
+use crate::number;
 use crate::report::sections::family;
 use crate::report::table::{Cell, Column, Table};
-use crate::report::text::plain;
+use crate::text::plain;
 
 /// The models, and what a reader must know about them.
 pub fn models(material: &Material<'_>) -> Vec<Block> {

@@ -7,10 +7,10 @@ use super::block::{Block, Inline, Line, labelled, words};
 use super::chapters;
 use crate::evidence::{Evidence, TensorEvidence};
 use crate::hypothesis::{Judgement, Verdict};
-use crate::report::number;
-use crate::report::summary::HEAVY;
+use crate::number;
+use crate::record::HEAVY_KURTOSIS;
 use crate::report::table::{Cell, Column, Table};
-use crate::report::text::plain;
+use crate::text::plain;
 use kurtoscope_checkpoint::model::Family;
 
 /// The chapter after which only details follow.
@@ -147,24 +147,25 @@ pub(super) fn counted(count: usize, one: &str, many: &str) -> String {
 }
 
 fn quantization(evidence: &Evidence) -> Vec<Block> {
-    let heavy: Vec<&TensorEvidence> = evidence.tensors.iter().filter(|row| row.kurtosis > Some(HEAVY)).collect();
+    let heavy: Vec<&TensorEvidence> =
+        evidence.tensors.iter().filter(|row| row.kurtosis > Some(HEAVY_KURTOSIS)).collect();
     let mut lines = Vec::new();
     if evidence.tensors.is_empty() {
         lines.push(words("Nothing is known about weights."));
     } else if heavy.is_empty() {
         lines.push(words(format!(
-            "No weight matrix here is heavy-tailed (kurtosis above {HEAVY:.0}). One scale for a whole tensor costs these models \
+            "No weight matrix here is heavy-tailed (kurtosis above {HEAVY_KURTOSIS:.0}). One scale for a whole tensor costs these models \
              about what it costs normally distributed weights."
         )));
     } else {
         lines.push(words(format!(
-            "{heavy} of {all} are heavy-tailed (kurtosis above {HEAVY:.0}): with one scale for the whole tensor most \
+            "{heavy} of {all} are heavy-tailed (kurtosis above {HEAVY_KURTOSIS:.0}): with one scale for the whole tensor most \
              of their weights share few levels.",
             heavy = number::count(heavy.len() as u64),
             all = counted(evidence.tensors.len(), "weight matrix", "weight matrices"),
         )));
         let known = || heavy.iter().filter_map(|row| row.kurtosis_without_16);
-        let few = known().filter(|kurtosis| *kurtosis <= HEAVY).count();
+        let few = known().filter(|kurtosis| *kurtosis <= HEAVY_KURTOSIS).count();
         let broad = known().count() - few;
         if few > 0 {
             lines.push(labelled(

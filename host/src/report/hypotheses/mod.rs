@@ -16,12 +16,12 @@ pub mod terminal;
 #[cfg(test)]
 mod tests;
 
-use std::fs;
 use std::path::Path;
 
-use super::{WriteError, atomic};
+use super::WriteError;
 use crate::evidence::{Evidence, Recorded};
 use crate::experiment::Experiment;
+use crate::files;
 use crate::hypothesis::Judgement;
 
 /// The record's file.
@@ -64,17 +64,5 @@ pub fn write_all(directory: &Path, material: &Material<'_>) -> Result<(), WriteE
     files.push((super::REPORT_FILE.to_owned(), markdown::render(&blocks)));
     files.push((PAGE_FILE.to_owned(), html::render(&blocks)));
     files.push((HYPOTHESES_FILE.to_owned(), json::render(material)?));
-    fs::create_dir_all(directory).map_err(|source| WriteError::Directory { path: directory.to_owned(), source })?;
-    let mut staged = Vec::new();
-    for (name, text) in files {
-        let path = directory.join(name);
-        let failed = |source| WriteError::File { path: path.clone(), source };
-        staged.push(atomic::Staged::write(path.clone(), text.as_bytes()).map_err(failed)?);
-    }
-    for file in staged {
-        let path = file.target().to_owned();
-        file.commit().map_err(|source| WriteError::File { path, source })?;
-    }
-    atomic::sync_directory(directory);
-    Ok(())
+    Ok(files::write_all(directory, &files)?)
 }

@@ -3,7 +3,7 @@
 use super::block::{Block, Inline, Line};
 use super::markdown::more;
 use crate::report::terminal::Style;
-use crate::report::text::{plain, wrap};
+use crate::text::{plain, wrap};
 
 /// The blocks before the first heading of a chapter in `until`, as text of at most the style's width.
 pub fn render(blocks: &[Block], until: &str, style: &Style) -> String {

@@ -1,12 +1,14 @@
 //! The whole report, as Markdown and as a page: what it says, what it must never let through, and that nothing is fetched.
 
+use std::fs;
+
 use serde_json::{Value, json};
 
 use super::*;
 use crate::evidence::{Evidence, Facts, Figures, Gathered, gather};
 use crate::experiment;
+use crate::fixture;
 use crate::hypothesis::{Statistic, Verdict};
-use crate::report::fixture;
 use crate::report::terminal::Style;
 
 /// A name that is markup in every format, and a control character.

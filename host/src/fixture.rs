@@ -1,0 +1,222 @@
+//! Hand-made runs for tests: a clean one, and one with everything that a report must not get wrong.
+
+use std::collections::BTreeMap;
+
+use crate::record::{
+    Adapter, Device, DeviceShare, Model, Outlier, QuantizationError, Role, Run, SCHEMA, SelfTest, Tensor, Tool,
+    Unmeasured, WithoutTop,
+};
+use kurtoscope_checkpoint::model::{Component, Family};
+
+/// One trusted device, a real model of three plain tensors.
+pub fn clean() -> Run {
+    let device = local();
+    Run {
+        schema: SCHEMA,
+        tool: Tool { name: "kurtoscope".into(), version: "0.1.0".into() },
+        model: Model {
+            source: "models/tiny-gpt2".into(),
+            revision: None,
+            format: "safetensors".into(),
+            family: Family::Gpt2,
+            config: Some(serde_json::json!({ "model_type": "gpt2", "attn_pdrop": 0.1 })),
+            parameters: 2_360_064,
+            fingerprint: "6f1c0a9be0b14e2d8f5a7c3311d0e942".into(),
+            synthetic: false,
+        },
+        devices: vec![share(device.clone(), 12, 9_440_256)],
+        device,
+        started: "2026-01-03T12:00:00Z".into(),
+        seconds: 0.048,
+        bytes: 9_440_256,
+        resumed_bytes: 0,
+        tensors: vec![
+            matrix("h.0.attn.c_proj.weight", Component::AttentionOutput, Some(0), 3.4),
+            matrix("h.0.mlp.c_fc.weight", Component::MlpUp, Some(0), 3.1),
+            vector("h.0.ln_1.weight", Component::Norm, Some(0), 5.2),
+        ],
+        unmeasured: vec![],
+    }
+}
+
+/// Synthetic data, two devices of which one failed its self-test, fused, tied, constant and unmeasured tensors, and
+/// names that no one should print as they are.
+pub fn full() -> Run {
+    let mut board = local();
+    board.url = "serial:/dev/serial/by-id/usb-Raspberry_Pi_Pico_2_E6614C311B-if00?baud=921600".into();
+    board.board = "Raspberry Pi 5 | bench".into();
+    board.engine = "gpu".into();
+    board.adapter = Some(Adapter { name: "V3D 7.1.7".into(), backend: "vulkan".into(), kind: "integrated".into() });
+    board.self_test = SelfTest { passed: false, max_relative_error: None, tolerance: Some(1e-6) };
+    let mut second = share(board.clone(), 3, 1_048_576);
+    (second.resent, second.damaged, second.dropped, second.reconnects) = (2, 1, 3, 1);
+    let mut run = clean();
+    run.device = board;
+    run.devices = vec![second, share(local(), 121, 249_430_016)];
+    run.model.source = "facebook/opt-125m".into();
+    run.model.family = Family::Opt;
+    run.model.parameters = 125_239_296;
+    run.model.synthetic = true;
+    (run.bytes, run.seconds) = (250_478_592, 1.4249);
+    (run.resumed_bytes, run.devices[1].resumed_bytes) = (120_000_000, 120_000_000);
+    run.tensors = tensors();
+    run.unmeasured = vec![
+        unmeasured("model.decoder.lookup", "i64", "Integers of 64 bits are no weights that Kurtoscope knows."),
+        unmeasured("packed|`codes`\u{1b}[31m", "u8", "The type is packed; its layout is not stated in the file."),
+    ];
+    run
+}
+
+fn tensors() -> Vec<Tensor> {
+    let layer = |layer: u32, name: &str| format!("model.decoder.layers.{layer}.{name}");
+    let mut embedding = matrix("model.decoder.embed_tokens.weight", Component::Embedding, None, 4.2);
+    embedding.shape = vec![50_272, 768];
+    let mut head = matrix("lm_head.weight", Component::Head, None, 4.2);
+    (head.role, head.of, head.shape) = (Role::Tied, Some(embedding.name.clone()), embedding.shape.clone());
+    let mut mask = matrix(&layer(0, "self_attn.mask"), Component::Other, Some(0), 900.0);
+    (mask.role, mask.shape) = (Role::Buffer, vec![1, 1, 2048, 2048]);
+
+    let mut outlier = matrix(&layer(1, "self_attn.out_proj.weight"), Component::AttentionOutput, Some(1), 562.3);
+    outlier.kurtosis_without_top = WithoutTop { one: Some(3.12), four: Some(3.06), sixteen: Some(2.99) };
+    outlier.top = vec![
+        Outlier { index: vec![409, 12], value: -4.2149, z: Some(-135.23) },
+        Outlier { index: vec![7, 700], value: 0.1502, z: Some(4.83) },
+    ];
+    outlier.quantization = errors(10.71, 0.17);
+    let mut broad = matrix(&layer(0, "self_attn.out_proj.weight"), Component::AttentionOutput, Some(0), 12.48);
+    broad.kurtosis_without_top = WithoutTop { one: Some(12.41), four: Some(12.29), sixteen: Some(11.9) };
+    let mut unresolved = matrix(&layer(1, "fc2.weight"), Component::MlpDown, Some(1), 88.0);
+    unresolved.kurtosis_without_top = WithoutTop::default();
+    let mut constant = matrix("unused.weight", Component::Other, None, 0.0);
+    (constant.kurtosis, constant.excess_kurtosis, constant.skewness) = (None, None, None);
+    (constant.kurtosis_without_top, constant.variance) = (WithoutTop::default(), Some(0.0));
+    constant.top.iter_mut().for_each(|outlier| outlier.z = None);
+    constant.quantization = BTreeMap::from([(
+        "int8_per_tensor".into(),
+        QuantizationError { sqnr_db: None, relative_mse: None, predicted: true, share: None, clip: None },
+    )]);
+    let mut broken = matrix("experts|`odd`.重み.weight", Component::Other, None, 3.6);
+    broken.non_finite = 12;
+    let long = format!("{}.linear.weight", "encoder.block.submodule".repeat(5));
+
+    let mut tensors = vec![embedding, head, mask];
+    tensors.extend(fused(0, 6.0, [5.1, 31.4, 3.2]));
+    tensors.extend(fused(1, 9.8, [3.3, 3.4, 2.9]));
+    tensors.extend([
+        broad,
+        outlier,
+        matrix(&layer(0, "fc1.weight"), Component::MlpUp, Some(0), 3.5),
+        matrix(&layer(0, "fc2.weight"), Component::MlpDown, Some(0), 3.9),
+        matrix(&layer(1, "fc1.weight"), Component::MlpUp, Some(1), 3.3),
+        unresolved,
+        vector(&layer(0, "final_layer_norm.weight"), Component::Norm, Some(0), 41.7),
+        vector(&layer(1, "fc1.bias"), Component::Bias, Some(1), 7.7),
+        constant,
+        broken,
+        matrix(&long, Component::Other, None, 2.4),
+    ]);
+    tensors
+}
+
+/// A fused weight with its parts behind it.
+fn fused(layer: u32, kurtosis: f64, parts: [f64; 3]) -> Vec<Tensor> {
+    let name = format!("model.decoder.layers.{layer}.self_attn.qkv.weight");
+    let mut whole = matrix(&name, Component::AttentionQkv, Some(layer), kurtosis);
+    whole.shape = vec![2304, 768];
+    let components = [Component::AttentionQuery, Component::AttentionKey, Component::AttentionValue];
+    let parts = ["q", "k", "v"].into_iter().zip(components).zip(parts).map(|((part, component), kurtosis)| {
+        let mut view = matrix(&format!("{name}[{part}]"), component, Some(layer), kurtosis);
+        (view.role, view.of) = (Role::View, Some(name.clone()));
+        view
+    });
+    std::iter::once(whole.clone()).chain(parts).collect()
+}
+
+/// A 768x768 matrix with figures that go with its kurtosis, more or less.
+fn matrix(name: &str, component: Component, layer: Option<u32>, kurtosis: f64) -> Tensor {
+    let count = 768 * 768;
+    let z = 4.0 + 2.0 * kurtosis.max(1.0).ln();
+    Tensor {
+        name: name.into(),
+        shape: vec![768, 768],
+        dtype: "f16".into(),
+        component,
+        layer,
+        role: Role::Parameter,
+        of: None,
+        count,
+        mean: Some(-1.25e-5),
+        variance: Some(0.000_971),
+        skewness: Some(0.031),
+        kurtosis: Some(kurtosis),
+        excess_kurtosis: Some(kurtosis - 3.0),
+        min: Some(-0.31),
+        max: Some(0.0312 * z),
+        non_finite: 0,
+        zeros: 17,
+        top: vec![Outlier { index: vec![12, 45], value: 0.0312 * z, z: Some(z) }],
+        kurtosis_without_top: WithoutTop {
+            one: Some(kurtosis * 0.99),
+            four: Some(kurtosis * 0.98),
+            sixteen: Some(kurtosis * 0.96),
+        },
+        quantiles: [("0.5", 0.021), ("0.9", 0.0513), ("0.99", 0.0803), ("0.999", 0.103), ("0.9999", 0.121)]
+            .map(|(key, value)| (key.to_owned(), value))
+            .into(),
+        // A heavy tail costs signal to noise; rounding to the nearest level never makes more noise than signal.
+        concentration: None,
+        quantization: errors(
+            (42.0 - 4.0 * kurtosis.max(1.0).ln()).max(0.1),
+            (17.0 - 4.0 * kurtosis.max(1.0).ln()).max(0.1),
+        ),
+    }
+}
+
+fn vector(name: &str, component: Component, layer: Option<u32>, kurtosis: f64) -> Tensor {
+    let mut tensor = matrix(name, component, layer, kurtosis);
+    (tensor.shape, tensor.count) = (vec![768], 768);
+    tensor.top.iter_mut().for_each(|outlier| outlier.index = vec![381]);
+    tensor
+}
+
+fn errors(int8: f64, int4: f64) -> BTreeMap<String, QuantizationError> {
+    let error = |decibels: f64| QuantizationError {
+        sqnr_db: Some(decibels),
+        relative_mse: Some(10f64.powf(-decibels / 10.0)),
+        predicted: true,
+        share: None,
+        clip: None,
+    };
+    [("int8_per_tensor".to_owned(), error(int8)), ("int4_per_tensor".to_owned(), error(int4))].into()
+}
+
+fn unmeasured(name: &str, dtype: &str, reason: &str) -> Unmeasured {
+    Unmeasured { name: name.into(), shape: vec![4, 4], dtype: dtype.into(), reason: reason.into() }
+}
+
+fn local() -> Device {
+    Device {
+        url: "local".into(),
+        board: "host".into(),
+        firmware: "0.1.0".into(),
+        engine: "cpu".into(),
+        adapter: None,
+        self_test: SelfTest { passed: true, max_relative_error: Some(2.1e-13), tolerance: Some(1e-10) },
+    }
+}
+
+fn share(device: Device, chunks: u64, bytes: u64) -> DeviceShare {
+    let (resent, damaged, dropped, reconnects, sent_bytes) = (0, 0, 0, 0, 0);
+    DeviceShare {
+        device,
+        chunks,
+        bytes,
+        resent,
+        damaged,
+        dropped,
+        reconnects,
+        sent_bytes,
+        resumed_bytes: 0,
+        seconds: 0.5,
+    }
+}
