@@ -1,12 +1,10 @@
 //! Kurtoscope's host side: reads checkpoints, streams their tensors to devices, merges what comes back, reports.
 //!
-//! The command `kurtoscope` is a thin layer over this library. In the order in which data flows:
+//! The command `kurtoscope` is a thin layer over this library; reading weights is `kurtoscope-checkpoint`'s. In the order in
+//! which data flows:
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`checkpoint`] | weights on disk, memory-mapped |
-//! | [`hub`] | weights on the Hugging Face hub, brought to disk |
-//! | [`model`] | what names and configuration say: family, component, layer, the parts of fused tensors |
 //! | [`link`] | byte streams to devices, opened by URL |
 //! | [`analysis`] | chunks out, reports in, merged into a run |
 //! | [`quantization`] | the error of quantizing a tensor, predicted from its histogram |
@@ -17,9 +15,6 @@
 //! | [`evidence`] | rows about models and tensors, with the facts known about them |
 //! | [`experiment`] | tables and plots over evidence |
 //! | [`hypothesis`] | claims about outliers, judged by evidence |
-//! | [`demo`] | a synthetic checkpoint to try things on |
-//! | [`flash`] | firmware onto boards |
-//! | [`cli`] | the command |
 //!
 //! ```no_run
 //! use kurtoscope_checkpoint::Checkpoint;

@@ -51,7 +51,7 @@ pub(super) fn work(checkpoint: &Checkpoint, plan: &MeasurementPlan, queue: &Queu
 }
 
 /// A chunk that is being measured. Dropped, it goes back to the queue: when its worker fails, and when it panics, so that
-/// nobody waits for it.
+/// another device measures it.
 struct Taken<'a> {
     queue: &'a Queue<'a>,
     chunk: ChunkNumber,

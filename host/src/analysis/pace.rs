@@ -35,7 +35,7 @@ pub fn next_probe(samples: &[Sample], max_payload: usize) -> Option<usize> {
     match samples.last() {
         None => Some(SMALLEST_CHUNK.min(most)),
         Some(last) if last.took >= CONCLUSIVE_ALONE || last.bytes >= most => None,
-        // Twice the first one's time: the bytes show in it, not only the way to and fro.
+        // Twice the first one's time: the bytes show in it, not only the round-trip time.
         Some(last) if last.took >= CONCLUSIVE && samples.first().is_some_and(|first| last.took >= first.took * 2) => {
             None
         }
@@ -47,7 +47,7 @@ pub fn next_probe(samples: &[Sample], max_payload: usize) -> Option<usize> {
 pub fn rate(samples: &[Sample]) -> Option<f64> {
     let (last, before) = samples.split_last()?;
     let took = last.took.as_secs_f64();
-    // What two probes have in common is the way to and fro, which a window of chunks hides. Where they hardly differ,
+    // What two probes have in common is the round-trip time, which a window of chunks hides. Where they hardly differ,
     // the difference is noise.
     if let Some(previous) = before.last()
         && let more = took - previous.took.as_secs_f64()
@@ -80,7 +80,7 @@ pub fn whole(bytes: usize) -> usize {
 mod tests {
     use super::*;
 
-    /// The samples of a link with this rate and this time for the way to and fro.
+    /// The samples of a link with this rate and this round-trip time.
     fn probe(rate: f64, delay: f64, max_payload: usize) -> Vec<Sample> {
         let mut samples = Vec::new();
         while let Some(bytes) = next_probe(&samples, max_payload) {

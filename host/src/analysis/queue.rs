@@ -66,7 +66,7 @@ pub struct Pool {
 
 #[derive(Debug)]
 struct State {
-    /// What nobody works on, the next one last.
+    /// The chunks that no device has taken, the next one last.
     waiting: Vec<ChunkNumber>,
     completed: usize,
     /// Why the checkpoint cannot be read.
@@ -117,7 +117,7 @@ impl Pool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Wakes everybody who waits for chunks or for the end.
+    /// Wakes all devices that wait for chunks or for the end.
     fn wake(&self, state: &State) {
         self.changed.notify_all();
         state.wakers.values().for_each(Waker::wake);
@@ -242,7 +242,7 @@ mod tests {
     const LONG: Duration = Duration::from_secs(60);
 
     #[test]
-    fn whoever_waits_is_woken_by_a_chunk_that_comes_back_and_by_the_last_that_is_measured() {
+    fn a_waiting_device_is_woken_by_a_requeued_chunk_and_by_the_last_completed_one() {
         let pool = Pool::new(1, vec![0]);
         let (events, _received) = channel();
         let (first, second) = (Queue::new(&pool, 0, events.clone()), Queue::new(&pool, 1, events));
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_waits_is_woken_when_the_run_is_stopped() {
+    fn a_waiting_device_is_woken_when_the_run_is_stopped() {
         let pool = Pool::new(2, vec![0, 1]);
         let queue = Queue::new(&pool, 0, channel().0);
         assert_eq!((queue.try_next(|_| true), queue.try_next(|_| true)), (Some(0), Some(1)));

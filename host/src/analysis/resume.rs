@@ -153,8 +153,8 @@ fn mismatch(found: &JournalHeader, now: &JournalHeader, asked: Option<usize>, de
             device.limits().max_payload
         ));
     }
-    // A journal of one kind of engine is not quietly continued by another. Where a run began with several kinds, whoever
-    // is left of them may go on.
+    // A journal of one kind of engine is not quietly continued by another. Where a run began with several kinds, those
+    // that are left may go on.
     let stranger = now.engines.iter().find(|engine| !found.engines.contains(engine))?;
     let describe = |engine: &JournalEngine| {
         let trust = if engine.is_trusted { "" } else { ", untrusted" };

@@ -24,8 +24,8 @@ use crate::link::{Link, Process};
 /// The largest answer that is read: a histogram with every bin in use fits several times, and a number for every row and
 /// column.
 const MAX_ANSWER: usize = (1 << 16) + size_of::<f32>() * MAX_LINES;
-/// Events that wait until they are received. A device that says more has to wait itself: what it says while nobody
-/// receives would fill this program's memory.
+/// Events that wait until they are received. A device that sends more has to wait itself: its messages would
+/// otherwise fill this program's memory.
 const MAX_WAITING: usize = 64;
 /// Bytes read at once.
 const READ_BYTES: usize = 1 << 14;
@@ -62,6 +62,7 @@ pub enum WireEvent {
 }
 
 /// What the threads of a wire report to its owner.
+#[expect(clippy::large_enum_variant, reason = "as for its events")]
 enum Report {
     Event(WireEvent),
     /// Nothing more can be written. What the device had answered until then may still arrive.
@@ -89,14 +90,14 @@ pub struct Wire {
     process: Option<Process>,
 }
 
-/// Wakes whoever waits for an event of a wire, from any thread.
+/// Wakes the thread that waits for an event of a wire, from any other.
 #[derive(Debug, Clone)]
 pub struct Waker(SyncSender<Report>);
 
 impl Waker {
     /// Causes [`WireEvent::Woken`].
     pub fn wake(&self) {
-        // Where there is no room, events are waiting already and nobody sleeps; where the wire is gone, nobody is there.
+        // Where there is no room, events are waiting already; where the wire is gone, so is the thread.
         let _ = self.0.try_send(Report::Event(WireEvent::Woken));
     }
 }
@@ -183,7 +184,7 @@ impl Wire {
         buffer
     }
 
-    /// Wakes whoever waits in [`next_event`](Self::next_event).
+    /// Wakes the thread that waits in [`next_event`](Self::next_event).
     pub fn waker(&self) -> Waker {
         self.waker.clone()
     }
@@ -271,7 +272,7 @@ fn write_frames(
         }
         writer.flush()?;
         let _ = spent.send(frame);
-        // Where there is no room, nobody waits for it.
+        // Where there is no room, events are waiting already.
         let _ = reports.try_send(Report::Event(WireEvent::Written));
     }
     Ok(())
@@ -339,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_waits_is_woken_from_another_thread() {
+    fn a_waiting_thread_is_woken_from_another() {
         let (mut wire, _device_writes, _device_reads) = wire();
         let waker = wire.waker();
         thread::scope(|scope| {

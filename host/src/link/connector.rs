@@ -12,7 +12,7 @@ use super::{DeviceUrl, Link, LinkError, LinkOptions, open::open, serial::ports, 
 pub trait Connector: Send + fmt::Debug {
     /// Opens a link. `attempt` grows from 0, the first, and is 0 again after the device has answered. Even attempts are for
     /// the place where it was; odd ones may look in other places, one after the other, and are left out for a device
-    /// without an identity, which could not be told from another of its kind.
+    /// without an identity, which could not be distinguished from another of its kind.
     ///
     /// # Errors
     /// When there is nothing to be opened now; a later attempt may succeed.

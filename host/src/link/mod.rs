@@ -11,7 +11,7 @@
 //! | `qemu` | `qemu:MACHINE`, a board that QEMU emulates |
 //! | `serial` | `serial:PATH[?baud=N]`, a serial port |
 //! | `usb` | `usb:[VENDOR:PRODUCT[:SERIAL]]`, Kurtoscope's own USB interface |
-//! | `url` | these names, typed |
+//! | `url`, `usb_name` | these names, typed |
 //! | `options` | what the kinds need besides a URL |
 //! | `stream` | the byte stream, and the process behind it |
 //! | `open` | the kind of link that a URL asks for |
@@ -29,6 +29,7 @@ mod serial;
 mod stream;
 mod url;
 mod usb;
+mod usb_name;
 
 pub use connector::{Connector, UrlConnector};
 pub use error::LinkError;
@@ -38,4 +39,5 @@ pub use options::{DEVICE_VARIABLE, DeviceProgram, LinkOptions, QemuMachine};
 pub use serial::{Port, ports};
 pub use stream::{Link, Process};
 pub use url::{DEFAULT_BAUD, DeviceUrl, UrlError};
-pub use usb::{UDEV_RULE, UsbBoard, UsbError, UsbName, boards};
+pub use usb::{UDEV_RULE, UsbBoard, UsbError, boards};
+pub use usb_name::UsbName;

@@ -17,7 +17,7 @@ pub fn open(url: &DeviceUrl, options: &LinkOptions) -> Result<Link, LinkError> {
         DeviceUrl::Pty => pty::open(options),
         DeviceUrl::Serial { path, baud } => serial::open(path, *baud),
         DeviceUrl::Qemu { machine, console } => qemu::open(machine, console.as_deref(), options),
-        DeviceUrl::Usb(name) => usb::open(name),
+        DeviceUrl::Usb(name) => Ok(usb::open(name)?),
         DeviceUrl::Exec { command } => exec::open(command),
     }
 }

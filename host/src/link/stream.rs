@@ -58,7 +58,7 @@ impl Drop for Process {
             }
             thread::sleep(POLL_INTERVAL);
         }
-        // It may have ended by itself after all; either way nobody needs to know.
+        // It may have ended by itself after all, which is as good.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }

@@ -3,7 +3,7 @@
 
 use std::{fmt, path::PathBuf, str::FromStr};
 
-use super::usb::UsbName;
+use super::usb_name::UsbName;
 
 /// Bits per second of a serial port whose URL does not say.
 pub const DEFAULT_BAUD: u32 = 921_600;

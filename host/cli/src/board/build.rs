@@ -34,7 +34,7 @@ pub struct Built {
 
 /// Builds a board's firmware; takes well under a second where nothing changed.
 ///
-/// What is built lies under `boards` in cargo's target folder: `CARGO_TARGET_DIR`, or that of the checkout.
+/// What is built is put under `boards` in cargo's target folder: `CARGO_TARGET_DIR`, or that of the checkout.
 ///
 /// # Errors
 /// When there are no sources or no toolchain, and when cargo fails.

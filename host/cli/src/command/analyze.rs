@@ -5,7 +5,11 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{
-    MeasuringArguments, Outcome, device_url, hypotheses, interrupt, model::ModelArgument, output, progress::Shown,
+    arguments::{MeasuringArguments, Outcome, device_url},
+    hypotheses, interrupt,
+    model::ModelArgument,
+    output,
+    progress::Shown,
 };
 use kurtoscope_host::{
     analysis::{self, Journal, Resume, RunOptions},

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 
 use kurtoscope_shared::usb;
 
-use super::{Outcome, output};
+use super::{arguments::Outcome, output};
 use crate::board::{self, Board, BuildRequest, Catalogue, Description, Flash, Kind, Origin};
 use kurtoscope_host::text::plain;
 

@@ -4,7 +4,12 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{MeasuringArguments, Outcome, device_url, model::ModelArgument, output, progress::Shown};
+use super::{
+    arguments::{MeasuringArguments, Outcome, device_url},
+    model::ModelArgument,
+    output,
+    progress::Shown,
+};
 use kurtoscope_host::{
     analysis::{self, RunOptions},
     compare::{self, Comparison},

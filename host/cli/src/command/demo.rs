@@ -4,7 +4,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{MeasuringArguments, Outcome, device_url, output, progress::Shown};
+use super::{
+    arguments::{MeasuringArguments, Outcome, device_url},
+    output,
+    progress::Shown,
+};
 use crate::demo;
 use kurtoscope_checkpoint::Checkpoint;
 use kurtoscope_host::{

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Outcome, output};
+use super::{arguments::Outcome, output};
 use crate::board::{Board, Catalogue};
 use crate::causes::with_causes;
 use kurtoscope_host::link::{self, AdaptersError, LinkOptions};

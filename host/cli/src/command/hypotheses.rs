@@ -8,7 +8,7 @@ use std::{
 
 use clap::Args;
 
-use super::{Outcome, output};
+use super::{arguments::Outcome, output};
 use kurtoscope_host::{
     evidence::{self, Facts, Figures, Gathered, Recorded, UserFacts},
     experiment, files,

@@ -5,6 +5,7 @@
 
 mod advice;
 mod analyze;
+mod arguments;
 mod boards;
 mod compare;
 mod demo;
@@ -17,17 +18,11 @@ mod output;
 mod plan;
 mod progress;
 
-use std::{error::Error, process::ExitCode, time::Duration};
+use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 
-use crate::device_options::link_options;
-use kurtoscope_shared::protocol;
-
-use kurtoscope_host::{
-    analysis::{AnalysisError, CompressionMode, Device, DeviceOptions, Timeouts},
-    link::DeviceUrl,
-};
+use kurtoscope_host::analysis::AnalysisError;
 
 /// The exit code of a comparison whose runs differ by more than was accepted.
 const BEYOND_TOLERANCE: u8 = 3;
@@ -70,111 +65,6 @@ enum Command {
     Device(kurtoscope_device::command::DeviceArguments),
 }
 
-/// What the commands that measure have in common.
-#[derive(Debug, Clone, Args)]
-struct MeasuringArguments {
-    /// What to print
-    #[arg(long, value_enum, default_value_t = output::Format::Table)]
-    format: output::Format,
-
-    /// Show no progress
-    #[arg(long, short)]
-    quiet: bool,
-
-    /// Measure even on a device that fails its self-test; the report says so in its first line
-    #[arg(long)]
-    allow_untrusted: bool,
-
-    /// How long a device may be silent before what it was sent is sent again
-    #[arg(long, value_name = "SECONDS", default_value_t = 10.0, value_parser = seconds)]
-    timeout: f64,
-
-    /// How long a device may be lost, or answer nothing valid, before the run goes on or ends without it
-    #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = seconds)]
-    give_up: f64,
-
-    /// When to compress chunks, without loss, on their way to a device
-    #[arg(long = "packing", value_name = "PACKING", value_enum, default_value_t = CompressionArgument::Auto)]
-    compression: CompressionArgument,
-
-    /// What to measure, as far as the device does
-    #[arg(long, value_enum, default_value_t = Statistics::All)]
-    statistics: Statistics,
-
-    /// Send tensors in chunks of this many bytes; chosen from the devices and the speed of their links otherwise
-    #[arg(long, value_name = "BYTES")]
-    chunk_bytes: Option<usize>,
-}
-
-impl MeasuringArguments {
-    /// Opens the devices of these URLs.
-    fn open(&self, urls: &[DeviceUrl]) -> Result<Vec<Device>, Box<dyn Error + Send + Sync>> {
-        let options = DeviceOptions {
-            allow_untrusted: self.allow_untrusted,
-            timeouts: Timeouts {
-                resend: Duration::from_secs_f64(self.timeout),
-                give_up: Duration::from_secs_f64(self.give_up),
-            },
-            compression: self.compression.into(),
-            link: link_options(urls)?,
-        };
-        Ok(urls.iter().map(|url| Device::open(url, options.clone())).collect::<Result<_, _>>()?)
-    }
-}
-
-/// What is measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Statistics {
-    /// Count, moments, smallest and largest element
-    Moments,
-    /// These, quantiles and the farthest weights, and errors of quantizing with one scale a tensor
-    Tails,
-    /// These, errors of quantizing in blocks, and the weight of rows and columns
-    All,
-}
-
-impl From<Statistics> for protocol::Statistics {
-    fn from(statistics: Statistics) -> Self {
-        match statistics {
-            Statistics::Moments => Self::MOMENTS,
-            Statistics::Tails => Self::TAILS,
-            Statistics::All => Self::FULL,
-        }
-    }
-}
-
-/// When chunks are compressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum CompressionArgument {
-    /// Where the link is slow enough for it to pay
-    Auto,
-    /// Wherever it makes a chunk shorter
-    Always,
-    /// Never
-    Never,
-}
-
-impl From<CompressionArgument> for CompressionMode {
-    fn from(compression: CompressionArgument) -> Self {
-        match compression {
-            CompressionArgument::Auto => Self::Auto,
-            CompressionArgument::Always => Self::Always,
-            CompressionArgument::Never => Self::Never,
-        }
-    }
-}
-
-fn seconds(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(seconds) if (0.05..=86_400.0).contains(&seconds) => Ok(seconds),
-        _ => Err("a number of seconds from 0.05 to 86400 is needed".into()),
-    }
-}
-
-fn device_url(text: &str) -> Result<DeviceUrl, String> {
-    text.parse().map_err(|error: kurtoscope_host::link::UrlError| advice::in_full(&error))
-}
-
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
@@ -200,5 +90,3 @@ pub fn main() -> ExitCode {
         }
     }
 }
-
-type Outcome = Result<(), Box<dyn Error + Send + Sync>>;

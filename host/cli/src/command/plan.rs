@@ -7,7 +7,12 @@ use std::{
 
 use clap::Args;
 
-use super::{MeasuringArguments, Outcome, device_url, model::ModelArgument, output, progress::Shown};
+use super::{
+    arguments::{MeasuringArguments, Outcome, device_url},
+    model::ModelArgument,
+    output,
+    progress::Shown,
+};
 use kurtoscope_host::{
     analysis::{self, RunOptions},
     deployment::{

@@ -31,7 +31,7 @@ pub fn quote(word: &str) -> String {
 pub(super) fn survey(questions: &Questions) -> String {
     let mut script = format!(
         r#"LC_ALL=C; export LC_ALL
-print_line() {{ printf '{ANSWER}%s\n' "$1"; }}
+say() {{ printf '{ANSWER}%s\n' "$1"; }}
 above() {{ d=$1; while [ ! -d "$d" ]; do d=$(dirname "$d"); done; }}
 as=
 if [ "$(id -u)" = 0 ]; then say root=root
@@ -105,7 +105,7 @@ pub(super) fn read_survey(answers: &str, questions: &Questions) -> Option<Survey
         }
     }
     survey.lights = Some(lights);
-    // Who is not root cannot write there in any case, and is told that.
+    // Who is not root cannot write there in any case, and the error says so.
     if survey.privilege == Privilege::None {
         survey.read_only.clear();
     }
@@ -139,8 +139,8 @@ pub(super) fn action(action: &Action) -> String {
         }
         Action::Delete { path } => format!("rm -f {}", quote(path)),
         Action::Enable => format!("set -e; systemctl daemon-reload; systemctl enable {SERVICE}"),
-        // The unit is of the kind that tells systemd when it is ready, so `restart` waits for that. What the program said last
-        // tells more than what systemd says about it.
+        // The unit is of the kind that notifies systemd when it is ready, so `restart` waits for that. What the program said last
+        // explains more than what systemd says about it.
         Action::Start => format!(
             "said=$(systemctl restart {SERVICE} 2>&1) && exit\n\
              last=$(journalctl -u {SERVICE} -n 20 -o cat --no-pager | grep '^kurtoscope-device: ' | tail -n 1)\n\

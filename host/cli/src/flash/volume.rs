@@ -218,7 +218,7 @@ fn write_parts(path: &Path, firmware: &[u8], written: &mut usize) -> io::Result<
     Ok(())
 }
 
-/// Reads a file without the system's copy of what was just written, where the system can be told to forget it.
+/// Reads a file without the system's copy of what was just written, where the system can be made to drop it.
 fn read_from_the_device(path: &Path) -> io::Result<Vec<u8>> {
     let mut file = fs::File::open(path)?;
     #[cfg(target_os = "linux")]

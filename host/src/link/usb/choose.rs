@@ -2,7 +2,8 @@
 
 use kurtoscope_shared::usb::{CLASS, PROTOCOL, SUBCLASS};
 
-use super::{UsbError, UsbName};
+use super::UsbError;
+use crate::link::UsbName;
 
 /// A USB device of this machine, as the system lists it.
 #[derive(Debug, Clone, Default)]

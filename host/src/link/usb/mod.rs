@@ -3,7 +3,6 @@
 
 mod choose;
 mod error;
-mod name;
 mod stream;
 
 use std::fmt;
@@ -19,9 +18,8 @@ use nusb::{
 };
 
 pub use error::{UDEV_RULE, UsbError};
-pub use name::UsbName;
 
-use super::{DeviceUrl, Link, LinkError};
+use super::{DeviceUrl, Link, UsbName};
 use choose::{Listed, choose, is_ours};
 
 /// A board with Kurtoscope's interface, as it is listed.
@@ -69,11 +67,7 @@ fn listed(device: &DeviceInfo) -> Listed {
 }
 
 /// Opens the one board that `wanted` names, for this program alone.
-pub(super) fn open(wanted: &UsbName) -> Result<Link, LinkError> {
-    Ok(open_interface(wanted)?)
-}
-
-fn open_interface(wanted: &UsbName) -> Result<Link, UsbError> {
+pub(super) fn open(wanted: &UsbName) -> Result<Link, UsbError> {
     let devices: Vec<DeviceInfo> = nusb::list_devices().wait().map_err(UsbError::List)?.collect();
     let all: Vec<Listed> = devices.iter().map(listed).collect();
     let (index, number) = choose(&all, wanted)?;

@@ -18,7 +18,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// From the board. A read during which nothing came gives [`io::ErrorKind::TimedOut`]; one behind an unplugged cable fails.
 pub(super) struct BulkReader {
     endpoint: EndpointRead<Bulk>,
-    /// Asked whether it is still there, where the system tells: transfers that the kernel ends while a device goes may never
+    /// Asked whether it is still there, where the system knows: transfers that the kernel ends while a device goes may never
     /// be reported.
     device: Option<Device>,
     /// Exists as long as this half.

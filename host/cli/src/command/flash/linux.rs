@@ -1,9 +1,10 @@
 //! Flashing a board that runs Linux: over ssh, or into its root file system.
 
-use super::{
-    FlashArguments, Outcome, WayError, confirm_answer, describe_firmware, firmware, print_line, read, show_progress,
+use super::arguments::{
+    FlashArguments, WayError, confirm_answer, describe_firmware, firmware, print_line, read, show_progress,
 };
 use crate::board::{Board, Flash};
+use crate::command::arguments::Outcome;
 use crate::flash::{
     BoardLocation, FlashError, FlashPlan, Machine, Root, Site, Software, Ssh, Survey, carry_out, linux::PROGRAM,
     plan::Content, unit::Service,

@@ -1,10 +1,10 @@
 //! Flashing a microcontroller: through its boot loader's volume, or a debug probe.
 
-use super::{
-    FlashArguments, Method, Outcome, WayError, confirm_answer, describe_firmware, firmware, print_line, read,
-    show_progress,
+use super::arguments::{
+    FlashArguments, Method, WayError, confirm_answer, describe_firmware, firmware, print_line, read, show_progress,
 };
 use crate::board::{Board, Flash, uf2};
+use crate::command::arguments::Outcome;
 use crate::flash::{BoardLocation, probe, uf2_file, volume};
 use kurtoscope_host::link::DeviceUrl;
 

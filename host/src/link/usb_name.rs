@@ -7,7 +7,7 @@ use std::fmt;
 pub struct UsbName {
     /// Vendor and product id.
     pub ids: Option<(u16, u16)>,
-    /// The serial number, as the device tells it.
+    /// The serial number, as the device reports it.
     pub serial: Option<String>,
 }
 
