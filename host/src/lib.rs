@@ -1,20 +1,34 @@
-//! Kurtoscope's host side: reads checkpoints, streams their tensors to devices, merges what comes back, reports.
+//! Kurtoscope's host side: streams the tensors of a checkpoint to devices, merges what comes back, and says what it means.
 //!
-//! The command `kurtoscope` is a thin layer over this library; reading weights is `kurtoscope-checkpoint`'s. In the order in
-//! which data flows:
+//! For programs that measure how heavy the tails of a model's weights are on the device that will run it, or that read, compare
+//! and plan with finished runs. Not here: reading weights from files and the hub is `kurtoscope-checkpoint`, what runs on
+//! the device is `kurtoscope-firmware`, options, progress bars, flashing and advice to a person at a terminal are the command
+//! `kurtoscope`. Nothing here looks at activations.
+//!
+//! # The way of the data
+//!
+//! A checkpoint is cut into chunks, which go over links to devices; their reports are merged into a record, from which everything else
+//! follows. A module imports those above it.
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`link`] | byte streams to devices, opened by URL |
-//! | [`analysis`] | chunks out, reports in, merged into a run |
+//! | [`text`], [`number`] | names made safe to print, numbers as reports write them |
+//! | [`files`] | files that appear whole or not at all |
+//! | [`statistics`] | small statistics over measurements that are made: ranks, correlations, permutation tests |
+//! | [`scheme_key`] | the quantization schemes that a record knows |
+//! | [`record`] | the result of a run: the content of `run.json` as Rust types |
+//! | [`run_file`] | `run.json` itself, written and read |
 //! | [`quantization`] | the error of quantizing a tensor, predicted from its histogram |
-//! | [`record`] | the result: `run.json` as Rust types |
-//! | [`report`] | the result for people: terminal, Markdown, CSV, JSON |
-//! | [`compare`] | two runs of one model side by side: device against desktop |
+//! | [`link`] | byte streams to devices, opened by URL or by a connector of one's own |
+//! | [`analysis`] | chunks out, reports in, merged into a run |
 //! | [`deployment`] | what the measurements mean for a quantized deployment: verdicts, remedies, plans |
+//! | [`compare`] | two runs of one model side by side: device against desktop |
 //! | [`evidence`] | rows about models and tensors, with the facts known about them |
-//! | [`experiment`] | tables and plots over evidence |
 //! | [`hypothesis`] | claims about outliers, judged by evidence |
+//! | [`experiment`] | tables and plots over evidence |
+//! | [`report`] | all of this for people: terminal, Markdown, CSV, HTML |
+//!
+//! # Measuring
 //!
 //! ```no_run
 //! use kurtoscope_checkpoint::Checkpoint;
@@ -30,6 +44,32 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! `examples/measure.rs` is a whole program; `examples/own_link.rs` reaches a device over a link that the library does not know.
+//!
+//! # Finished runs
+//!
+//! ```no_run
+//! use kurtoscope_host::{compare, deployment::{DeploymentPlan, Target, TargetVerdict}, run_file};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let desktop = run_file::read("desktop/run.json".as_ref())?;
+//! let board = run_file::read("board/run.json".as_ref())?;
+//! let comparison = compare::compare(&desktop, &board)?;
+//! println!("beyond the stated accuracy: {}", comparison.is_beyond(None));
+//!
+//! let target = Target::named("q4_k").ok_or("no such target")?;
+//! let plan = DeploymentPlan::of(&board, target)?;
+//! println!("{} matrices pass", plan.count(TargetVerdict::Pass));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Errors
+//!
+//! An error has a type a module, carries the numbers and names that it is about, and returns its cause through
+//! [`source`](std::error::Error::source) instead of printing it: print the chain. What an option of the command could do about it is not
+//! said here.
 
 pub mod analysis;
 pub mod compare;

@@ -16,7 +16,7 @@ use kurtoscope_host::{
     record::Run,
     report::{
         self,
-        hypotheses::{Against, Material, block::Block, content, json, markdown, terminal, write_all},
+        hypotheses::{Against, Material, block::Block, content, json, markdown, terminal, wording, write_all},
     },
     run_file::RUN_FILE,
 };
@@ -191,7 +191,7 @@ fn render(material: &Material<'_>, format: output::Format, out: Option<&Path>) -
                 Some(out) => format!("The whole report is in {}.", out.join(report::hypotheses::PAGE_FILE).display()),
                 None => "The whole report: --format markdown, or --out DIR for files with plots.".to_owned(),
             };
-            format!("{}\n{whole}\n", terminal::render(&blocks, content::DETAILS, &output::style()))
+            format!("{}\n{whole}\n", terminal::render(&blocks, wording::DETAILS, &output::style()))
         }
         output::Format::Markdown => {
             let mut blocks = content::blocks(material);

@@ -2,7 +2,7 @@
 
 use super::Material;
 use super::block::{Block, Inline, Line, labelled, table, table_of_maps, words};
-use super::content::{DETAILS, probability, verdict};
+use super::wording::{DETAILS, probability, verdict};
 use crate::evidence::known::KNOWN;
 use crate::evidence::{Evidence, Provenance, Recorded};
 use crate::experiment::Experiment;

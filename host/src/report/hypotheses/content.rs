@@ -5,16 +5,14 @@ use std::collections::BTreeSet;
 use super::Material;
 use super::block::{Block, Inline, Line, labelled, words};
 use super::chapters;
+use super::wording::{probability, verdict};
 use crate::evidence::{Evidence, TensorEvidence};
-use crate::hypothesis::{Judgement, Verdict};
+use crate::hypothesis::Judgement;
 use crate::number;
 use crate::record::HEAVY_KURTOSIS;
 use crate::report::table::{Cell, Column, Table};
 use crate::text::plain;
 use kurtoscope_checkpoint::model::Family;
-
-/// The chapter after which only details follow.
-pub const DETAILS: &str = "The hypotheses";
 
 /// The whole report.
 pub fn blocks(material: &Material<'_>) -> Vec<Block> {
@@ -29,16 +27,6 @@ pub fn blocks(material: &Material<'_>) -> Vec<Block> {
     blocks.extend(chapters::facts(material.evidence));
     blocks.extend(chapters::reading());
     blocks
-}
-
-/// How a verdict is written.
-pub const fn verdict(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Supported => "Supported",
-        Verdict::Rejected => "Rejected",
-        Verdict::Mixed => "Mixed",
-        Verdict::Inconclusive => "Inconclusive",
-    }
 }
 
 fn head(material: &Material<'_>) -> Vec<Block> {
@@ -108,11 +96,6 @@ fn found(judgements: &[Judgement]) -> Vec<Block> {
     };
     blocks.push(Block::List(judgements.iter().map(item).collect()));
     blocks
-}
-
-/// A p value: two digits, and no smaller than can be told apart.
-pub fn probability(p: f64) -> String {
-    if p < 0.0001 { "below 0.0001".to_owned() } else { number::significant(p, 2) }
 }
 
 fn sure(material: &Material<'_>) -> Vec<Block> {

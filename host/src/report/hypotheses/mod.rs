@@ -1,6 +1,6 @@
 //! The report over several models: what was asked, what was found, how sure, and what it means for quantization.
 //!
-//! [`content`] and [`chapters`] say it, as [`block`]s; [`markdown`], [`html`] and [`terminal`] write the blocks down,
+//! [`content`] and [`chapters`] say it, in the words of [`wording`], as [`block`]s; [`markdown`], [`html`] and [`terminal`] write the blocks down,
 //! [`plot`] draws. [`json`] is the record for programs.
 
 pub mod axis;
@@ -12,6 +12,7 @@ pub mod json;
 pub mod markdown;
 pub mod plot;
 pub mod terminal;
+pub mod wording;
 
 #[cfg(test)]
 mod tests;

@@ -92,7 +92,7 @@ fn on_a_terminal() {
     let judgements = [judgement("H3", Verdict::Supported)];
     let style = Style { width: 100, color: false };
     insta::assert_snapshot!(with_material(&judgements, |material| {
-        terminal::render(&content::blocks(material), content::DETAILS, &style)
+        terminal::render(&content::blocks(material), wording::DETAILS, &style)
     }));
 }
 
