@@ -80,7 +80,8 @@ fn adapters() -> Vec<(String, String)> {
             })
             .collect(),
         Err(AdaptersError::Start { .. }) => missing(
-            "a graphics adapter; needs the device command: cargo install --path firmware/linux --features gpu".to_owned(),
+            "a graphics adapter; needs the device command: cargo install --path firmware/linux --features gpu"
+                .to_owned(),
         ),
         Err(error) => missing(format!("the graphics adapters cannot be listed: {error}")),
     }
