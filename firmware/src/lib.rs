@@ -1,8 +1,13 @@
 //! The device side of Kurtoscope: receives chunks of tensors, measures them with burn, answers with mergeable reports.
 //!
-//! A board brings a byte stream ([`embedded_io`]), perhaps two lights ([`embedded_hal`]), and an allocator; everything
-//! else is here. `no_std` with `alloc` unless the feature `std` is on, which adds vector instructions chosen at run time
-//! and the command `kurtoscope-device` for boards that run Linux.
+//! A board brings a byte stream ([`embedded_io`]), perhaps two LEDs ([`embedded_hal`]), and an allocator; everything
+//! else is here. No code of ours needs compare-and-swap, so that processors without it (Cortex-M0+, RV32IMC) do as well.
+//!
+//! | feature | adds |
+//! |---|---|
+//! | `burn` (default) | measuring as an extension of burn's backends |
+//! | `std` (default) | vector instructions chosen at run time, chunks that overlap; without it `no_std` with `alloc` |
+//! | `gpu` | the engine on graphics adapters, through wgpu |
 //!
 //! | module | holds |
 //! |---|---|

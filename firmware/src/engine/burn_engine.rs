@@ -1,16 +1,19 @@
-//! The engine that every device runs: a burn device, and the measuring call dispatched to it.
+//! The engine on the processor, which every device can run. How it computes is in `cpu`; with the feature `burn` the call
+//! goes through burn's backend `flex`, without it straight there.
 
-use burn::{
-    backend::{Dispatch, DispatchDevice, ops::IntTensorOps},
-    tensor::{DType, TensorData},
-};
 use kurtoscope_shared::protocol::{
     Adapter, ElementSet, EngineKind, FaultKind, Limits, MAX_TOP, Measurement, Statistics,
 };
 
-use super::{Engine, Measured, OnProcessor, Piece, Task, check, cpu, extension, lend::lend};
+#[cfg(feature = "burn")]
+use super::extension;
+use super::{Engine, Piece, check, cpu};
 
-/// Measures on a burn device.
+/// How a processor measures the elements in some bytes. A function rather than a name for one, so that a program holds
+/// no other than it uses.
+pub type OnProcessor = fn(&[u8], Piece) -> Measurement;
+
+/// Measures on the processor.
 #[derive(Debug, Clone)]
 pub struct BurnEngine {
     on_processor: OnProcessor,
@@ -22,7 +25,7 @@ pub struct BurnEngine {
 const CPU_MAX_PAYLOAD: u32 = 1 << 20;
 
 impl BurnEngine {
-    /// An engine on the processor, through burn's backend `flex`, for payloads of up to 1 MiB.
+    /// An engine on the processor, for payloads of up to 1 MiB.
     pub fn cpu() -> Self {
         Self::cpu_with_payload(CPU_MAX_PAYLOAD)
     }
@@ -71,16 +74,9 @@ impl Engine for BurnEngine {
 
     fn measure(&mut self, piece: Piece, payload: &[u8]) -> Result<Measurement, FaultKind> {
         check(piece, payload, self.limits)?;
-        let task = Task { on_processor: self.on_processor, ..Task::on_processor(piece) };
-        let measured = lend(payload, |bytes| {
-            // As the backend's own operation: `Tensor::from_data` brings conversions between all types into a small program.
-            let device = DispatchDevice::Flex(Default::default());
-            let content = TensorData::from_bytes(bytes, [payload.len()], DType::U8);
-            extension::dispatch(Dispatch::int_from_data(content, &device), task)
-        });
-        match measured {
-            Measured::Finished(measurement) => Ok(*measurement),
-            Measured::Partial(..) => Err(FaultKind::Engine),
-        }
+        #[cfg(feature = "burn")]
+        return extension::measure(self.on_processor, payload, piece);
+        #[cfg(not(feature = "burn"))]
+        return Ok((self.on_processor)(payload, piece));
     }
 }

@@ -2,16 +2,17 @@
 
 use alloc::boxed::Box;
 
-use burn::backend::{Backend, Dispatch, ExtensionType, Flex, backend_extension, tensor::IntTensor};
-use kurtoscope_shared::protocol::Measurement;
+use burn::{
+    backend::{
+        Backend, Dispatch, DispatchDevice, ExtensionType, Flex, backend_extension, ops::IntTensorOps, tensor::IntTensor,
+    },
+    tensor::{DType, TensorData},
+};
+use kurtoscope_shared::protocol::{FaultKind, Measurement};
 
 #[cfg(feature = "gpu")]
 use super::gpu::{Failure, Launch, Partials};
-use super::{Piece, cpu};
-
-/// How a processor measures the elements in some bytes. A function rather than a name for one, so that a program holds
-/// no other than it uses.
-pub type OnProcessor = fn(&[u8], Piece) -> Measurement;
+use super::{OnProcessor, Piece, cpu, lend::lend};
 
 /// What to measure, and how an accelerator is to go about it.
 #[derive(Debug, Clone, Copy)]
@@ -69,6 +70,24 @@ impl MeasureBackend for Flex {
     #[cfg(feature = "gpu")]
     fn read_back(_: IntTensor<Self>, _: IntTensor<Self>) -> Result<Partials, Failure> {
         Err(Failure::Other("the processor has no partial results".into()))
+    }
+}
+
+/// Measures a payload on the processor, through burn's backend `flex`, which borrows it.
+///
+/// # Errors
+/// [`FaultKind::Engine`] if burn went to another backend.
+pub(super) fn measure(on_processor: OnProcessor, payload: &[u8], piece: Piece) -> Result<Measurement, FaultKind> {
+    let task = Task { on_processor, ..Task::on_processor(piece) };
+    let measured = lend(payload, |bytes| {
+        // As the backend's own operation: `Tensor::from_data` brings conversions between all types into a small program.
+        let device = DispatchDevice::Flex(Default::default());
+        let content = TensorData::from_bytes(bytes, [payload.len()], DType::U8);
+        dispatch(Dispatch::int_from_data(content, &device), task)
+    });
+    match measured {
+        Measured::Finished(measurement) => Ok(*measurement),
+        Measured::Partial(..) => Err(FaultKind::Engine),
     }
 }
 

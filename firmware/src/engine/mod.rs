@@ -1,14 +1,17 @@
-//! Engines: what computes the moments of a chunk.
+//! Engines: what measures a chunk. The session that feeds them is elsewhere.
 
 mod burn_engine;
 mod centre;
 pub mod cpu;
+#[cfg(feature = "burn")]
 mod extension;
 #[cfg(feature = "gpu")]
 pub mod gpu;
+#[cfg(feature = "burn")]
 mod lend;
 mod payload;
 mod powers;
+#[cfg(feature = "burn")]
 pub mod reference;
 
 use alloc::boxed::Box;
@@ -19,8 +22,9 @@ use kurtoscope_shared::{
     quantization::LARGEST_BLOCK,
 };
 
-pub use burn_engine::BurnEngine;
-pub use extension::{MeasureBackend, Measured, OnProcessor, Task};
+pub use burn_engine::{BurnEngine, OnProcessor};
+#[cfg(feature = "burn")]
+pub use extension::{MeasureBackend, Measured, Task};
 pub use payload::Payload;
 
 /// What a payload is, and what to measure of it.
