@@ -29,8 +29,8 @@
 //!
 //! # One frame, byte by byte
 //!
-//! The chunk 0 of session 7: tensor 2, elements 0 to 1, which are a row, two binary16 values (1.0 and 0.0), with the tail
-//! histogram and the top 16.
+//! The chunk 0 of session 7: tensor 2, elements 0 to 1, which are a row, two binary16 values (1.0 and 0.0), with the
+//! histogram of magnitudes and 16 extremes at each end.
 //!
 //! ```text
 //! header    01            message 1 of ToDevice: Chunk
@@ -42,23 +42,21 @@
 //!           02            element 2: F16
 //!           00            compression 0: plain
 //!           02            row of 2
-//!           01            statistics: tail, yes
-//!           10            statistics: top 16
-//!           00            statistics: quantization, none
-//!           00            statistics: lines, no
+//!           02            requests: two entries
+//!           02 00         tag 2, histogram of magnitudes: no content
+//!           03 01 10      tag 3, extremes: one byte, 16 at each end
 //! payload   00 3c 00 00   1.0, 0.0
-//! checksum  90 69 88 be   CRC-32C 0xbe886990
+//! checksum  5a 3b 49 b2   CRC-32C 0xb2493b5a
 //!
 //! on the wire
 //!           03 01 07      run of 2, then a zero (sequence)
 //!           02 02         run of 1, then a zero (offset)
 //!           03 02 02      run of 2, then a zero (compression)
-//!           04 02 01 10   run of 3, then a zero (quantization)
-//!           01            run of 0, then a zero (lines)
-//!           01            run of 0, then a zero (first byte of 1.0)
+//!           04 02 02 02   run of 3, then a zero (length of the first request)
+//!           04 03 01 10   run of 3, then a zero (first byte of 1.0)
 //!           02 3c         run of 1, then a zero (first byte of 0.0)
 //!           01            run of 0, then a zero (second byte of 0.0)
-//!           05 90 69 88 be        run of 4, the end
+//!           05 5a 3b 49 b2        run of 4, the end
 //!           00            delimiter
 //! ```
 //!

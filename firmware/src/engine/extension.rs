@@ -3,21 +3,21 @@
 use alloc::boxed::Box;
 
 use burn::backend::{Backend, Dispatch, ExtensionType, Flex, backend_extension, tensor::IntTensor};
-use kurtoscope_shared::protocol::Measurement;
+use kurtoscope_shared::Measurement;
 
+use super::ChunkSpec;
 #[cfg(feature = "gpu")]
 use super::gpu::{Failure, Launch, Partials};
-use super::{Piece, cpu};
 
 /// How a processor measures the elements in some bytes. A function rather than a name for one, so that a program holds
 /// no other than it uses.
-pub type OnProcessor = fn(&[u8], Piece) -> Measurement;
+pub type OnProcessor = fn(&[u8], ChunkSpec) -> Measurement;
 
 /// What to measure, and how an accelerator is to go about it.
 #[derive(Debug, Clone, Copy)]
 pub struct Task {
     /// The elements, and what to measure of them.
-    pub piece: Piece,
+    pub spec: ChunkSpec,
     /// How a processor measures; an accelerator has its own way.
     pub on_processor: OnProcessor,
     /// How the kernel is launched; the processor needs nothing of it.
@@ -26,11 +26,11 @@ pub struct Task {
 }
 
 impl Task {
-    /// A task for the processor, in f64.
-    pub fn on_processor(piece: Piece) -> Self {
+    /// A task for the processor.
+    pub fn on_processor(spec: ChunkSpec, on_processor: OnProcessor) -> Self {
         Self {
-            piece,
-            on_processor: cpu::measure,
+            spec,
+            on_processor,
             #[cfg(feature = "gpu")]
             launch: None,
         }
@@ -63,7 +63,7 @@ pub trait MeasureBackend: Backend {
 
 impl MeasureBackend for Flex {
     fn measure(content: IntTensor<Self>, task: Task) -> Measured<Self> {
-        Measured::Finished(Box::new((task.on_processor)(content.bytes(), task.piece)))
+        Measured::Finished(Box::new((task.on_processor)(content.bytes(), task.spec)))
     }
 
     #[cfg(feature = "gpu")]

@@ -1,6 +1,6 @@
 //! How a run begins: cut into chunks and from nothing, or with what a journal holds of it.
 
-use kurtoscope_shared::protocol::SCHEMA_HASH;
+use kurtoscope_shared::statistics::name_of;
 
 use super::{
     collect::Collector,
@@ -55,14 +55,14 @@ pub fn start(
     progress: &mut dyn Progress,
 ) -> Result<PreparedRun, AnalysisError> {
     let asked = check_asked(options.chunk_bytes, devices)?;
-    let wanted = devices.iter().fold(options.statistics, |wanted, device| wanted.and(device.limits().statistics));
+    let wanted = devices.iter().fold(options.statistics, |wanted, device| wanted.limited_to(device.statistics()));
     let Some(journal) = options.journal.as_deref_mut() else {
         let plan = MeasurementPlan::new(checkpoint, family, asked.unwrap_or_else(|| choose(devices)), wanted);
         return Ok(PreparedRun::from_nothing(plan));
     };
     let mut header = JournalHeader {
         tool: env!("CARGO_PKG_VERSION").into(),
-        schema: SCHEMA_HASH,
+        statistics: wanted.keys(),
         fingerprint: checkpoint.fingerprint(),
         chunk_bytes: 0,
         plan: 0,
@@ -139,8 +139,16 @@ fn mismatch(found: &JournalHeader, now: &JournalHeader, asked: Option<usize>, de
     if found.fingerprint != now.fingerprint {
         return Some("it measured another checkpoint, or this one before it was changed".into());
     }
-    if (&found.tool, found.schema) != (&now.tool, now.schema) {
+    if found.tool != now.tool {
         return Some(format!("it was begun by kurtoscope {}, this is {}", found.tool, now.tool));
+    }
+    if let Some(other) = now
+        .statistics
+        .iter()
+        .find(|known| found.statistics.iter().any(|held| held.tag == known.tag && held.key != known.key))
+    {
+        let name = name_of(other.tag).unwrap_or_default();
+        return Some(format!("its {name} are of another version of Kurtoscope"));
     }
     if let Some(asked) = asked.filter(|asked| *asked as u64 != found.chunk_bytes) {
         return Some(format!("it is in chunks of {} bytes, and {asked} are asked for", found.chunk_bytes));
@@ -183,12 +191,12 @@ fn replay(plan: MeasurementPlan, journal: &mut Journal, progress: &mut dyn Progr
             else {
                 return false;
             };
-            if !plan.accepts(planned, &measurement) {
+            if plan.check(planned, &measurement, share.tolerance).is_err() {
                 return false;
             }
             if !std::mem::replace(is_done, true) {
                 let length = plan.payload_len(planned) as u64;
-                collector.take(planned, &measurement);
+                collector.take(&plan, planned, &measurement);
                 (share.chunks, share.bytes, bytes) = (share.chunks + 1, share.bytes + length, bytes + length);
             }
             true

@@ -113,7 +113,7 @@ pub fn analyze_with(
                 DeviceEvent::Measured { device, chunk, measurement } => {
                     let planned = &plan.chunks[chunk];
                     let bytes = plan.payload_len(planned) as u64;
-                    collector.take(planned, &measurement);
+                    collector.take(&plan, planned, &measurement);
                     if let Some(journal) = &mut journal {
                         let device = (earlier.len() + device) as u32;
                         journal.append(&JournalEntry::Measured { chunk: chunk as u64, device, measurement }, bytes);

@@ -18,12 +18,9 @@ use kurtoscope_shared::{
     protocol::{ToHost, peek_version},
 };
 
-use super::{cutting::MAX_LINES, link_counter::LinkCounter};
+use super::{cutting::max_measurement_len, link_counter::LinkCounter};
 use crate::link::{Link, Process};
 
-/// The largest answer that is read: a histogram with every bin in use fits several times, and a number for every row and
-/// column.
-const MAX_ANSWER: usize = (1 << 16) + size_of::<f32>() * MAX_LINES;
 /// Events that wait until they are received. A device that says more has to wait itself: what it says while nobody
 /// receives would fill this program's memory.
 const MAX_WAITING: usize = 64;
@@ -44,8 +41,6 @@ pub enum WireEvent {
     OtherVersion {
         /// The device's protocol version.
         protocol: u16,
-        /// The device's schema hash.
-        schema: [u8; 8],
     },
     /// A damaged frame came, or a valid one that is no message.
     Damaged,
@@ -256,7 +251,7 @@ fn write_frames(
 }
 
 fn read_frames(mut reader: Box<dyn Read + Send>, reports: &SyncSender<Report>, stop: &AtomicBool) -> io::Result<()> {
-    let mut decoder = Decoder::new(MAX_ANSWER);
+    let mut decoder = Decoder::new(max_measurement_len());
     let mut buffer = vec![0; READ_BYTES];
     loop {
         let read = match reader.read(&mut buffer) {
@@ -290,7 +285,7 @@ fn decode(content: &[u8]) -> WireEvent {
     match postcard::from_bytes(content) {
         Ok(message) => WireEvent::Message(message),
         Err(_) => match peek_version(content) {
-            Some((protocol, schema)) => WireEvent::OtherVersion { protocol, schema },
+            Some(protocol) => WireEvent::OtherVersion { protocol },
             None => WireEvent::Damaged,
         },
     }

@@ -1,8 +1,8 @@
 //! The specification held against its own example, the crate `cobs`, and noise.
 
 use super::*;
-use crate::Element;
-use crate::protocol::{Chunk, Compression, Statistics, ToDevice};
+use crate::protocol::{Chunk, Compression, ToDevice};
+use crate::{Element, Requests};
 use alloc::vec;
 use proptest::prelude::*;
 
@@ -42,13 +42,13 @@ fn the_worked_example_is_true() {
         element: Element::F16,
         compression: Compression::Plain,
         row: 2,
-        statistics: Statistics::TAILS,
+        requests: Requests::TAILS,
     });
     let mut wire = Vec::new();
     encode(&chunk, &[0x00, 0x3c, 0x00, 0x00], &mut wire).expect("encodes");
     let expected = [
-        0x03, 0x01, 0x07, 0x02, 0x02, 0x03, 0x02, 0x02, 0x04, 0x02, 0x01, 0x10, 0x01, 0x01, 0x02, 0x3c, 0x01, 0x05,
-        0x90, 0x69, 0x88, 0xbe, 0x00,
+        0x03, 0x01, 0x07, 0x02, 0x02, 0x03, 0x02, 0x02, 0x04, 0x02, 0x02, 0x02, 0x04, 0x03, 0x01, 0x10, 0x02, 0x3c,
+        0x01, 0x05, 0x5a, 0x3b, 0x49, 0xb2, 0x00,
     ];
     assert_eq!(wire, expected, "{wire:02x?}");
 }

@@ -5,14 +5,14 @@
 use kurtoscope_firmware::{Board, Session, engine::BurnEngine};
 use kurtoscope_shared::{
     frame::{self, Decoder, FrameEvent},
-    protocol::{Hello, PROTOCOL_VERSION, SCHEMA_HASH, ToDevice, ToHost},
+    protocol::{Hello, PROTOCOL_VERSION, ToDevice, ToHost},
 };
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
     let board = Board { name: "fuzz".into(), identity: String::new() };
     let mut session = Session::new(BurnEngine::cpu_with_payload(64), board);
-    let hello = ToDevice::Hello(Hello { protocol: PROTOCOL_VERSION, schema: SCHEMA_HASH, session: 1 });
+    let hello = ToDevice::Hello(Hello { protocol: PROTOCOL_VERSION, session: 1 });
     let mut stream = Vec::new();
     frame::encode(&hello, &[], &mut stream).expect("encodes");
     frame::encode(&(), bytes, &mut stream).expect("encodes");

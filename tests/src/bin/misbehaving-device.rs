@@ -11,12 +11,13 @@ use std::{
 use embedded_io_adapters::std::FromStd;
 use kurtoscope_firmware::{
     Board, Session,
-    engine::{BurnEngine, Engine, Piece},
+    engine::{BurnEngine, ChunkSpec, Engine},
     serve,
 };
 use kurtoscope_shared::{
-    frame,
-    protocol::{Adapter, EngineKind, FaultKind, Limits, Measurement, Statistics, ToHost, Welcome},
+    Measurement, Requests, frame,
+    protocol::{Adapter, EngineKind, FaultKind, Limits, ToHost, Welcome},
+    statistics::SupportedStatistic,
 };
 
 /// Chunks that are measured well before the fault shows.
@@ -91,11 +92,15 @@ impl Engine for Faulty {
         self.engine.limits()
     }
 
+    fn statistics(&self) -> &'static [SupportedStatistic] {
+        self.engine.statistics()
+    }
+
     fn tolerance(&self) -> f64 {
         self.engine.tolerance()
     }
 
-    fn measure(&mut self, piece: Piece, payload: &[u8]) -> Result<Measurement, FaultKind> {
+    fn measure(&mut self, spec: ChunkSpec, payload: &[u8]) -> Result<Measurement, FaultKind> {
         if self.fault == Fault::Crash && payload.starts_with(&POISON.to_le_bytes()) {
             Self::crash();
         }
@@ -104,13 +109,13 @@ impl Engine for Faulty {
             Fault::Half => altered(payload, |value| half::f16::from_f32(value).to_f32()).into(),
             _ => payload.into(),
         };
-        let mut found = self.engine.measure(piece, &payload)?;
+        let mut found = self.engine.measure(spec, &payload)?;
         // A run asks for more than the self-test.
-        let is_of_run = piece.statistics.top == Statistics::FULL.top;
+        let is_of_run = spec.requests.extremes == Requests::FULL.extremes;
         if self.fault == Fault::Drop && is_of_run {
             let thinned = payload.chunks(4).enumerate().filter(|(index, _)| index % 1000 != 999);
             let thinned: Vec<u8> = thinned.flat_map(|(_, bytes)| bytes.iter().copied()).collect();
-            let summed = self.engine.measure(Piece::of(piece.element, Statistics::MOMENTS), &thinned)?.moments;
+            let summed = self.engine.measure(ChunkSpec::of(spec.element, Requests::MOMENTS), &thinned)?.moments;
             (found.moments.mean, found.moments.m2) = (summed.mean, summed.m2);
             (found.moments.m3, found.moments.m4) = (summed.m3, summed.m4);
         }
@@ -195,7 +200,7 @@ fn main() -> ExitCode {
             // Waits for the greeting, then answers as version 77 of the protocol would.
             let _ = io::stdin().lock().read(&mut [0; 64]);
             let mut wire = Vec::new();
-            let welcome = (0u32, 77u16, *b"tomorrow", "a field of the future");
+            let welcome = (0u32, 77u16, "a field of the future");
             if kurtoscope_shared::frame::encode(&welcome, &[], &mut wire).is_ok() {
                 let _ = io::stdout().write_all(&wire);
                 let _ = io::stdout().flush();

@@ -21,7 +21,7 @@ use std::{error::Error, process::ExitCode, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use kurtoscope_shared::protocol;
+use kurtoscope_shared::Requests;
 
 use kurtoscope_host::{
     analysis::{AnalysisError, CompressionMode, Device, DeviceFailure, DeviceOptions, Timeouts},
@@ -123,7 +123,7 @@ enum Statistics {
     All,
 }
 
-impl From<Statistics> for protocol::Statistics {
+impl From<Statistics> for Requests {
     fn from(statistics: Statistics) -> Self {
         match statistics {
             Statistics::Moments => Self::MOMENTS,
