@@ -8,7 +8,7 @@
 use std::{hint::black_box, time::Instant};
 
 use kurtoscope_firmware::engine::{ChunkSpec, cpu};
-use kurtoscope_shared::{Element, Requests, statistics::SampleStride};
+use kurtoscope_shared::{Element, Random, Requests, statistics::SampleStride};
 use multiversion::multiversion;
 
 const ROUNDS: usize = 15;
@@ -105,12 +105,8 @@ fn median(times: &mut [f64]) -> f64 {
     times[times.len() / 2]
 }
 
-/// Nearly normal values (sums of four uniforms), always the same.
+/// Normal values, always the same.
 fn normal_f32_bytes(len: usize) -> Vec<u8> {
-    let mut state = 0x2545_f491_4f6c_dd1du64;
-    let mut uniform = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 40) as f32 / (1u32 << 24) as f32 - 0.5
-    };
-    (0..len / 4).flat_map(|_| ((uniform() + uniform() + uniform() + uniform()) * 0.04).to_le_bytes()).collect()
+    let mut random = Random::new(1);
+    (0..len / 4).flat_map(|_| (random.normal() as f32 * 0.02).to_le_bytes()).collect()
 }

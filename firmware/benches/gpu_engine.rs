@@ -5,7 +5,8 @@
 
 use std::time::{Duration, Instant};
 
-use burn::tensor::{Tensor, TensorData, wgpu::wgpu};
+use burn::tensor::{Tensor, TensorData};
+use burn_wgpu::wgpu;
 use kurtoscope_firmware::engine::{
     BurnEngine, ChunkSpec, Completion, Engine, Payload,
     gpu::{Choice, GpuEngine},

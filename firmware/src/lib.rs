@@ -18,6 +18,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod engine;
+mod frame_reader;
 #[cfg(feature = "std")]
 pub mod overlap;
 pub mod self_test;
@@ -25,6 +26,7 @@ pub mod serve;
 pub mod session;
 pub mod status_led;
 
+pub use kurtoscope_shared::frame::Framing;
 #[cfg(feature = "std")]
 pub use overlap::serve_overlapped;
 pub use serve::{ServeError, serve};

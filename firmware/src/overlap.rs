@@ -9,17 +9,17 @@ use std::{
 
 use embedded_hal::digital::OutputPin;
 use embedded_io::{Read, Write};
-use kurtoscope_shared::frame::{Decoder, FrameError, FrameEvent};
+use kurtoscope_shared::frame::{Decoder, Framing};
 
-use crate::{ServeError, engine::Engine, session::Session};
+use crate::{
+    ServeError,
+    engine::Engine,
+    frame_reader::{Frame, FrameReader},
+    session::Session,
+};
 
-/// Bytes read at once.
-const READ_BYTES: usize = 1 << 16;
 /// Frames that wait for the engine: with the one that is being read and those in flight, what a host's window may hold.
 const AHEAD: usize = 1;
-
-/// A frame as the decoder gave it.
-type Frame = Result<Vec<u8>, FrameError>;
 
 /// Serves one link as [`serve`](fn@crate::serve) does, with chunks overlapping as far as the engine allows.
 ///
@@ -29,6 +29,7 @@ type Frame = Result<Vec<u8>, FrameError>;
 /// The first failure of `reader` or `writer`. After a failure of `writer` this still waits for `reader` to end.
 pub fn serve_overlapped<E, M, F, R, W>(
     session: &mut Session<E, M, F>,
+    framing: Framing,
     reader: R,
     mut writer: W,
 ) -> Result<(), ServeError<R::Error, W::Error>>
@@ -40,12 +41,13 @@ where
     R::Error: Send,
     W: Write,
 {
-    let max_payload = session.max_payload();
+    session.set_framing(framing);
+    let decoder = Decoder::new(framing, session.max_payload());
     let (give, frames) = sync_channel(AHEAD);
     let (free, freed) = channel();
     // Moves the channel's end, so that a reader that waits for its frame to be taken ends when this does.
     thread::scope(move |scope| {
-        scope.spawn(move || read_ahead(reader, max_payload, &give, &freed));
+        scope.spawn(move || read_ahead(reader, decoder, &give, &freed));
         let mut output = Vec::new();
         loop {
             let next = match frames.try_recv() {
@@ -85,39 +87,21 @@ where
     })
 }
 
-/// Cuts frames out of what arrives until the link or the other side ends.
+/// Reads frames until the link or the other side ends.
 fn read_ahead<R: Read>(
-    mut reader: R,
-    max_payload: usize,
+    reader: R,
+    decoder: Decoder,
     give: &SyncSender<Result<Frame, R::Error>>,
     freed: &Receiver<Vec<u8>>,
 ) {
-    let mut decoder = Decoder::new(max_payload);
-    let mut input = std::vec![0; READ_BYTES];
-    loop {
-        let read = match reader.read(&mut input) {
-            Ok(0) => return,
-            Ok(read) => read,
-            Err(error) => {
-                let _ = give.send(Err(error));
-                return;
-            }
-        };
-        let mut rest = &input[..read];
-        while !rest.is_empty() {
-            let (taken, event) = decoder.push(rest);
-            rest = &rest[taken..];
-            let frame = match event {
-                FrameEvent::Starved => continue,
-                FrameEvent::Frame => Ok(decoder.take()),
-                FrameEvent::Damaged(error) => Err(error),
-            };
-            if give.send(Ok(frame)).is_err() {
-                return;
-            }
-            if let Ok(buffer) = freed.try_recv() {
-                decoder.restore(buffer);
-            }
+    let mut frames = FrameReader::new(reader, decoder);
+    while let Some(frame) = frames.next().transpose() {
+        let failed = frame.is_err();
+        if give.send(frame).is_err() || failed {
+            return;
+        }
+        if let Ok(buffer) = freed.try_recv() {
+            frames.restore(buffer);
         }
     }
 }
@@ -132,7 +116,8 @@ mod tests {
     };
     use embedded_io::{ErrorKind, ErrorType};
     use kurtoscope_shared::{
-        Element, Measurement, Requests, frame,
+        Element, Measurement, Requests,
+        frame::{self, FrameEvent},
         protocol::{Adapter, Chunk, Compression, EngineKind, FaultKind, Hello, Limits, PROTOCOL_VERSION, ToDevice},
         statistics::SupportedStatistic,
     };
@@ -202,10 +187,10 @@ mod tests {
     }
 
     /// A conversation with faults in it.
-    fn conversation() -> Vec<u8> {
+    fn conversation(framing: Framing) -> Vec<u8> {
         let mut bytes = Vec::new();
         let hello = Hello { protocol: PROTOCOL_VERSION, session: 5 };
-        frame::encode(&ToDevice::Hello(hello), &[], &mut bytes).expect("encodes");
+        frame::encode(framing, &ToDevice::Hello(hello), &[], &mut bytes).expect("encodes");
         for sequence in 0..20u32 {
             let count = 1000 + sequence;
             let payload: Vec<u8> = (0..count).flat_map(|x| ((x * x % 97) as f32).to_le_bytes()).collect();
@@ -221,7 +206,7 @@ mod tests {
                 row: 0,
                 requests: Requests::FULL,
             };
-            frame::encode(&ToDevice::Chunk(chunk), &payload, &mut bytes).expect("encodes");
+            frame::encode(framing, &ToDevice::Chunk(chunk), &payload, &mut bytes).expect("encodes");
             if sequence == 11 {
                 bytes.extend([3, 1, 4, 1, 5, 0]);
             }
@@ -231,21 +216,37 @@ mod tests {
 
     #[test]
     fn overlapped_answers_are_those_of_one_after_the_other() {
-        let board = || Board { name: "test".into(), identity: "1".into() };
-        let bytes = conversation();
-        let most = Arc::new(AtomicUsize::new(0));
-        let engine = Lazy { engine: BurnEngine::cpu(), waiting: VecDeque::new(), next: 0, most: most.clone() };
-        let mut overlapped = Vec::new();
-        let mut session = Session::new(engine, board());
-        serve_overlapped(&mut session, bytes.as_slice(), Sink(&mut overlapped)).expect("served");
+        for framing in Framing::ALL {
+            let board = || Board { name: "test".into(), identity: "1".into() };
+            let bytes = conversation(framing);
+            let most = Arc::new(AtomicUsize::new(0));
+            let engine = Lazy { engine: BurnEngine::cpu(), waiting: VecDeque::new(), next: 0, most: most.clone() };
+            let mut overlapped = Vec::new();
+            let mut session = Session::new(engine, board());
+            serve_overlapped(&mut session, framing, bytes.as_slice(), Sink(&mut overlapped)).expect("served");
 
-        let engine = Lazy { engine: BurnEngine::cpu(), waiting: VecDeque::new(), next: 0, most: most.clone() };
-        let mut one_by_one = Vec::new();
-        serve(&mut Session::new(engine, board()), bytes.as_slice(), Sink(&mut one_by_one)).expect("served");
-        assert_eq!(overlapped, one_by_one);
-        assert!(overlapped.len() > 20 * 100);
-        assert_eq!(session.running(), 0);
-        assert!((1..=2).contains(&most.load(Ordering::Relaxed)));
+            let engine = Lazy { engine: BurnEngine::cpu(), waiting: VecDeque::new(), next: 0, most: most.clone() };
+            let mut one_by_one = Vec::new();
+            let mut one = Session::new(engine, board());
+            serve(&mut one, framing, bytes.as_slice(), Sink(&mut one_by_one)).expect("served");
+            assert_eq!(overlapped, one_by_one);
+            assert!(overlapped.len() > 20 * 100);
+            assert_eq!(session.running(), 0);
+            assert!((1..=2).contains(&most.load(Ordering::Relaxed)));
+            let mut answers = Decoder::new(framing, 1 << 16);
+            let mut count = 0;
+            let mut rest = overlapped.as_slice();
+            loop {
+                let (taken, event) = answers.push(rest);
+                rest = &rest[taken..];
+                match event {
+                    FrameEvent::Frame => count += 1,
+                    FrameEvent::Damaged(error) => panic!("{error}"),
+                    FrameEvent::Starved => break,
+                }
+            }
+            assert_eq!(count, 22, "{framing}: a welcome, 20 chunks, and damage behind the eleventh");
+        }
     }
 
     /// A link that takes nothing.
@@ -269,7 +270,7 @@ mod tests {
         let (give, outcome) = channel();
         thread::spawn(move || {
             let mut session = Session::new(BurnEngine::cpu(), Board { name: "test".into(), identity: String::new() });
-            give.send(serve_overlapped(&mut session, conversation().as_slice(), Broken))
+            give.send(serve_overlapped(&mut session, Framing::Cobs, conversation(Framing::Cobs).as_slice(), Broken))
         });
         let outcome = outcome.recv_timeout(std::time::Duration::from_secs(60)).expect("an end");
         assert_eq!(outcome, Err(ServeError::Write(ErrorKind::BrokenPipe)));
@@ -280,8 +281,8 @@ mod tests {
         let most = Arc::new(AtomicUsize::new(0));
         let engine = Lazy { engine: BurnEngine::cpu(), waiting: VecDeque::new(), next: 0, most: most.clone() };
         let mut session = Session::new(engine, Board { name: "test".into(), identity: String::new() });
-        let mut decoder = Decoder::new(1 << 16);
-        let (bytes, mut output) = (conversation(), Vec::new());
+        let mut decoder = Decoder::new(Framing::Cobs, 1 << 16);
+        let (bytes, mut output) = (conversation(Framing::Cobs), Vec::new());
         let mut rest = bytes.as_slice();
         while !rest.is_empty() {
             let (taken, event) = decoder.push(rest);

@@ -1,13 +1,13 @@
-//! The loop of a device: read bytes, cut out frames, answer.
+//! The loop of a device: read a frame, answer it.
 
-use alloc::{vec, vec::Vec};
+use alloc::vec::Vec;
 use core::fmt;
 
 use embedded_hal::digital::OutputPin;
 use embedded_io::{Read, Write};
-use kurtoscope_shared::frame::{Decoder, FrameEvent, OVERHEAD_BYTES};
+use kurtoscope_shared::frame::{Decoder, Framing, OVERHEAD_BYTES};
 
-use crate::{engine::Engine, session::Session};
+use crate::{engine::Engine, frame_reader::FrameReader, session::Session};
 
 /// Why a device stopped serving.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,10 +29,7 @@ impl<R: fmt::Debug, W: fmt::Debug> fmt::Display for ServeError<R, W> {
 
 impl<R: fmt::Debug, W: fmt::Debug> core::error::Error for ServeError<R, W> {}
 
-/// Bytes read at once: what keeps a desktop's pipes busy, or a microcontroller's stack small.
-const READ_BYTES: usize = if cfg!(feature = "std") { 1 << 16 } else { 256 };
-
-/// Serves one link until it ends (a read of zero bytes) or fails.
+/// Serves one link, whose kind decides the framing, until it ends (a read of zero bytes) or fails.
 ///
 /// Blocks in `reader` while there is nothing to do. Answers are written and flushed frame by frame. Allocates the frame
 /// buffer once and reuses it.
@@ -41,7 +38,8 @@ const READ_BYTES: usize = if cfg!(feature = "std") { 1 << 16 } else { 256 };
 /// The first failure of `reader` or `writer`; what was not yet answered is lost, and the host will send it again.
 pub fn serve<E, M, F, R, W>(
     session: &mut Session<E, M, F>,
-    mut reader: R,
+    framing: Framing,
+    reader: R,
     mut writer: W,
 ) -> Result<(), ServeError<R::Error, W::Error>>
 where
@@ -51,31 +49,19 @@ where
     R: Read,
     W: Write,
 {
+    session.set_framing(framing);
     // At once as large as it can become: growing would need the old and the new one side by side.
-    let frame = Vec::with_capacity(session.max_payload() + OVERHEAD_BYTES);
-    let mut decoder = Decoder::with_buffer(session.max_payload(), frame);
-    let mut input = vec![0; READ_BYTES];
+    let buffer = Vec::with_capacity(session.max_payload() + OVERHEAD_BYTES);
+    let decoder = Decoder::with_buffer(framing, session.max_payload(), buffer);
+    let mut frames = FrameReader::new(reader, decoder);
     let mut output = Vec::new();
-    loop {
-        let read = reader.read(&mut input).map_err(ServeError::Read)?;
-        if read == 0 {
-            return Ok(());
+    while let Some(frame) = frames.next().map_err(ServeError::Read)? {
+        if let Some(buffer) = session.answer(frame, &mut output) {
+            frames.restore(buffer);
         }
-        let mut rest = &input[..read];
-        while !rest.is_empty() {
-            let (taken, event) = decoder.push(rest);
-            rest = &rest[taken..];
-            let frame = match event {
-                FrameEvent::Starved => continue,
-                FrameEvent::Frame => Ok(decoder.take()),
-                FrameEvent::Damaged(error) => Err(error),
-            };
-            if let Some(buffer) = session.answer(frame, &mut output) {
-                decoder.restore(buffer);
-            }
-            writer.write_all(&output).map_err(ServeError::Write)?;
-            writer.flush().map_err(ServeError::Write)?;
-            output.clear();
-        }
+        writer.write_all(&output).map_err(ServeError::Write)?;
+        writer.flush().map_err(ServeError::Write)?;
+        output.clear();
     }
+    Ok(())
 }

@@ -6,7 +6,7 @@ use embedded_hal::digital::OutputPin;
 use kurtoscope_shared::{
     compression,
     crc::crc32c,
-    frame::{self, FrameError},
+    frame::{self, FrameError, Framing},
     protocol::{
         Chunk, Compression, CompressionSet, Fault, FaultKind, LinkHealth, PROTOCOL_VERSION, Report, SelfTest, ToDevice,
         ToHost, Welcome, peek_version,
@@ -43,6 +43,8 @@ pub struct Session<E, M = NoPin, F = NoPin> {
     open: Option<u32>,
     link: LinkHealth,
     compressions: CompressionSet,
+    /// How answers are framed.
+    framing: Framing,
     /// Chunks that the engine has taken, oldest first.
     running: VecDeque<Running>,
     /// Where compressed payloads are decompressed to; as large as the largest so far.
@@ -73,14 +75,19 @@ impl<E: Engine, M: OutputPin, F: OutputPin> Session<E, M, F> {
         let self_test = self_test::run(&mut engine);
         status_led.show(if self_test.passed { Status::Off } else { Status::Fault });
         let (link, compressions) = (LinkHealth::default(), CompressionSet::ALL);
-        let (running, decompressed) = (VecDeque::new(), Vec::new());
-        Self { engine, board, self_test, status_led, open: None, link, compressions, running, decompressed }
+        let (framing, running, decompressed) = (Framing::Cobs, VecDeque::new(), Vec::new());
+        Self { engine, board, self_test, status_led, open: None, link, compressions, framing, running, decompressed }
     }
 
     /// The same session without compressed payloads, which take memory for a second payload.
     #[must_use]
     pub fn plain_only(self) -> Self {
         Self { compressions: CompressionSet::PLAIN, ..self }
+    }
+
+    /// Sets how answers are framed from now on: as the link is that they go to. COBS at first.
+    pub fn set_framing(&mut self, framing: Framing) {
+        self.framing = framing;
     }
 
     /// The largest payload that a frame may carry, bytes; what a [`frame::Decoder`] for this session is made with.
@@ -107,7 +114,7 @@ impl<E: Engine, M: OutputPin, F: OutputPin> Session<E, M, F> {
                 let freed = self.finish_all(output);
                 self.link.damaged = self.link.damaged.saturating_add(1);
                 let answer = self.fault(None, FaultKind::Damaged);
-                say(&answer, output);
+                self.say(&answer, output);
                 freed
             }
         }
@@ -139,7 +146,7 @@ impl<E: Engine, M: OutputPin, F: OutputPin> Session<E, M, F> {
         if self.running.is_empty() && matches!(answer, ToHost::Report(_)) {
             self.status_led.show(Status::Off);
         }
-        say(&answer, output);
+        self.say(&answer, output);
         let buffer = payload?.into_buffer();
         if is_frame {
             return Some(buffer);
@@ -177,7 +184,7 @@ impl<E: Engine, M: OutputPin, F: OutputPin> Session<E, M, F> {
                 self.drop_frame(None, FaultKind::Malformed)
             }
         };
-        say(&answer, output);
+        self.say(&answer, output);
         Some(content)
     }
 
@@ -207,7 +214,7 @@ impl<E: Engine, M: OutputPin, F: OutputPin> Session<E, M, F> {
                 // Answers keep the order of the frames.
                 self.finish_all(output);
                 let answer = self.drop_frame(Some(chunk.sequence), kind);
-                say(&answer, output);
+                self.say(&answer, output);
                 Some(content)
             }
         }
@@ -269,12 +276,12 @@ impl<E: Engine, M: OutputPin, F: OutputPin> Session<E, M, F> {
         self.status_led.show(Status::Fault);
         ToHost::Fault(Fault { session: self.open.unwrap_or_default(), sequence, kind, link: self.link })
     }
-}
 
-/// Appends an answer to `output`.
-fn say(answer: &ToHost, output: &mut Vec<u8>) {
-    // Messages of this protocol always encode; a failure would leave `output` as it was, and the host asks again.
-    let _ = frame::encode(answer, &[], output);
+    /// Appends an answer to `output`.
+    fn say(&self, answer: &ToHost, output: &mut Vec<u8>) {
+        // Messages of this protocol always encode; a failure would leave `output` as it was, and the host asks again.
+        let _ = frame::encode(self.framing, answer, &[], output);
+    }
 }
 
 #[cfg(test)]

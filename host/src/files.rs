@@ -11,20 +11,20 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum FilesError {
     /// The directory does not exist and could not be created.
-    #[error("cannot create the directory {}: {cause}", path.display())]
+    #[error("cannot create the directory {}", path.display())]
     Directory {
         /// The directory.
         path: PathBuf,
         /// What the system said.
-        cause: io::Error,
+        source: io::Error,
     },
     /// A file could not be written.
-    #[error("cannot write {}: {cause}", path.display())]
+    #[error("cannot write {}", path.display())]
     File {
         /// The file, by the name that it was to have.
         path: PathBuf,
         /// What the system said.
-        cause: io::Error,
+        source: io::Error,
     },
 }
 
@@ -34,7 +34,7 @@ pub enum FilesError {
 /// # Errors
 /// [`FilesError::Directory`].
 pub fn create_directory(directory: &Path) -> Result<(), FilesError> {
-    fs::create_dir_all(directory).map_err(|cause| FilesError::Directory { path: directory.to_owned(), cause })
+    fs::create_dir_all(directory).map_err(|source| FilesError::Directory { path: directory.to_owned(), source })
 }
 
 /// Writes files, as name and content, into `directory`, which is created where it is missing: each whole or not at all, and
@@ -48,7 +48,7 @@ pub fn create_directory(directory: &Path) -> Result<(), FilesError> {
 /// When the directory or a file cannot be written.
 pub fn write_all<N: AsRef<Path>>(directory: &Path, files: &[(N, String)]) -> Result<(), FilesError> {
     create_directory(directory)?;
-    let failed = |path: PathBuf| |cause| FilesError::File { path, cause };
+    let failed = |path: PathBuf| |source| FilesError::File { path, source };
     let mut staged = Vec::new();
     for (name, content) in files {
         let path = directory.join(name);

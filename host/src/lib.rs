@@ -7,7 +7,6 @@
 //! | [`checkpoint`] | weights on disk, memory-mapped |
 //! | [`hub`] | weights on the Hugging Face hub, brought to disk |
 //! | [`model`] | what names and configuration say: family, component, layer, the parts of fused tensors |
-//! | [`board`] | boards as data, and building their firmware |
 //! | [`link`] | byte streams to devices, opened by URL |
 //! | [`analysis`] | chunks out, reports in, merged into a run |
 //! | [`quantization`] | the error of quantizing a tensor, predicted from its histogram |
@@ -38,7 +37,6 @@
 //! ```
 
 pub mod analysis;
-pub mod board;
 pub mod compare;
 pub mod deployment;
 pub mod evidence;
@@ -53,5 +51,6 @@ pub mod quantization;
 pub mod record;
 pub mod report;
 pub mod run_file;
+pub mod scheme_key;
 pub mod statistics;
 pub mod text;

@@ -23,16 +23,11 @@ use kurtoscope_shared::{
 };
 
 use crate::record::QuantizationError;
+use crate::scheme_key::TensorScheme;
 
 /// The numbers of bits that [`per_tensor`] accepts: fewer have no level but zero, more are finer than the histogram's
 /// arithmetic.
 pub const BITS: std::ops::RangeInclusive<u32> = 2..=24;
-
-/// The predicted schemes: the key in `run.json` and the bits.
-pub const SCHEMES: [(&str, u32); 2] = [("int8_per_tensor", 8), ("int4_per_tensor", 4)];
-
-/// What is behind the key of a scheme with the best clipping.
-const CLIPPED: &str = "_clipped";
 
 /// The ratio of one clipping to the next that is tried: a fiftieth of an octave, at which the error is flat.
 const FINER: f64 = 0.986;
@@ -60,15 +55,13 @@ pub fn all(
     errors
 }
 
-/// The predicted errors of all [`SCHEMES`], by key, each without clipping and with the best one.
+/// The predicted errors of one scale for the tensor, by key.
 pub fn predict(histogram: &MagnitudeHistogram, moments: &Moments) -> BTreeMap<String, QuantizationError> {
-    let both = |(key, bits): &(&str, u32)| {
-        [
-            ((*key).to_owned(), per_tensor(histogram, moments, *bits)),
-            (format!("{key}{CLIPPED}"), clipped(histogram, moments, *bits)),
-        ]
+    let error = |scheme: TensorScheme| {
+        let predict = if scheme.is_clipped() { clipped } else { per_tensor };
+        (scheme.key().to_owned(), predict(histogram, moments, scheme.bits()))
     };
-    SCHEMES.iter().flat_map(both).collect()
+    TensorScheme::ALL.into_iter().map(error).collect()
 }
 
 /// The predicted error of symmetric quantization to `bits` bits with one scale for the whole tensor.
@@ -174,38 +167,17 @@ impl Steps {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kurtoscope_shared::statistics::{ChunkSpan, SquaredErrors, Statistic};
-
-    /// SplitMix64: enough randomness for a test, the same on every machine.
-    struct Random(u64);
-
-    impl Random {
-        fn uniform(&mut self) -> f64 {
-            self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            let mut bits = self.0;
-            bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            ((bits ^ (bits >> 31)) >> 11) as f64 / (1u64 << 53) as f64
-        }
-
-        /// Box and Muller's transform.
-        fn normal(&mut self) -> f64 {
-            let radius = (-2.0 * (1.0 - self.uniform()).ln()).sqrt();
-            radius * (std::f64::consts::TAU * self.uniform()).cos()
-        }
-
-        fn student_t3(&mut self) -> f64 {
-            let chi_square: f64 = (0..3).map(|_| self.normal().powi(2)).sum();
-            self.normal() / (chi_square / 3.0).sqrt()
-        }
-    }
+    use kurtoscope_shared::{
+        Random,
+        statistics::{ChunkSpan, SquaredErrors, Statistic},
+    };
 
     fn data(n: usize, draw: impl FnMut(&mut Random) -> f64) -> Vec<f64> {
         seeded(7, n, draw)
     }
 
     fn seeded(seed: u64, n: usize, mut draw: impl FnMut(&mut Random) -> f64) -> Vec<f64> {
-        let mut random = Random(seed);
+        let mut random = Random::new(seed);
         (0..n).map(|_| f64::from(draw(&mut random) as f32)).collect()
     }
 
@@ -256,12 +228,12 @@ mod tests {
 
     #[test]
     fn uniform_data() {
-        assert_within(&data(MANY, |random| random.uniform() - 0.5), 0.02);
+        assert_within(&data(MANY, |random| random.unit() - 0.5), 0.02);
     }
 
     #[test]
     fn heavy_tailed_data() {
-        assert_within(&data(MANY, Random::student_t3), 0.02);
+        assert_within(&data(MANY, |random| random.student_t(3)), 0.02);
     }
 
     #[test]
@@ -284,7 +256,7 @@ mod tests {
     fn the_best_clipping_is_as_good_as_trying_them_out() {
         let mut planted = data(MANY, Random::normal);
         planted[12_345] = -100.0;
-        for values in [planted, data(MANY, Random::student_t3), data(MANY, Random::normal)] {
+        for values in [planted, data(MANY, |random| random.student_t(3)), data(MANY, Random::normal)] {
             for bits in [8, 4] {
                 let level = f64::from((1 << (bits - 1)) - 1);
                 let exact = |clip: f64| {

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::scheme_key::SchemeKey;
 use kurtoscope_checkpoint::model::{Component, Family};
 
 pub use kurtoscope_checkpoint::Unmeasured;
@@ -224,9 +225,8 @@ pub struct Tensor {
     /// Where the fourth powers lie; null where that was not measured, or says nothing.
     #[serde(default)]
     pub concentration: Option<Concentration>,
-    /// Error of quantizing the tensor, by scheme. Predicted for one scale a tensor: `int8_per_tensor`, `int4_per_tensor`,
-    /// and `int8_per_tensor_clipped`, `int4_per_tensor_clipped` with the best clipping. Measured for blocks:
-    /// the keys of [`Scheme`](kurtoscope_shared::quantization::Scheme). A scheme that was not measured has no entry.
+    /// Error of quantizing the tensor, by the key of the scheme ([`SchemeKey`]): predicted for one scale a tensor, measured for
+    /// blocks. A scheme that was not measured has no entry; keys of other versions are kept.
     pub quantization: BTreeMap<String, QuantizationError>,
 }
 
@@ -234,6 +234,11 @@ impl Tensor {
     /// Whether at least two dimensions are longer than 1.
     pub fn is_matrix(&self) -> bool {
         self.shape.iter().filter(|length| **length > 1).count() >= 2
+    }
+
+    /// The error of one scheme; `None` where it was not measured.
+    pub fn quantization_error(&self, scheme: impl Into<SchemeKey>) -> Option<&QuantizationError> {
+        self.quantization.get(scheme.into().key())
     }
 
     /// Whether its kurtosis is above [`HEAVY_KURTOSIS`]; false where the kurtosis is undefined.

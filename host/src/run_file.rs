@@ -15,7 +15,7 @@ pub const RUN_FILE: &str = "run.json";
 #[derive(Debug, Error)]
 pub enum ReadError {
     /// The file could not be opened or read.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}", path.display())]
     File {
         /// The file.
         path: PathBuf,
@@ -23,7 +23,7 @@ pub enum ReadError {
         source: std::io::Error,
     },
     /// The file is not JSON, or not that of a run.
-    #[error("{}, line {line}, column {column}: not a run of kurtoscope: {source}", path.display())]
+    #[error("{}, line {line}, column {column}: not a run of kurtoscope", path.display())]
     Content {
         /// The file.
         path: PathBuf,
@@ -83,6 +83,8 @@ pub fn read(path: &Path) -> Result<Run, ReadError> {
 
 #[cfg(test)]
 mod tests {
+    use std::error::Error;
+
     use super::*;
     use crate::fixture;
 
@@ -91,7 +93,10 @@ mod tests {
         let path = directory.path().join("run.json");
         std::fs::write(&path, text).expect("write");
         let shown = format!("{}/", directory.path().display());
-        read(&path).map_err(|error| error.to_string().replace(&shown, ""))
+        read(&path).map_err(|error| {
+            let cause = error.source().map_or_else(String::new, |cause| format!(": {cause}"));
+            format!("{error}{cause}").replace(&shown, "")
+        })
     }
 
     #[test]
@@ -131,7 +136,8 @@ mod tests {
 
     #[test]
     fn a_missing_file_is_named() {
-        let error = read(Path::new("/nonexistent/run.json")).expect_err("missing").to_string();
-        assert!(error.starts_with("cannot read /nonexistent/run.json: "), "{error}");
+        let error = read(Path::new("/nonexistent/run.json")).expect_err("missing");
+        assert_eq!(error.to_string(), "cannot read /nonexistent/run.json");
+        assert!(error.source().is_some_and(|cause| cause.is::<std::io::Error>()));
     }
 }

@@ -11,6 +11,7 @@
 //! | [`frame`] | how messages are cut out of a byte stream |
 //! | [`compression`] | fewer bytes for the same elements, on slow links |
 //! | [`quantization`] | schemes of quantization in blocks |
+//! | [`random`] | the seeded generator of random numbers |
 //! | [`usb`] | how a board shows itself on USB |
 #![no_std]
 
@@ -24,10 +25,12 @@ pub mod element;
 pub mod frame;
 pub mod protocol;
 pub mod quantization;
+pub mod random;
 pub mod statistics;
 pub mod usb;
 
 pub use element::Element;
+pub use random::Random;
 pub use statistics::{
     Extreme, Extremes, MagnitudeHistogram, Measurement, Moments, QuantizationErrors, Requests, RowColumnSums,
 };

@@ -1,5 +1,5 @@
 //! How a board with a USB port shows itself: what a host looks for, and what a board's descriptors say. Bytes on the
-//! endpoints are those of [`frame`](crate::frame), as on every link.
+//! endpoints are frames of [`length_prefixed`](crate::frame::length_prefixed).
 //!
 //! # One interface
 //!

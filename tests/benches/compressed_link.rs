@@ -14,8 +14,8 @@ use std::{
 };
 
 use embedded_io_adapters::std::FromStd;
-use kurtoscope_checkpoint::checkpoint::Checkpoint;
-use kurtoscope_firmware::{Board, Session, engine::BurnEngine, serve};
+use kurtoscope_checkpoint::Checkpoint;
+use kurtoscope_firmware::{Board, Framing, Session, engine::BurnEngine, serve};
 use kurtoscope_host::{
     analysis::{CompressionMode, Device, DeviceOptions, Quiet, analyze},
     link::{Connector, DeviceUrl, Link, LinkError},
@@ -59,15 +59,15 @@ struct SlowBoard;
 
 impl Connector for SlowBoard {
     fn open(&mut self, _attempt: u32) -> Result<Link, LinkError> {
-        let pipe = || io::pipe().map_err(|source| LinkError::Other { url: "pipe".into(), source });
+        let pipe = || io::pipe().map_err(LinkError::Other);
         let ((device_reads, host_writes), (host_reads, device_writes)) = (pipe()?, pipe()?);
         thread::spawn(move || {
             let board = Board { name: "throttled".into(), identity: String::new() };
             let mut session = Session::new(BurnEngine::cpu(), board);
-            let _ = serve(&mut session, FromStd::new(device_reads), FromStd::new(device_writes));
+            let _ = serve(&mut session, Framing::Cobs, FromStd::new(device_reads), FromStd::new(device_writes));
         });
         let writer = Throttled { inner: host_writes, free: Instant::now() };
-        Ok(Link { reader: Box::new(host_reads), writer: Box::new(writer), process: None })
+        Ok(Link { reader: Box::new(host_reads), writer: Box::new(writer), framing: Framing::Cobs, process: None })
     }
 }
 

@@ -12,8 +12,12 @@ use std::{
     time::Instant,
 };
 
-use kurtoscope_checkpoint::checkpoint::Checkpoint;
-use kurtoscope_host::{analysis, link::DeviceUrl};
+use kurtoscope_checkpoint::Checkpoint;
+use kurtoscope_host::{
+    analysis,
+    link::{DeviceProgram, DeviceUrl, LinkOptions},
+};
+use kurtoscope_shared::Random;
 use rustix::{
     pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
     termios::{OptionalActions, tcgetattr, tcsetattr},
@@ -42,6 +46,10 @@ fn main() -> Outcome<()> {
     let (mut plain_pipe, mut pipe) = (Vec::new(), Vec::new());
     let program = format!("exec:'{}' device --stdio", std::env::current_exe()?.display());
     let exec: DeviceUrl = program.parse()?;
+    // This program is the device as well.
+    let own = DeviceProgram { path: std::env::current_exe()?, arguments: vec!["device".into()] };
+    let link_options = LinkOptions { pty_program: Some(own), ..LinkOptions::default() };
+    let options = analysis::DeviceOptions { link: link_options, ..Default::default() };
     for _ in 0..ROUNDS {
         plain_pipe.push(data.len() as f64 / cat_pipe(&data)?);
         let mut devices = [analysis::Device::open(&exec, Default::default())?];
@@ -50,7 +58,7 @@ fn main() -> Outcome<()> {
         pipe.push(data.len() as f64 / start.elapsed().as_secs_f64());
         drop(devices);
         plain.push(data.len() as f64 / cat(&data)?);
-        let mut devices = [analysis::Device::open(&DeviceUrl::Pty, Default::default())?];
+        let mut devices = [analysis::Device::open(&DeviceUrl::Pty, options.clone())?];
         let start = Instant::now();
         analysis::analyze(&checkpoint, &mut devices, &mut analysis::Quiet)?;
         link.push(data.len() as f64 / start.elapsed().as_secs_f64());
@@ -97,12 +105,8 @@ fn cat_pipe(data: &[u8]) -> Outcome<f64> {
 }
 
 fn noise(len: usize) -> Vec<u8> {
-    let mut state = 0x2545_f491_4f6c_dd1du64;
-    let mut value = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 40) as f32 / (1u32 << 24) as f32 - 0.5
-    };
-    (0..len / 4).flat_map(|_| ((value() + value() + value()) * 0.04).to_le_bytes()).collect()
+    let mut random = Random::new(1);
+    (0..len / 4).flat_map(|_| (random.normal() as f32 * 0.02).to_le_bytes()).collect()
 }
 
 fn median(values: &mut [f64]) -> f64 {

@@ -6,6 +6,7 @@ use std::{
     path::Path,
 };
 
+use kurtoscope_shared::Random;
 use serde_json::{Map, Value, json};
 
 /// A safetensors file that is being put together, byte by byte after the format.
@@ -58,15 +59,10 @@ impl Safetensors {
     }
 }
 
-/// `count` values that look random and are always the same for the same `seed`: a sum of uniform ones, with every 997th
-/// ten times as large.
+/// `count` normal values, always the same for the same `seed`, with every 997th ten times as large.
 pub fn noise(count: usize, seed: u64) -> Vec<f32> {
-    let mut state = seed;
-    let mut uniform = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 40) as f32 / (1u32 << 24) as f32 - 0.5
-    };
-    (0..count).map(|index| (uniform() + uniform() + uniform()) * if index % 997 == 0 { 0.4 } else { 0.04 }).collect()
+    let mut random = Random::new(seed);
+    (0..count).map(|index| random.normal() as f32 * if index % 997 == 0 { 0.2 } else { 0.02 }).collect()
 }
 
 /// Writes a model of two layers, `tensors` of `elements` each, enough for many chunks on a small device.

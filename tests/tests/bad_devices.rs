@@ -76,7 +76,23 @@ fn a_silent_device() {
 
 #[test]
 fn a_device_that_sends_noise() {
-    Model::new().assert_fails(&misbehaving!("noise"), &["no valid answer", "1000 damaged frames"]);
+    Model::new().assert_fails(&misbehaving!("noise"), &["no valid answer", "a damaged frame"]);
+}
+
+#[test]
+fn a_device_that_frames_in_the_other_way() {
+    let outcome =
+        Model::new().assert_fails(&misbehaving!("cobs"), &["it sends COBS frames", "length-prefixed", "exec:"]);
+    assert!(!outcome.stderr.contains("no answer"), "{}", outcome.stderr);
+}
+
+#[test]
+fn what_a_shell_says_first_is_passed_over() {
+    let model = Model::new();
+    let (alone, _) = model.measure(&[&misbehaving!("good")]);
+    let (run, outcome) = model.measure(&[&misbehaving!("banner")]);
+    assert_eq!((outcome.stderr.as_str(), run.devices[0].damaged), ("", 0));
+    assert!(json(&run.tensors) == json(&alone.tensors), "results differ");
 }
 
 #[test]
@@ -312,10 +328,12 @@ mod serial {
         process::{Command, Stdio},
     };
 
+    use embedded_io_adapters::std::FromStd;
+    use kurtoscope_firmware::{Board, Framing, Session, engine::BurnEngine, serve};
     use kurtoscope_tests::command::Tested;
     use rustix::{
         pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
-        termios::ioctl_tiocexcl,
+        termios::{OptionalActions, ioctl_tiocexcl, tcgetattr, tcsetattr},
     };
 
     use super::*;
@@ -326,7 +344,7 @@ mod serial {
     /// A serial port without anyone behind it.
     struct Port {
         path: String,
-        _master: std::os::fd::OwnedFd,
+        master: std::os::fd::OwnedFd,
         slave: File,
     }
 
@@ -337,7 +355,7 @@ mod serial {
             unlockpt(&master).expect("a pseudo-terminal");
             let path = ptsname(&master, Vec::new()).expect("a name").into_string().expect("UTF-8");
             let slave = OpenOptions::new().read(true).write(true).open(&path).expect("the other side");
-            Self { path, _master: master, slave }
+            Self { path, master, slave }
         }
 
         fn url(&self) -> String {
@@ -422,6 +440,22 @@ mod serial {
     fn a_port_with_nobody_behind_it() {
         let port = Port::new();
         Model::new().assert_fails(&port.url(), &["no valid answer within 0.5 s", "baud"]);
+    }
+
+    /// A device for standard input and output, on the other side of what looks like a serial port.
+    #[test]
+    fn a_port_whose_device_frames_in_the_other_way() {
+        let port = Port::new();
+        let mut attributes = tcgetattr(&port.master).expect("a terminal");
+        attributes.make_raw();
+        tcsetattr(&port.master, OptionalActions::Now, &attributes).expect("a terminal");
+        let end = || FromStd::new(File::from(port.master.try_clone().expect("a descriptor")));
+        let (reader, writer) = (end(), end());
+        let board = Board { name: "bench".into(), identity: String::new() };
+        let mut session = Session::new(BurnEngine::cpu_with_payload(1 << 14), board);
+        std::thread::spawn(move || serve(&mut session, Framing::LengthPrefixed, reader, writer));
+        let outcome = Model::new().assert_fails(&port.url(), &["it sends length-prefixed frames", "COBS", "exec:"]);
+        assert!(!outcome.stderr.contains("no answer"), "{}", outcome.stderr);
     }
 
     #[test]

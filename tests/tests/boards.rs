@@ -6,10 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use kurtoscope_host::{
-    board::{Board, BoardError, Catalogue, Description, Flash, Kind, Origin},
-    link::DeviceUrl,
-};
+use kurtoscope::board::{Board, BoardError, Catalogue, Description, Flash, Kind, Origin};
+use kurtoscope_host::link::DeviceUrl;
 use kurtoscope_tests::{command::Tested, tested};
 use tempfile::TempDir;
 

@@ -7,8 +7,10 @@ use std::{
 
 use kurtoscope_tests::{command::Tested, tested};
 
-const DOCUMENTS: [&str; 6] = [
+const DOCUMENTS: [&str; 8] = [
     "README.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
     "CHANGELOG.md",
     "boards/README.md",
     "docs/decisions.md",

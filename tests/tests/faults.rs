@@ -15,7 +15,8 @@ use std::{
 };
 
 use kurtoscope::causes::with_causes;
-use kurtoscope_checkpoint::checkpoint::Checkpoint;
+use kurtoscope_checkpoint::Checkpoint;
+use kurtoscope_firmware::Framing;
 use kurtoscope_host::{
     analysis::{
         AnalysisError, CompressionMode, Device, DeviceFailure, DeviceOptions, Quiet, RunOptions, Timeouts, analyze_with,
@@ -23,9 +24,10 @@ use kurtoscope_host::{
     link::DeviceUrl,
     record::Run,
 };
+use kurtoscope_shared::Random;
 use kurtoscope_tests::{
     checkpoints::{Safetensors, noise},
-    faults::{Board, Fault, Faults, Life, Random, Rates},
+    faults::{Board, Fault, Faults, Life, Rates},
 };
 use serde_json::json;
 
@@ -45,6 +47,7 @@ type Counts = Arc<[AtomicU64; Fault::ALL.len()]>;
 /// What happens in one run, all of it from one seed.
 struct Scenario {
     seed: u64,
+    framing: Framing,
     compression: CompressionMode,
     boards: Vec<(Rates, Rates, Life)>,
 }
@@ -53,7 +56,7 @@ impl Scenario {
     fn new(seed: u64) -> Self {
         let mut random = Random::new(seed);
         let compression = if random.below(2) == 0 { CompressionMode::Always } else { CompressionMode::Never };
-        let boards = 1 + random.below(3) as usize;
+        let boards = 1 + random.below(3);
         let boards = (0..boards)
             .map(|number| {
                 let (to_device, to_host) = (rates(&mut random), rates(&mut random));
@@ -63,7 +66,8 @@ impl Scenario {
                 (to_device, to_host, if dies { Life::Dead } else { back })
             })
             .collect();
-        Self { seed, compression, boards }
+        let framing = Framing::ALL[(seed % 2) as usize];
+        Self { seed, framing, compression, boards }
     }
 
     /// Measures `model` on the scenario's boards.
@@ -79,6 +83,7 @@ impl Scenario {
             let device = (0..100).find_map(|_| {
                 let board = Board {
                     identity: format!("board {number}"),
+                    framing: self.framing,
                     max_payload: MAX_PAYLOAD,
                     life: *life,
                     to_device: to_device.clone(),
@@ -101,9 +106,9 @@ fn measure(model: &Checkpoint, devices: &mut [Device]) -> Result<Run, AnalysisEr
 
 /// Rates of up to one fault in about two frames; a third of the kinds of fault is left out.
 fn rates(random: &mut Random) -> Rates {
-    let scale = 10f64.powf(-5.0 + 1.9 * random.fraction());
+    let scale = 10f64.powf(-5.0 + 1.9 * random.unit());
     Fault::ALL.map(|fault| {
-        let share = if random.below(3) == 0 { 0.0 } else { random.fraction() };
+        let share = if random.below(3) == 0 { 0.0 } else { random.unit() };
         match fault {
             // These cost whole windows, and time.
             Fault::Restart | Fault::Close | Fault::Stall => share * scale.min(4e-5),
@@ -151,8 +156,12 @@ fn disturbed_transfers_end_in_the_same_bits() {
     let model = Checkpoint::open(&path).expect("a model");
     let counts: Counts = Arc::new(from_fn(|_| AtomicU64::new(0)));
     let compression = CompressionMode::Never;
-    let calm = Scenario { seed: 0, compression, boards: vec![([0.0; 8], [0.0; 8], Life::Back { after: 0 })] };
-    let undisturbed = statistics(&calm.run(&model, &counts).expect("nothing disturbs it"));
+    let [undisturbed, other] = Framing::ALL.map(|framing| {
+        let boards = vec![([0.0; 8], [0.0; 8], Life::Back { after: 0 })];
+        let calm = Scenario { seed: 0, framing, compression, boards };
+        statistics(&calm.run(&model, &counts).expect("nothing disturbs it"))
+    });
+    assert_eq!(undisturbed, other);
     assert!(counts.iter().all(|count| count.load(Ordering::Relaxed) == 0));
 
     let single = number("KURTOSCOPE_SEED");
@@ -212,6 +221,7 @@ fn calm_board(identity: &str, life: Life) -> Board {
     let calm = || Arc::new(Mutex::new(Faults::new(1, [0.0; 8], Arc::new(from_fn(|_| AtomicU64::new(0))))));
     Board {
         identity: identity.into(),
+        framing: Framing::Cobs,
         max_payload: MAX_PAYLOAD,
         life,
         to_device: calm(),
@@ -241,7 +251,8 @@ fn disturbed_terminals_end_in_the_same_bits() {
         let device = (0..100).find_map(|_| {
             let (to_device, to_host) = (to_device.clone(), to_host.clone());
             let program = env!("CARGO_BIN_EXE_kurtoscope-under-test").into();
-            let board = PtyBoard { program, to_device, to_host, plugged: None };
+            let framing = Framing::ALL[(seed % 2) as usize];
+            let board = PtyBoard { program, framing, to_device, to_host, plugged: None };
             Device::connect(&url, Box::new(board), options.clone()).ok()
         });
         measure(&model, &mut [device.unwrap_or_else(|| panic!("seed {seed}: never greeted"))])
@@ -319,8 +330,8 @@ struct Moved(Board);
 impl kurtoscope_host::link::Connector for Moved {
     fn open(&mut self, attempt: u32) -> Result<kurtoscope_host::link::Link, kurtoscope_host::link::LinkError> {
         if self.0.plugged && attempt.is_multiple_of(2) {
-            let source = std::io::ErrorKind::NotFound.into();
-            return Err(kurtoscope_host::link::LinkError::Absent { url: "the old port".into(), source });
+            let source = std::io::Error::new(std::io::ErrorKind::NotFound, "the old port");
+            return Err(kurtoscope_host::link::LinkError::Absent(source));
         }
         self.0.open(attempt)
     }

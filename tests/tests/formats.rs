@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use kurtoscope_checkpoint::checkpoint::Checkpoint;
+use kurtoscope_checkpoint::Checkpoint;
 use kurtoscope_host::{
     analysis::{self, Device},
     link::DeviceUrl,

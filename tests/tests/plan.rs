@@ -154,7 +154,8 @@ fn arguments_that_do_not_fit_say_what_would() {
     refused(&["--target", "int5"], &["no such target", "int8-per-channel", "q4_k", "mxfp4"]);
     refused(&["--export", "tflite"], &["no such tool", "llama.cpp", "executorch", "json"]);
     refused(&["--bits", "many"], &["an average number of bits"]);
-    plan(run, &["--target", "int8-per-tensor", "--bits", "99"]).assert_failed(&["--bits 99", "from 3.00 to 16 bits"]);
+    plan(run, &["--target", "int8-per-tensor", "--bits", "99"])
+        .assert_failed(&["an average of 99 bits", "from 3.00 to 16 bits"]);
     plan(run, &["--export", "torchao"]).assert_failed(&["--target or --bits"]);
     plan(run, &["--target", "int8-per-tensor", "--export", "llama.cpp"])
         .assert_failed(&["nothing like int8-per-tensor", "--target q8_0, q4_0, q4_k"]);

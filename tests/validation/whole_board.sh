@@ -6,7 +6,8 @@
 #   tests/validation/whole_board.sh KURTOSCOPE KURTOSCOPE_DEVICE [FOLDER]
 #
 # Both programs are built for this machine. Needs root, debootstrap, qemu-system-x86_64, an ssh client and 3 GB in FOLDER, where the
-# image stays for the next time. Takes some minutes, most of them for making that image. Ends with 75 where no image can be made.
+# image stays for the next time. The board's Debian is this machine's release, from the mirror that apt is configured with. Takes
+# some minutes, most of them for making the image. Ends with 75 where none can be made.
 set -euo pipefail
 kurtoscope=$(realpath "$1")
 device=$(realpath "$2")
@@ -22,8 +23,11 @@ if [ ! -e image ]; then
   step "a Debian with a kernel, systemd and an ssh server"
   rm -rf tree key key.pub
   ssh-keygen -q -t ed25519 -N "" -f key
+  release=$(. /etc/os-release && echo "$VERSION_CODENAME")
+  mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' "Codename: $release" 'Origin: Debian' | head -n 1)
+  [ -n "$mirror" ] || { echo "apt is not configured with a Debian mirror" >&2; exit 75; }
   debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus,openssh-server,kmod,linux-image-amd64,initramfs-tools \
-    bookworm tree http://deb.debian.org/debian >debootstrap.log || exit 75
+    "$release" tree "$mirror" >debootstrap.log || exit 75
   install -D -m 600 key.pub tree/root/.ssh/authorized_keys
   mkdir -p tree/boot/firmware
   printf 'arm_64bit=1' >tree/boot/firmware/config.txt

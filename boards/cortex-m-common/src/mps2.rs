@@ -3,7 +3,7 @@
 use core::convert::Infallible;
 
 use embedded_hal::digital::{ErrorType, OutputPin};
-use kurtoscope_firmware::{Board, Session, engine::BurnEngine, serve, status_led::StatusLed};
+use kurtoscope_firmware::{Board, Framing, Session, engine::BurnEngine, serve, status_led::StatusLed};
 
 use crate::{
     cmsdk_uart::{CmsdkUart, Interrupt},
@@ -53,7 +53,7 @@ pub unsafe fn run(machine: Machine, heap: &'static Heap<HEAP_BYTES>) -> ! {
     let (mut receiver, mut transmitter) = link.split();
     loop {
         // A UART neither ends nor fails; if it did, starting over is all there is.
-        let _ = serve(&mut session, &mut receiver, &mut transmitter);
+        let _ = serve(&mut session, Framing::Cobs, &mut receiver, &mut transmitter);
     }
 }
 

@@ -8,7 +8,7 @@ use core::panic::PanicInfo;
 
 use kurtoscope_cortex_m::heap::Heap;
 use kurtoscope_firmware::{
-    Board, Session,
+    Board, Framing, Session,
     engine::BurnEngine,
     serve,
     status_led::{NoPin, StatusLed},
@@ -73,7 +73,7 @@ fn main() -> ! {
     let Some(port) = Port::new(&bus, &identity) else { restart() };
     loop {
         // The port neither ends nor fails; if it did, starting over is all there is.
-        let _ = serve(&mut session, port.reader(), port.writer());
+        let _ = serve(&mut session, Framing::Cobs, port.reader(), port.writer());
     }
 }
 

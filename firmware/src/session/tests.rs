@@ -40,7 +40,7 @@ fn tell<E: Engine, M: OutputPin, F: OutputPin>(
 ) -> ToHost {
     let mut output = Vec::new();
     session.answer(frame, &mut output);
-    let mut decoder = Decoder::new(1 << 16);
+    let mut decoder = Decoder::new(session.framing, 1 << 16);
     assert_eq!(decoder.push(&output), (output.len(), FrameEvent::Frame));
     postcard::from_bytes(decoder.content()).expect("an answer")
 }

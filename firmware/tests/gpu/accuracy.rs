@@ -2,12 +2,12 @@
 
 use kurtoscope_firmware::engine::{BurnEngine, ChunkSpec, Engine, gpu::GpuEngine};
 use kurtoscope_shared::{
-    Element, MagnitudeHistogram, Measurement, Moments, Requests,
+    Element, MagnitudeHistogram, Measurement, Moments, Random, Requests,
     statistics::{ExtremeCount, SampleStride},
 };
 
 use super::{
-    distributions::{ALL, Distribution, Random},
+    distributions::{ALL, Distribution},
     engine, reference,
 };
 
@@ -26,7 +26,7 @@ fn push(value: f64, element: Element, bytes: &mut Vec<u8>) {
 }
 
 fn draw((_, next): Distribution, element: Element, count: usize) -> Vec<u8> {
-    let mut random = Random(count as u64);
+    let mut random = Random::new(count as u64);
     let mut bytes = Vec::with_capacity(count * element.size());
     (0..count).for_each(|position| push(next(&mut random, position, count), element, &mut bytes));
     bytes

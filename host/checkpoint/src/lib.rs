@@ -1,17 +1,30 @@
-//! Weights on disk and on the Hugging Face hub, and what their names say about the model.
+#![doc = include_str!("../README.md")]
+//!
+//! # Where a change belongs
+//!
+//! Imports run from the top of this table to the bottom.
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`checkpoint`] | weights on disk, memory-mapped |
-//! | [`hub`] | weights on the Hugging Face hub, brought to disk |
+//! | [`hub`] | models on the Hugging Face hub, brought to disk |
+//! | `checkpoint` | a model opened: its files, its tensors, their elements |
+//! | `format` | one module a file format, behind one trait |
+//! | `select` | which files of a folder or a repository are the model |
+//! | `source` | files: mapped, or small JSON |
 //! | [`model`] | what names and configuration say: family, component, layer, the parts of fused tensors |
 
-pub mod checkpoint;
+mod checkpoint;
+mod format;
 pub mod hub;
 pub mod model;
+mod select;
 mod source;
+#[cfg(test)]
+mod testing;
 mod unmeasured;
 
-pub use checkpoint::{Checkpoint, CheckpointError};
+pub use checkpoint::{Checkpoint, CheckpointError, StoredTensor};
+pub use format::{FileKind, FormatFault};
+pub use select::{IndexError, SelectError, Selection, Weights, select, select_file};
 pub use source::SourceError;
 pub use unmeasured::Unmeasured;

@@ -6,7 +6,7 @@ use std::fs;
 use std::io::{Seek, SeekFrom, Write};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use kurtoscope_checkpoint::checkpoint::Checkpoint;
+use kurtoscope_checkpoint::Checkpoint;
 
 /// Remembers the largest single allocation and the sum of those that live.
 struct Counting;
@@ -35,7 +35,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-const FILE: &[u8] = include_bytes!("../src/checkpoint/gguf/fixtures/every_type.gguf");
+const FILE: &[u8] = include_bytes!("../src/format/gguf/fixtures/every_type.gguf");
 
 /// Claims that a damaged header can make.
 const CLAIMS: [u64; 8] = [u64::MAX, 1 << 63, 1 << 61, 1 << 40, (1 << 32) - 1, 1 << 31, 1 << 24, 1 << 16];

@@ -8,6 +8,7 @@ use std::{
 };
 
 use half::f16;
+use kurtoscope_shared::Random;
 use safetensors::{Dtype, SafeTensorError, tensor::TensorView};
 use serde_json::json;
 
@@ -27,7 +28,7 @@ const POSITION_ROWS: usize = POSITIONS + 2;
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
     /// A file or folder cannot be written.
-    #[error("{path}: {source}")]
+    #[error("{path}: it cannot be written")]
     File {
         /// Which.
         path: PathBuf,
@@ -35,7 +36,7 @@ pub enum DemoError {
         source: io::Error,
     },
     /// The weights cannot be put into the format.
-    #[error("{path}: {source}")]
+    #[error("{path}: the weights cannot be put into the format")]
     Format {
         /// Which file.
         path: PathBuf,
@@ -88,14 +89,14 @@ type Stored = (Vec<usize>, Vec<u8>);
 
 /// Weights as OPT is initialised (normal, sigma 0.006 and less towards the outputs), then spoilt in five places.
 fn tensors() -> BTreeMap<String, Stored> {
-    let mut noise = Noise(0x6b75_7274_6f73_6973);
+    let mut random = Random::new(0x6b75_7274_6f73_6973);
     let mut all = BTreeMap::new();
     let mut add = |name: String, shape: &[usize], values: Vec<f64>| {
         let bytes = values.iter().flat_map(|value| f16::from_f64(*value).to_le_bytes()).collect();
         all.insert(format!("model.decoder.{name}"), (shape.to_vec(), bytes));
     };
-    add("embed_tokens.weight".into(), &[VOCABULARY, WIDTH], noise.normal(VOCABULARY * WIDTH, 0.02));
-    add("embed_positions.weight".into(), &[POSITION_ROWS, WIDTH], noise.normal(POSITION_ROWS * WIDTH, 0.006));
+    add("embed_tokens.weight".into(), &[VOCABULARY, WIDTH], normal(&mut random, VOCABULARY * WIDTH, 0.02));
+    add("embed_positions.weight".into(), &[POSITION_ROWS, WIDTH], normal(&mut random, POSITION_ROWS * WIDTH, 0.006));
     for layer in 0..LAYERS {
         for projection in ["q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"] {
             let (rows, columns) = match projection {
@@ -105,8 +106,8 @@ fn tensors() -> BTreeMap<String, Stored> {
             };
             let mut values = match (projection, layer) {
                 // Heavy tails all over the matrix: Student's t with 5 degrees of freedom.
-                ("fc2", 5) => noise.student(rows * columns, 0.006, 5),
-                _ => noise.normal(rows * columns, 0.02),
+                ("fc2", 5) => student(&mut random, rows * columns, 0.006, 5),
+                _ => normal(&mut random, rows * columns, 0.02),
             };
             match (projection, layer) {
                 // One weight that carries the whole kurtosis, as in OPT-125m.
@@ -119,15 +120,15 @@ fn tensors() -> BTreeMap<String, Stored> {
             }
             let place = if projection.starts_with("fc") { "" } else { "self_attn." };
             add(format!("layers.{layer}.{place}{projection}.weight"), &[rows, columns], values);
-            add(format!("layers.{layer}.{place}{projection}.bias"), &[rows], noise.normal(rows, 0.01));
+            add(format!("layers.{layer}.{place}{projection}.bias"), &[rows], normal(&mut random, rows, 0.01));
         }
         for norm in ["self_attn_layer_norm", "final_layer_norm"] {
-            let mut weight: Vec<f64> = noise.normal(WIDTH, 0.03).iter().map(|value| 1.0 + value).collect();
+            let mut weight: Vec<f64> = normal(&mut random, WIDTH, 0.03).iter().map(|value| 1.0 + value).collect();
             if norm == "final_layer_norm" && layer == 4 {
                 weight[11] = 6.5;
             }
             add(format!("layers.{layer}.{norm}.weight"), &[WIDTH], weight);
-            add(format!("layers.{layer}.{norm}.bias"), &[WIDTH], noise.normal(WIDTH, 0.02));
+            add(format!("layers.{layer}.{norm}.bias"), &[WIDTH], normal(&mut random, WIDTH, 0.02));
         }
     }
     add("final_layer_norm.weight".into(), &[WIDTH], vec![1.0; WIDTH]);
@@ -135,32 +136,12 @@ fn tensors() -> BTreeMap<String, Stored> {
     all
 }
 
-/// SplitMix64 (G. Steele, D. Lea and C. Flood, OOPSLA 2014): the same numbers on every machine.
-struct Noise(u64);
+/// Normal values of this deviation.
+fn normal(random: &mut Random, count: usize, sigma: f64) -> Vec<f64> {
+    (0..count).map(|_| sigma * random.normal()).collect()
+}
 
-impl Noise {
-    fn uniform(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1u64 << 53) as f64
-    }
-
-    /// One standard normal value, by the method of Box and Muller.
-    fn one(&mut self) -> f64 {
-        let radius = (-2.0 * (1.0 - self.uniform()).ln()).sqrt();
-        radius * (core::f64::consts::TAU * self.uniform()).cos()
-    }
-
-    fn normal(&mut self, count: usize, sigma: f64) -> Vec<f64> {
-        (0..count).map(|_| sigma * self.one()).collect()
-    }
-
-    fn student(&mut self, count: usize, scale: f64, freedom: u32) -> Vec<f64> {
-        let one = |noise: &mut Self| {
-            let squares: f64 = (0..freedom).map(|_| noise.one().powi(2)).sum();
-            scale * noise.one() / (squares / f64::from(freedom)).sqrt()
-        };
-        (0..count).map(|_| one(self)).collect()
-    }
+/// Student's t, scaled.
+fn student(random: &mut Random, count: usize, scale: f64, degrees: u32) -> Vec<f64> {
+    (0..count).map(|_| scale * random.student_t(degrees)).collect()
 }

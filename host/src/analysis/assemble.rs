@@ -17,7 +17,7 @@ use crate::{
     record::{self, Concentration, Outlier, Role, Tensor, WithoutTop},
 };
 use kurtoscope_checkpoint::{
-    checkpoint::Checkpoint,
+    Checkpoint,
     model::{Component, Family, Identity, row_length, unravel},
 };
 

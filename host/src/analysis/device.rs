@@ -1,5 +1,5 @@
-//! A device that takes part in runs: the engine in this process, or one behind a link. How each works is told in `local`
-//! and `linked`.
+//! A device that takes part in runs: the engine in this process, or one behind a link. How each works is in `local` and
+//! `linked`.
 
 use kurtoscope_shared::{
     protocol::{ElementSet, Limits, Welcome},
@@ -19,7 +19,7 @@ use crate::{
     link::{Connector, DeviceUrl, UrlConnector},
     record,
 };
-use kurtoscope_checkpoint::checkpoint::Checkpoint;
+use kurtoscope_checkpoint::Checkpoint;
 
 /// A device that has answered, is trusted, and is ready.
 #[derive(Debug)]
@@ -47,7 +47,8 @@ impl Device {
     /// When its link cannot be opened, it does not answer, or it is not to be trusted. Nothing is left open.
     pub fn open(url: &DeviceUrl, options: DeviceOptions) -> Result<Self, DeviceFailure> {
         if *url != DeviceUrl::Local {
-            return Self::connect(url, Box::new(UrlConnector(url.clone())), options);
+            let connector = UrlConnector { url: url.clone(), options: options.link.clone() };
+            return Self::connect(url, Box::new(connector), options);
         }
         let welcome = local::introduce();
         accept(&welcome, options.allow_untrusted).map_err(|kind| DeviceFailure::new(url, kind))?;

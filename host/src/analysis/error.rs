@@ -1,6 +1,6 @@
 //! Why a run ends without a result.
 
-use kurtoscope_checkpoint::checkpoint::CheckpointError;
+use kurtoscope_checkpoint::CheckpointError;
 
 use super::failure::DeviceFailure;
 
@@ -41,7 +41,7 @@ pub enum AnalysisError {
         /// The journal, where there is one, and what it keeps of them.
         journal: Option<KeptInJournal>,
     },
-    /// It was told to stop.
+    /// The caller asked it to stop.
     #[error("stopped; {measured} of {total} bytes were measured, and nothing was written{}", kept(*measured, journal))]
     Stopped {
         /// Bytes measured until then.

@@ -4,6 +4,7 @@
 use std::{error::Error, fmt, time::Duration};
 
 use kurtoscope_shared::{
+    frame::Framing,
     protocol::{FaultKind, PROTOCOL_VERSION},
     statistics::ImplausibleAnswer,
 };
@@ -63,6 +64,12 @@ pub enum DeviceFailureKind {
         "it measures moments of another version than this program: use the same version of Kurtoscope at both ends"
     )]
     IncompatibleMoments,
+    /// The device sends frames in the other framing, and no chunk was sent: it serves another kind of link.
+    #[error("it sends {found} frames, and this kind of link has {} ones", found.other())]
+    IncompatibleFraming {
+        /// The device's framing.
+        found: Framing,
+    },
     /// The device announces a payload that cannot hold one element of every type.
     #[error("it takes payloads of up to {max_payload} bytes, and one element may need 8")]
     PayloadTooSmall {
@@ -192,7 +199,11 @@ fn crashed(times: u32) -> String {
 }
 
 fn damaged_instead(frames: u64) -> String {
-    if frames == 0 { String::new() } else { format!(" but {frames} damaged frames") }
+    match frames {
+        0 => String::new(),
+        1 => " but a damaged frame".to_owned(),
+        _ => format!(" but {frames} damaged frames"),
+    }
 }
 
 /// Seconds to the millisecond, without zeros that say nothing.

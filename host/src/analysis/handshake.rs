@@ -24,13 +24,15 @@ const MAX_ATTEMPT: Duration = Duration::from_secs(2);
 /// Sends the device a hello under session number `session` until it answers, for up to `timeout`.
 ///
 /// # Errors
-/// [`DeviceFailureKind::NoAnswer`], [`DeviceFailureKind::Disconnected`] or [`DeviceFailureKind::IncompatibleVersion`].
+/// [`DeviceFailureKind::NoAnswer`], [`DeviceFailureKind::Disconnected`], [`DeviceFailureKind::IncompatibleVersion`] or
+/// [`DeviceFailureKind::IncompatibleFraming`].
 pub fn handshake(wire: &mut Wire, session: u32, timeout: Duration) -> Result<Welcome, DeviceFailureKind> {
-    // Anything that was on its way before is cut off by a delimiter of its own.
-    let mut hello = vec![frame::DELIMITER];
+    // Anything that was on its way before is cut off.
+    let framing = wire.framing();
+    let mut hello = framing.opening().to_vec();
     // A hello is plain data and always encodes.
     let message = ToDevice::Hello(Hello { protocol: PROTOCOL_VERSION, session });
-    let _ = frame::encode(&message, &[], &mut hello);
+    let _ = frame::encode(framing, &message, &[], &mut hello);
     let start = Instant::now();
     let each = (timeout / ATTEMPTS).min(MAX_ATTEMPT);
     while start.elapsed() < timeout {
@@ -48,6 +50,7 @@ pub fn handshake(wire: &mut Wire, session: u32, timeout: Duration) -> Result<Wel
                 WireEvent::OtherVersion { protocol } => {
                     return Err(DeviceFailureKind::IncompatibleVersion { protocol });
                 }
+                WireEvent::OtherFraming(found) => return Err(DeviceFailureKind::IncompatibleFraming { found }),
                 WireEvent::Ended(reason) => return Err(DeviceFailureKind::Disconnected { reason, searched: None }),
                 WireEvent::Message(_)
                 | WireEvent::Damaged

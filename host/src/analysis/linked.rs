@@ -21,7 +21,7 @@ use super::{
     wire::Wire,
 };
 use crate::link::{Connector, DeviceUrl};
-use kurtoscope_checkpoint::checkpoint::Checkpoint;
+use kurtoscope_checkpoint::Checkpoint;
 
 /// A program that ends this often over the same chunk is given up.
 const MAX_CRASHES: u32 = 3;

@@ -17,7 +17,7 @@ use super::{
     queue::Queue,
 };
 use crate::link::DeviceUrl;
-use kurtoscope_checkpoint::checkpoint::Checkpoint;
+use kurtoscope_checkpoint::Checkpoint;
 
 /// The engine's introduction, as a device would give it.
 pub(super) fn introduce() -> Welcome {

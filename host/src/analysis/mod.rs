@@ -6,7 +6,7 @@
 //! | `cutting` | how one tensor is cut, and what is measured of it |
 //! | `run` | the run itself: devices at work, measurements merged |
 //! | `options` | what a caller chooses |
-//! | `progress` | what a caller is told while a run goes on |
+//! | `progress` | what a caller learns while a run goes on |
 //! | `error` | why a run ends without a result |
 //! | `device` | a device that takes part in runs |
 //! | `failure` | why a device cannot be used, or was lost |
@@ -14,15 +14,15 @@
 //! | `linked` | a device behind a link: opened, worked with, opened again when it is lost |
 //! | `transfer` | one conversation over one link: chunks out, measurements in |
 //! | `handshake` | the handshake with a device, and whether to work with it |
-//! | [`conversation`] | what is in flight, what was lost: the host's side of the protocol, without I/O |
+//! | `conversation` | what is in flight, what was lost: the host's side of the protocol, without I/O |
 //! | `compression` | whether a chunk travels compressed |
 //! | `wire` | the two ends of a link, each on its own thread |
 //! | `queue` | the chunks that are still to be measured, and what devices report to the run |
 //! | `collect` | merging reports in a fixed order |
 //! | `concentration` | how few rows and columns hold most of the fourth powers |
-//! | [`journal`] | what was measured so far, on disk |
+//! | `journal` | what was measured so far, on disk |
 //! | `resume` | how a run begins: from nothing, or with what a journal holds |
-//! | [`link_counter`] | the damaged and dropped frames that a device counts |
+//! | `link_counter` | the damaged and dropped frames that a device counts |
 //! | `pace` | how large chunks should be |
 //! | `probe` | measuring a link's rate |
 //! | `assemble` | from merged measurements to records |
@@ -31,13 +31,16 @@ mod assemble;
 mod collect;
 mod compression;
 mod concentration;
+#[doc(hidden)] // Public for the fuzz targets alone, as `link_counter` and the records of `journal`.
 pub mod conversation;
 mod cutting;
 mod device;
 mod error;
 mod failure;
 mod handshake;
+#[doc(hidden)]
 pub mod journal;
+#[doc(hidden)]
 pub mod link_counter;
 mod linked;
 mod local;
@@ -56,7 +59,7 @@ pub use compression::CompressionMode;
 pub use device::Device;
 pub use error::{AnalysisError, KeptInJournal};
 pub use failure::{ChunkLocation, DeviceFailure, DeviceFailureKind, InvalidReport};
-pub use journal::{Journal, JournalError, Resume};
+pub use journal::{JOURNAL_FILE, Journal, JournalError, Resume};
 pub use options::{DeviceOptions, RunOptions, Timeouts};
 pub use progress::{Progress, Quiet};
 pub use run::{analyze, analyze_with};

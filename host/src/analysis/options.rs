@@ -5,6 +5,7 @@ use std::{sync::atomic::AtomicBool, time::Duration};
 use kurtoscope_shared::Requests;
 
 use super::{compression::CompressionMode, journal::Journal};
+use crate::link::LinkOptions;
 
 /// How a device is opened and worked with.
 #[derive(Debug, Clone, Default)]
@@ -15,6 +16,8 @@ pub struct DeviceOptions {
     pub timeouts: Timeouts,
     /// When chunks travel compressed.
     pub compression: CompressionMode,
+    /// What opening its link needs besides its URL.
+    pub link: LinkOptions,
 }
 
 /// How long to wait for a device.

@@ -14,7 +14,7 @@ pub const SMALLEST_CHUNK: usize = 1 << 10;
 const TARGET: Duration = Duration::from_millis(500);
 /// A probe that took as long is long enough to compute a rate from.
 const CONCLUSIVE: Duration = Duration::from_millis(100);
-/// A first probe that took as long needs no second one to tell the link's rate from the way to and fro.
+/// A first probe that took as long needs no second one to separate the link's rate from its round-trip time.
 const CONCLUSIVE_ALONE: Duration = Duration::from_millis(250);
 /// How much larger each probe is than the one before.
 const GROWTH: usize = 4;
@@ -29,7 +29,7 @@ pub struct Sample {
 }
 
 /// The payload of the next probe after `samples`, smallest first, on a device that takes `max_payload` bytes; `None` when
-/// they tell enough.
+/// they are enough.
 pub fn next_probe(samples: &[Sample], max_payload: usize) -> Option<usize> {
     let most = max_payload.min(LARGEST_CHUNK);
     match samples.last() {
@@ -43,7 +43,7 @@ pub fn next_probe(samples: &[Sample], max_payload: usize) -> Option<usize> {
     }
 }
 
-/// Bytes a second of the link that `samples` are of, as far as they tell.
+/// Bytes a second of the link that `samples` were taken on; none without samples.
 pub fn rate(samples: &[Sample]) -> Option<f64> {
     let (last, before) = samples.split_last()?;
     let took = last.took.as_secs_f64();

@@ -15,7 +15,7 @@ use super::{
     failure::ChunkLocation,
 };
 use kurtoscope_checkpoint::{
-    checkpoint::{Checkpoint, CheckpointError, StoredTensor},
+    Checkpoint, CheckpointError, StoredTensor,
     model::{Candidate, Component, Family, Identity, Part, Runs, identify, parts, row_length, tied_pairs},
 };
 

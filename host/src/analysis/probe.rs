@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use kurtoscope_shared::{
-    Element, Requests, frame,
+    Element, Random, Requests, frame,
     protocol::{Chunk, Compression, FaultKind, ToDevice, ToHost, Welcome},
 };
 
@@ -76,7 +76,7 @@ fn exchange(
     while !matches!(wire.next_event(Some(Instant::now())), WireEvent::TimedOut | WireEvent::Ended(_)) {}
     let mut buffer = wire.buffer();
     // Messages of this protocol always encode.
-    let _ = frame::encode(&ToDevice::Chunk(chunk), payload, &mut buffer);
+    let _ = frame::encode(wire.framing(), &ToDevice::Chunk(chunk), payload, &mut buffer);
     let start = Instant::now();
     wire.send(buffer);
     loop {
@@ -94,7 +94,7 @@ fn exchange(
             {
                 return None;
             }
-            WireEvent::Damaged | WireEvent::Ended(_) => return None,
+            WireEvent::Damaged | WireEvent::OtherFraming(_) | WireEvent::Ended(_) => return None,
             // Bytes may have gone out since the deadline was set.
             WireEvent::TimedOut if start.max(wire.last_written()) + timeout <= Instant::now() => return None,
             WireEvent::Message(_)
@@ -108,12 +108,7 @@ fn exchange(
 
 /// Bytes that nothing on the way makes shorter.
 fn noise(bytes: usize) -> Vec<u8> {
-    let mut state = 0x9e37_79b9_7f4a_7c15u64;
-    let words = std::iter::repeat_with(|| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    });
+    let mut random = Random::new(0);
+    let words = std::iter::repeat_with(|| random.bits().to_le_bytes());
     words.take(bytes / 8).flatten().collect()
 }

@@ -1,4 +1,4 @@
-//! What a run tells its caller while it goes on. Showing it is the caller's.
+//! What a caller learns while a run goes on. Showing it is the caller's.
 
 use super::failure::DeviceFailure;
 

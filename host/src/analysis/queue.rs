@@ -10,7 +10,7 @@ use std::{
 use kurtoscope_shared::Measurement;
 
 use super::{failure::DeviceFailure, plan::ChunkNumber, wire::Waker};
-use kurtoscope_checkpoint::checkpoint::CheckpointError;
+use kurtoscope_checkpoint::CheckpointError;
 
 /// What a device reports to the run, under its number in the run.
 #[derive(Debug)]
@@ -108,8 +108,8 @@ impl Pool {
     }
 
     /// Why the run was cancelled, if the checkpoint could not be read.
-    pub fn into_failure(self) -> Option<CheckpointError> {
-        self.state.into_inner().unwrap_or_else(PoisonError::into_inner).failure
+    pub fn take_failure(&self) -> Option<CheckpointError> {
+        self.state().failure.take()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -13,7 +13,7 @@ use super::{
     progress::Progress,
 };
 use crate::record;
-use kurtoscope_checkpoint::{checkpoint::Checkpoint, model::Family};
+use kurtoscope_checkpoint::{Checkpoint, model::Family};
 
 /// A run that is about to measure what is left of it.
 #[derive(Debug)]

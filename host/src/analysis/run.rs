@@ -2,26 +2,30 @@
 
 use std::{
     sync::{
-        atomic::Ordering,
-        mpsc::{RecvTimeoutError, channel},
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, RecvTimeoutError, channel},
     },
     thread,
     time::{Duration, Instant},
 };
 
+use kurtoscope_shared::Measurement;
+
 use super::{
     assemble,
+    collect::Collector,
     device::Device,
     error::{AnalysisError, KeptInJournal},
-    journal::JournalEntry,
+    failure::DeviceFailure,
+    journal::{Journal, JournalEntry},
     options::RunOptions,
-    plan::MeasurementPlan,
+    plan::{ChunkNumber, MeasurementPlan},
     progress::Progress,
-    queue::{DeviceEvent, Pool, Queue},
+    queue::{DeviceEvent, LinkStatistics, Pool, Queue},
     resume::{self, PreparedRun},
 };
 use crate::record::{self, Run};
-use kurtoscope_checkpoint::{checkpoint::Checkpoint, model::Family};
+use kurtoscope_checkpoint::{Checkpoint, model::Family};
 
 /// How long the run waits for an event before it looks whether it is to stop, and whether the journal is to be written.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
@@ -56,125 +60,53 @@ pub fn analyze_with(
     options: &mut RunOptions<'_>,
     progress: &mut dyn Progress,
 ) -> Result<Run, AnalysisError> {
-    if devices.is_empty() {
-        return Err(AnalysisError::NoDevice);
-    }
+    let Some(device) = devices.first().map(Device::record) else { return Err(AnalysisError::NoDevice) };
     let began = Instant::now();
     let started = jiff::Timestamp::now();
     let names = checkpoint.tensors.iter().map(|tensor| tensor.name.as_str());
     let family = Family::recognise(names, checkpoint.config.as_ref());
-    let start = resume::start(checkpoint, family, devices, options, progress)?;
-    let PreparedRun { plan, mut collector, pending, bytes: resumed_bytes, earlier } = start;
+    let prepared = resume::start(checkpoint, family, devices, options, progress)?;
+    let PreparedRun { plan, collector, pending, bytes: resumed_bytes, earlier } = prepared;
     check_elements(checkpoint, &plan, devices)?;
     progress.begin(plan.bytes);
     if resumed_bytes > 0 {
         progress.resumed(resumed_bytes);
     }
 
-    let mut shares: Vec<record::DeviceShare> = devices.iter().map(share).collect();
-    let mut journal = options.journal.as_deref_mut();
-    if let Some(journal) = &mut journal {
-        for device in devices.iter() {
-            journal.append(&JournalEntry::Device { device: device.record(), tolerance: device.tolerance() }, 0);
-        }
-    }
     let pool = Pool::new(plan.chunks.len(), pending);
-    let mut measured = resumed_bytes;
-    let mut working = devices.len();
-    let mut last_loss = None;
-    let is_stopped = || options.stop.is_some_and(|stop| stop.load(Ordering::Acquire));
-    thread::scope(|scope| {
-        let (sender, events) = channel();
-        for (number, device) in devices.iter_mut().enumerate() {
-            let queue = Queue::new(&pool, number, sender.clone());
-            let plan = &plan;
-            scope.spawn(move || {
-                let (link, outcome) = device.work(checkpoint, plan, &queue);
-                queue.report_stopped(link, outcome);
-            });
-        }
-        drop(sender);
-        let working_since = Instant::now();
-        loop {
-            if is_stopped() {
-                pool.stop();
-            }
-            let event = match events.recv_timeout(POLL_INTERVAL) {
-                Ok(event) => event,
-                Err(RecvTimeoutError::Timeout) => {
-                    if let Some(journal) = &mut journal {
-                        journal.flush_if_due();
-                    }
-                    continue;
-                }
-                Err(RecvTimeoutError::Disconnected) => break,
-            };
-            match event {
-                DeviceEvent::Measured { device, chunk, measurement } => {
-                    let planned = &plan.chunks[chunk];
-                    let bytes = plan.payload_len(planned) as u64;
-                    collector.take(&plan, planned, &measurement);
-                    if let Some(journal) = &mut journal {
-                        let device = (earlier.len() + device) as u32;
-                        journal.append(&JournalEntry::Measured { chunk: chunk as u64, device, measurement }, bytes);
-                        if let Some(error) = journal.take_fault() {
-                            progress.notice(&format!(
-                                "the journal {} cannot be written ({error}); the run goes on, and what it measures from \
-                                 here on is not kept",
-                                journal.path().display()
-                            ));
-                        }
-                    }
-                    let share = &mut shares[device];
-                    (share.chunks, share.bytes) = (share.chunks + 1, share.bytes + bytes);
-                    share.seconds = working_since.elapsed().as_secs_f64();
-                    measured += bytes;
-                    progress.measured(bytes, &checkpoint.tensors[plan.targets[planned.target].tensor].name);
-                }
-                DeviceEvent::LinkLost { device } => {
-                    let url = &shares[device].device.url;
-                    progress.notice(&format!("{url}: the link was lost; it is being opened again"));
-                }
-                DeviceEvent::Stopped { device, link, outcome } => {
-                    working -= 1;
-                    let share = &mut shares[device];
-                    (share.resent, share.damaged) = (link.resent, link.damaged);
-                    (share.dropped, share.reconnects) = (link.dropped, link.reconnects);
-                    share.sent_bytes = link.sent_bytes;
-                    match outcome {
-                        Ok(()) => {}
-                        // The loss of the last one ends the run, and is reported as its end.
-                        Err(failure) if working == 0 && !pool.is_finished() => last_loss = Some(failure),
-                        Err(failure) => progress.lost(&failure),
-                    }
-                }
-            }
-        }
-    });
-    if let Some(journal) = &mut journal {
-        journal.flush();
-    }
-    progress.finish();
+    let mut supervisor = Supervisor {
+        checkpoint,
+        plan: &plan,
+        pool: &pool,
+        stop: options.stop,
+        collector,
+        journal: options.journal.as_deref_mut(),
+        progress,
+        shares: devices.iter().map(share).collect(),
+        earlier_devices: earlier.len(),
+        measured: resumed_bytes,
+        working: devices.len(),
+        last_failure: None,
+        since: Instant::now(),
+    };
+    supervisor.run(devices);
+    let is_stopped = supervisor.is_stopped();
+    let Supervisor { collector, journal, mut shares, measured, last_failure, .. } = supervisor;
     let is_finished = pool.is_finished();
-    if let Some(error) = pool.into_failure() {
+    if let Some(error) = pool.take_failure() {
         return Err(error.into());
     }
-    let total = plan.bytes;
-    let kept = || {
-        let journal = journal.as_ref()?;
-        Some(KeptInJournal { path: journal.path().display().to_string(), bytes: resumed_bytes + journal.written() })
-    };
-    match last_loss {
-        _ if is_finished => {}
-        _ if is_stopped() => return Err(AnalysisError::Stopped { measured, total, journal: kept() }),
-        Some(failure) => return Err(AnalysisError::Lost { failure: failure.into(), measured, total, journal: kept() }),
-        None => return Err(AnalysisError::Incomplete { measured, total }),
+    if !is_finished {
+        let journal = journal.map(|journal| KeptInJournal {
+            path: journal.path().display().to_string(),
+            bytes: resumed_bytes + journal.written(),
+        });
+        return Err(unfinished(is_stopped, last_failure, measured, plan.bytes, journal));
     }
     let tolerances = devices.iter().map(Device::tolerance).chain(earlier.iter().map(|earlier| earlier.tolerance));
     let tolerance = tolerances.fold(0.0, f64::max);
     resume::add_earlier(&mut shares, earlier);
     let tensors = assemble::tensors(checkpoint, &plan, &collector.finish(), tolerance);
-    let Some(device) = shares.first().map(|share| share.device.clone()) else { return Err(AnalysisError::NoDevice) };
     Ok(Run {
         schema: record::SCHEMA,
         tool: record::Tool { name: "kurtoscope".into(), version: env!("CARGO_PKG_VERSION").into() },
@@ -188,6 +120,134 @@ pub fn analyze_with(
         tensors,
         unmeasured: checkpoint.unmeasured.clone(),
     })
+}
+
+/// Why a run ended without having measured everything.
+fn unfinished(
+    is_stopped: bool,
+    last_failure: Option<DeviceFailure>,
+    measured: u64,
+    total: u64,
+    journal: Option<KeptInJournal>,
+) -> AnalysisError {
+    match last_failure {
+        _ if is_stopped => AnalysisError::Stopped { measured, total, journal },
+        Some(failure) => AnalysisError::Lost { failure: failure.into(), measured, total, journal },
+        None => AnalysisError::Incomplete { measured, total },
+    }
+}
+
+/// Receives what the devices of a run report, on the thread that called it.
+struct Supervisor<'a> {
+    checkpoint: &'a Checkpoint,
+    plan: &'a MeasurementPlan,
+    pool: &'a Pool,
+    stop: Option<&'a AtomicBool>,
+    collector: Collector,
+    journal: Option<&'a mut Journal>,
+    progress: &'a mut dyn Progress,
+    shares: Vec<record::DeviceShare>,
+    /// Devices of earlier runs in the journal, before those of this one.
+    earlier_devices: usize,
+    /// Bytes that are measured, those by earlier runs included.
+    measured: u64,
+    /// Devices that have not stopped.
+    working: usize,
+    /// How the device was lost that was the last to work.
+    last_failure: Option<DeviceFailure>,
+    /// When the devices began to work.
+    since: Instant,
+}
+
+impl Supervisor<'_> {
+    fn is_stopped(&self) -> bool {
+        self.stop.is_some_and(|stop| stop.load(Ordering::Acquire))
+    }
+
+    /// Has the devices work, each on a thread of its own, until none does any more.
+    fn run(&mut self, devices: &mut [Device]) {
+        if let Some(journal) = &mut self.journal {
+            for device in devices.iter() {
+                journal.append(&JournalEntry::Device { device: device.record(), tolerance: device.tolerance() }, 0);
+            }
+        }
+        let (checkpoint, plan, pool) = (self.checkpoint, self.plan, self.pool);
+        thread::scope(|scope| {
+            let (sender, events) = channel();
+            for (number, device) in devices.iter_mut().enumerate() {
+                let queue = Queue::new(pool, number, sender.clone());
+                scope.spawn(move || {
+                    let (link, outcome) = device.work(checkpoint, plan, &queue);
+                    queue.report_stopped(link, outcome);
+                });
+            }
+            drop(sender);
+            self.receive(&events);
+        });
+        if let Some(journal) = &mut self.journal {
+            journal.flush();
+        }
+        self.progress.finish();
+    }
+
+    /// Takes events until every device has stopped.
+    fn receive(&mut self, events: &Receiver<DeviceEvent>) {
+        loop {
+            if self.is_stopped() {
+                self.pool.stop();
+            }
+            match events.recv_timeout(POLL_INTERVAL) {
+                Ok(DeviceEvent::Measured { device, chunk, measurement }) => self.measured(device, chunk, measurement),
+                Ok(DeviceEvent::LinkLost { device }) => {
+                    let url = &self.shares[device].device.url;
+                    self.progress.notice(&format!("{url}: the link was lost; it is being opened again"));
+                }
+                Ok(DeviceEvent::Stopped { device, link, outcome }) => self.stopped(device, link, outcome),
+                Err(RecvTimeoutError::Timeout) => {
+                    if let Some(journal) = &mut self.journal {
+                        journal.flush_if_due();
+                    }
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    fn measured(&mut self, device: usize, chunk: ChunkNumber, measurement: Measurement) {
+        let planned = &self.plan.chunks[chunk];
+        let bytes = self.plan.payload_len(planned) as u64;
+        self.collector.take(self.plan, planned, &measurement);
+        if let Some(journal) = &mut self.journal {
+            let device = (self.earlier_devices + device) as u32;
+            journal.append(&JournalEntry::Measured { chunk: chunk as u64, device, measurement }, bytes);
+            if let Some(error) = journal.take_fault() {
+                self.progress.notice(&format!(
+                    "the journal {} cannot be written ({error}); the run goes on, and what it measures from here on is not \
+                     kept",
+                    journal.path().display()
+                ));
+            }
+        }
+        let share = &mut self.shares[device];
+        (share.chunks, share.bytes) = (share.chunks + 1, share.bytes + bytes);
+        share.seconds = self.since.elapsed().as_secs_f64();
+        self.measured += bytes;
+        self.progress.measured(bytes, &self.checkpoint.tensors[self.plan.targets[planned.target].tensor].name);
+    }
+
+    fn stopped(&mut self, device: usize, link: LinkStatistics, outcome: Result<(), DeviceFailure>) {
+        self.working -= 1;
+        let share = &mut self.shares[device];
+        (share.resent, share.damaged) = (link.resent, link.damaged);
+        (share.dropped, share.reconnects) = (link.dropped, link.reconnects);
+        share.sent_bytes = link.sent_bytes;
+        match outcome {
+            Ok(()) => {}
+            // The loss of the last one ends the run, and is reported as its end.
+            Err(failure) if self.working == 0 && !self.pool.is_finished() => self.last_failure = Some(failure),
+            Err(failure) => self.progress.lost(&failure),
+        }
+    }
 }
 
 fn check_elements(checkpoint: &Checkpoint, plan: &MeasurementPlan, devices: &[Device]) -> Result<(), AnalysisError> {

@@ -22,7 +22,7 @@ use super::{
     queue::Queue,
     wire::{Wire, WireEvent},
 };
-use kurtoscope_checkpoint::checkpoint::Checkpoint;
+use kurtoscope_checkpoint::Checkpoint;
 
 /// The time after which the rate of a link that was not measured before is computed from what it has taken.
 const RATE_AFTER: Duration = Duration::from_millis(500);
@@ -86,6 +86,7 @@ impl Transfer<'_> {
                 WireEvent::Ended(reason) => return End::LinkLost(reason),
                 WireEvent::Damaged
                 | WireEvent::OtherVersion { .. }
+                | WireEvent::OtherFraming(_)
                 | WireEvent::Written
                 | WireEvent::Woken
                 | WireEvent::TimedOut => Vec::new(),
@@ -196,7 +197,7 @@ impl Transfer<'_> {
         self.sent_bytes += payload.len() as u64;
         let mut buffer = wire.buffer();
         // Messages of this protocol always encode.
-        let _ = frame::encode(&message, payload, &mut buffer);
+        let _ = frame::encode(wire.framing(), &message, payload, &mut buffer);
         wire.send(buffer);
     }
 }

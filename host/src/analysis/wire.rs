@@ -14,7 +14,7 @@ use std::{
 };
 
 use kurtoscope_shared::{
-    frame::{Decoder, FrameEvent},
+    frame::{Decoder, FrameError, FrameEvent, Framing},
     protocol::{ToHost, peek_version},
 };
 
@@ -44,6 +44,8 @@ pub enum WireEvent {
     },
     /// A damaged frame came, or a valid one that is no message.
     Damaged,
+    /// A frame in this framing, which is not the link's.
+    OtherFraming(Framing),
     /// A frame has been written.
     Written,
     /// A [`Waker`] was used.
@@ -64,6 +66,7 @@ enum Report {
 /// A link in use.
 #[derive(Debug)]
 pub struct Wire {
+    framing: Framing,
     outgoing: Sender<Vec<u8>>,
     spent: Receiver<Vec<u8>>,
     incoming: Receiver<Report>,
@@ -119,7 +122,7 @@ impl Drop for Wire {
 impl Wire {
     /// Takes a link into use.
     pub fn new(link: Link) -> Self {
-        let Link { reader, writer, process } = link;
+        let Link { reader, writer, framing, process } = link;
         let (outgoing, to_write) = channel();
         let (return_spent, spent) = channel();
         let (reports, incoming) = sync_channel(MAX_WAITING);
@@ -135,12 +138,31 @@ impl Wire {
             }
         });
         thread::spawn(move || {
-            let end = read_frames(reader, &reports, &stop).err().map(|error| error.to_string());
+            let decoder = Decoder::new(framing, max_measurement_len());
+            let end = read_frames(reader, decoder, &reports, &stop).err().map(|error| error.to_string());
             let _ = reports.send(Report::Event(WireEvent::Ended(end)));
         });
         let queued = Cell::new(0);
         let (damaged, unwritable, ended) = (0, None, None);
-        Self { outgoing, spent, incoming, waker, written, queued, damaged, unwritable, ended, dropped, process }
+        Self {
+            framing,
+            outgoing,
+            spent,
+            incoming,
+            waker,
+            written,
+            queued,
+            damaged,
+            unwritable,
+            ended,
+            dropped,
+            process,
+        }
+    }
+
+    /// How frames are told apart in both directions.
+    pub fn framing(&self) -> Framing {
+        self.framing
     }
 
     /// Queues bytes for writing. A link that has failed shows in [`next_event`](Self::next_event).
@@ -250,8 +272,12 @@ fn write_frames(
     Ok(())
 }
 
-fn read_frames(mut reader: Box<dyn Read + Send>, reports: &SyncSender<Report>, stop: &AtomicBool) -> io::Result<()> {
-    let mut decoder = Decoder::new(max_measurement_len());
+fn read_frames(
+    mut reader: Box<dyn Read + Send>,
+    mut decoder: Decoder,
+    reports: &SyncSender<Report>,
+    stop: &AtomicBool,
+) -> io::Result<()> {
     let mut buffer = vec![0; READ_BYTES];
     loop {
         let read = match reader.read(&mut buffer) {
@@ -266,12 +292,13 @@ fn read_frames(mut reader: Box<dyn Read + Send>, reports: &SyncSender<Report>, s
             Err(error) => return Err(error),
         };
         let mut rest = &buffer[..read];
-        while !rest.is_empty() {
+        loop {
             let (taken, event) = decoder.push(rest);
             rest = &rest[taken..];
             let event = match event {
-                FrameEvent::Starved => continue,
+                FrameEvent::Starved => break,
                 FrameEvent::Frame => decode(decoder.content()),
+                FrameEvent::Damaged(FrameError::OtherFraming { found }) => WireEvent::OtherFraming(found),
                 FrameEvent::Damaged(_) => WireEvent::Damaged,
             };
             if reports.send(Report::Event(event)).is_err() {
@@ -288,5 +315,55 @@ fn decode(content: &[u8]) -> WireEvent {
             Some(protocol) => WireEvent::OtherVersion { protocol },
             None => WireEvent::Damaged,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Longer than anything takes here on a busy machine.
+    const LONG: Duration = Duration::from_secs(60);
+
+    fn wire() -> (Wire, io::PipeWriter, io::PipeReader) {
+        let ((host_reads, device_writes), (device_reads, host_writes)) =
+            (io::pipe().expect("a pipe"), io::pipe().expect("a pipe"));
+        let link =
+            Link { reader: Box::new(host_reads), writer: Box::new(host_writes), framing: Framing::Cobs, process: None };
+        (Wire::new(link), device_writes, device_reads)
+    }
+
+    #[test]
+    fn whoever_waits_is_woken_from_another_thread() {
+        let (mut wire, _device_writes, _device_reads) = wire();
+        let waker = wire.waker();
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| wire.next_event(None));
+            waker.wake();
+            assert!(matches!(waiting.join().expect("no panic"), WireEvent::Woken));
+        });
+        assert!(matches!(wire.next_event(Some(Instant::now())), WireEvent::TimedOut));
+    }
+
+    #[test]
+    fn a_link_that_has_ended_stays_ended() {
+        let (mut wire, device_writes, _device_reads) = wire();
+        drop(device_writes);
+        for _ in 0..2 {
+            assert!(matches!(wire.next_event(Some(Instant::now() + LONG)), WireEvent::Ended(None)));
+        }
+    }
+
+    #[test]
+    fn what_is_written_shows_with_its_time_and_a_device_that_takes_nothing_is_gone() {
+        let (mut wire, _device_writes, device_reads) = wire();
+        let before = Instant::now();
+        wire.send(vec![7; 100]);
+        assert!(matches!(wire.next_event(Some(before + LONG)), WireEvent::Written));
+        assert!(wire.is_written() && wire.written() == 100 && wire.last_written() >= before);
+        drop(device_reads);
+        wire.send(vec![7; 100]);
+        assert!(matches!(wire.next_event(Some(Instant::now() + LONG)), WireEvent::Ended(Some(_))));
+        assert!(!wire.is_written());
     }
 }

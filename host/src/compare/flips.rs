@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
-use crate::deployment::{Entry, Plan, Verdict, remedy, target, weights};
+use crate::deployment::{DeploymentPlan, PlannedMatrix, TargetVerdict, remedy, target, weights};
 use crate::record::{Run, Tensor};
 use kurtoscope_checkpoint::model::Family;
 
@@ -72,7 +72,7 @@ impl Flips {
     pub fn between(reference: &Run, candidate: &Run) -> Self {
         let mut flips = Self::default();
         for target in &target::ALL {
-            match (Plan::of(reference, target), Plan::of(candidate, target)) {
+            match (DeploymentPlan::of(reference, target), DeploymentPlan::of(candidate, target)) {
                 (Ok(a), Ok(b)) => {
                     flips.targets.push(target.name);
                     flips.plans(&a, &b);
@@ -91,15 +91,16 @@ impl Flips {
         flips
     }
 
-    fn plans(&mut self, reference: &Plan, candidate: &Plan) {
-        let found: HashMap<&str, &Entry> = candidate.entries.iter().map(|entry| (entry.name.as_str(), entry)).collect();
+    fn plans(&mut self, reference: &DeploymentPlan, candidate: &DeploymentPlan) {
+        let found: HashMap<&str, &PlannedMatrix> =
+            candidate.entries.iter().map(|entry| (entry.name.as_str(), entry)).collect();
         for a in &reference.entries {
             let Some(b) = found.get(a.name.as_str()) else { continue };
-            let verdict = |entry: &Entry| match entry.verdict {
-                Verdict::Keep => format!("keep in {}", entry.precision),
+            let verdict = |entry: &PlannedMatrix| match entry.verdict {
+                TargetVerdict::Keep => format!("keep in {}", entry.precision),
                 verdict => verdict.name().to_owned(),
             };
-            let decibels = |entry: &Entry| entry.at_target.and_then(|noise| noise.decibels());
+            let decibels = |entry: &PlannedMatrix| entry.at_target.and_then(|noise| noise.decibels());
             self.judge(Flip {
                 name: a.name.clone(),
                 subject: Subject::Plan { target: reference.target },
@@ -114,7 +115,7 @@ impl Flips {
     fn tensors(&mut self, reference: &Run, candidate: &Run) {
         let found: HashMap<&str, &Tensor> =
             candidate.tensors.iter().map(|tensor| (tensor.name.as_str(), tensor)).collect();
-        let sorted = weights::sort(reference, weights::Habit::Gguf);
+        let sorted = weights::sort(reference, weights::QuantizedTensors::AllMatrices);
         for a in sorted.matrices.iter().map(|matrix| matrix.tensor) {
             let Some(b) = found.get(a.name.as_str()).filter(|tensor| tensor.is_matrix()) else { continue };
             for bits in [8, 4] {
@@ -161,6 +162,8 @@ fn helped(a: &Tensor, b: &Tensor, family: Family, bits: u8) -> Flip {
 mod tests {
     use super::*;
     use crate::deployment::testing::{Made, run};
+    use crate::scheme_key::TensorScheme;
+    use kurtoscope_shared::quantization::Scheme;
 
     fn made(name: &str) -> Made {
         Made::new(name, &[1024, 1024]).all(0.0).kurtosis(9.9, 9.0).concentrated(0.0105, 0.0105)
@@ -180,9 +183,9 @@ mod tests {
         let reference = run(vec![made("a").tensor(), made("b").tensor()]);
         let candidate = run(vec![
             // From 21.3 dB: no longer passes; 17.4 would.
-            made("a").measured("q4_0", 17.3).tensor(),
+            made("a").measured(Scheme::Q4_0, 17.3).tensor(),
             // From 38.9 dB down to where 8 bits keep it higher and a scale per channel helps; and a heavier tail.
-            made("b").predicted("int8_per_tensor", 20.0).kurtosis(10.1, 9.0).tensor(),
+            made("b").predicted(TensorScheme::Int8, 20.0).kurtosis(10.1, 9.0).tensor(),
         ]);
         let found = Flips::between(&reference, &candidate).flipped;
         let listed: Vec<String> = found
@@ -204,7 +207,7 @@ mod tests {
     #[test]
     fn differences_short_of_a_threshold_flip_nothing() {
         let reference = run(vec![made("a").tensor()]);
-        let candidate = run(vec![made("a").measured("q4_0", 17.5).kurtosis(9.99, 9.0).tensor()]);
+        let candidate = run(vec![made("a").measured(Scheme::Q4_0, 17.5).kurtosis(9.99, 9.0).tensor()]);
         assert_eq!(Flips::between(&reference, &candidate).flipped, []);
     }
 
@@ -212,7 +215,7 @@ mod tests {
     fn a_target_that_one_run_lacks_is_named() {
         let reference = run(vec![made("a").tensor()]);
         let mut candidate = reference.clone();
-        candidate.tensors[0].quantization.remove("mxfp4");
+        candidate.tensors[0].quantization.remove(Scheme::Mxfp4.key());
         assert_eq!(Flips::between(&reference, &candidate).one_sided, ["mxfp4"]);
     }
 }

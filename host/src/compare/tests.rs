@@ -1,6 +1,6 @@
 use half::f16;
 use kurtoscope_firmware::engine::{BurnEngine, ChunkSpec, Engine};
-use kurtoscope_shared::{Element, Measurement, Requests};
+use kurtoscope_shared::{Element, Measurement, Random, Requests};
 
 use super::*;
 use crate::fixture;
@@ -32,13 +32,13 @@ fn record(name: &str, values: &[f32], alter: impl Fn(usize, f32) -> Option<f32>)
     tensor
 }
 
-/// Bell-shaped values from sums of a counter's hash, with a few subnormal ones among them.
+/// Normal values, with a few subnormal ones among them.
 fn weights(seed: u32, count: u32) -> Vec<f32> {
-    let uniform = |index: u32| (index.wrapping_mul(0x9e37_79b9) ^ seed).wrapping_mul(0x85eb_ca6b) >> 8;
+    let mut random = Random::new(u64::from(seed));
     (0..count)
         .map(|index| match index % 701 {
             700 => f32::from_bits(1 + index),
-            _ => (0..6).map(|part| uniform(6 * index + part) as f32 / (1 << 24) as f32 - 0.5).sum::<f32>() * 0.03,
+            _ => 0.02 * random.normal() as f32,
         })
         .collect()
 }

@@ -13,13 +13,14 @@
 use serde::Serialize;
 
 use super::budget::{Choice, allocate};
-use super::noise::{self, Noise};
+use super::error_estimate::{self, ErrorEstimate};
 use super::outcome::{Outcome, Rest, bytes_before, outcome};
 use super::plan::{PlanError, not_measured, remarks};
 use super::precision::Precision;
 use super::target::Target;
 use super::weights::{Matrix, elements, sort};
 use crate::record::Run;
+use crate::scheme_key::SchemeKey;
 use kurtoscope_checkpoint::model::Component;
 
 /// A matrix and what it is stored as.
@@ -38,7 +39,7 @@ pub struct Assigned {
     /// Bits an element takes.
     pub bits_per_weight: f64,
     /// The error of that.
-    pub noise: Noise,
+    pub noise: ErrorEstimate,
 }
 
 /// One precision for all matrices.
@@ -97,7 +98,7 @@ pub struct Allocated {
 struct Storage {
     step: Precision,
     precision: Precision,
-    noise: Noise,
+    noise: ErrorEstimate,
 }
 
 impl Allocated {
@@ -106,7 +107,7 @@ impl Allocated {
     /// # Errors
     /// Where the budget is out of range, or the run lacks what the target rests on.
     pub fn of(run: &Run, target: &'static Target, bits: f64) -> Result<Self, PlanError> {
-        let sorted = sort(run, target.habit);
+        let sorted = sort(run, target.quantizes);
         if sorted.matrices.is_empty() {
             return Err(PlanError::NothingToQuantize {
                 model: run.model.source.clone(),
@@ -138,7 +139,7 @@ impl Allocated {
             budget: bits,
             common: common(&entries),
             outcome: comes_to(&best),
-            bound_db: noise::decibels(bound / sorted.matrices.len() as f64),
+            bound_db: error_estimate::decibels(bound / sorted.matrices.len() as f64),
             uniform,
             kurtosis_rule,
             bytes_before: bytes_before(run, &sorted),
@@ -157,7 +158,7 @@ fn common(entries: &[Assigned]) -> Precision {
     };
     let bits = |precision: Precision| std::cmp::Reverse(precision.nominal_bits());
     let precisions = entries.iter().map(|entry| entry.precision);
-    precisions.max_by_key(|precision| (elements(*precision), bits(*precision))).unwrap_or(Precision::Sixteen)
+    precisions.max_by_key(|precision| (elements(*precision), bits(*precision))).unwrap_or(Precision::Unquantized)
 }
 
 /// Everything that can be chosen.
@@ -170,13 +171,13 @@ struct Space<'a> {
 impl<'a> Space<'a> {
     /// The steps of the ladder that are known of each matrix; 16 bits always are. Where no matrix has any other, the keys
     /// that are missing.
-    fn of(matrices: &'a [Matrix<'a>], ladder: &[Precision]) -> Result<Self, Vec<String>> {
+    fn of(matrices: &'a [Matrix<'a>], ladder: &[Precision]) -> Result<Self, Vec<SchemeKey>> {
         let mut missing = Vec::new();
         let mut options = Vec::new();
         for matrix in matrices {
             let known = ladder.iter().filter_map(|step| {
                 let precision = step.fitted(matrix.inputs);
-                match noise::of(matrix, precision) {
+                match error_estimate::of(matrix, precision) {
                     Ok(noise) => Some(Storage { step: *step, precision, noise }),
                     Err(keys) => {
                         missing.extend(keys);
@@ -263,7 +264,7 @@ impl<'a> Space<'a> {
         })
     }
 
-    fn stored<'b>(&'b self, picked: &'b [usize]) -> impl Iterator<Item = (Precision, Noise)> + 'b {
+    fn stored<'b>(&'b self, picked: &'b [usize]) -> impl Iterator<Item = (Precision, ErrorEstimate)> + 'b {
         self.options.iter().zip(picked).map(|(options, option)| (options[*option].precision, options[*option].noise))
     }
 

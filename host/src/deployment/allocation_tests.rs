@@ -1,19 +1,22 @@
+use kurtoscope_shared::quantization::Scheme;
+
 use super::*;
-use crate::deployment::precision::Scale;
+use crate::deployment::precision::{GroupSize, Scale};
 use crate::deployment::testing::{Made, run};
+use crate::scheme_key::TensorScheme;
 
 fn target(name: &str) -> &'static Target {
     Target::named(name).expect("a target")
 }
 
-const G32: Scale = Scale::Group(32);
+const G32: Scale = Scale::Group(GroupSize::G32);
 
 /// Matrices of equal size, with a figure at 4 and at 8 bits in groups of 32 and a kurtosis.
 fn made(figures: &[(f64, f64, f64)]) -> Run {
     let tensors = figures.iter().enumerate().map(|(number, (four, eight, kurtosis))| {
         Made::new(&format!("layers.{number}.up"), &[64, 64])
-            .measured("int4_g32", *four)
-            .measured("int8_g32", *eight)
+            .measured(Scheme::Int4G32, *four)
+            .measured(Scheme::Int8G32, *eight)
             .kurtosis(*kurtosis, *kurtosis)
             .tensor()
     });
@@ -88,7 +91,7 @@ fn a_budget_out_of_range_names_the_range() {
 
 #[test]
 fn a_run_without_figures_says_what_it_lacks() {
-    let older = run(vec![Made::new("a", &[64, 64]).predicted("int8_per_tensor", 40.0).tensor()]);
+    let older = run(vec![Made::new("a", &[64, 64]).predicted(TensorScheme::Int8, 40.0).tensor()]);
     let error = Allocated::of(&older, target("int4-g32"), 4.5).expect_err("lacks it").to_string();
     assert!(error.contains("lacks what int4-g32 rests on: int4_g32, int8_g32"), "{error}");
 }

@@ -4,7 +4,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`precision`] | the forms in which weights can be stored: bits, blocks |
-//! | [`noise`] | the error that a precision makes in a tensor, and what that figure rests on |
+//! | [`error_estimate`] | the error that a precision makes in a tensor, and what that figure rests on |
 //! | [`target`] | what a user deploys to, with the thresholds of its verdicts |
 //! | [`weights`] | which tensors of a run are quantized, and along which axis |
 //! | [`remedy`] | where a tensor's outliers live and what helps |
@@ -19,8 +19,8 @@
 
 pub mod allocation;
 pub mod budget;
+pub mod error_estimate;
 pub mod export;
-pub mod noise;
 pub mod outcome;
 pub mod plan;
 pub mod precision;
@@ -31,9 +31,9 @@ pub(crate) mod testing;
 pub mod weights;
 
 pub use allocation::Allocated;
-pub use noise::{Basis, Noise};
+pub use error_estimate::{Basis, ErrorEstimate};
 pub use outcome::Outcome;
-pub use plan::{Entry, Plan, PlanError, Verdict};
-pub use precision::{Precision, Scale};
+pub use plan::{DeploymentPlan, PlanError, PlannedMatrix, TargetVerdict};
+pub use precision::{GroupSize, Precision, Scale};
 pub use remedy::{Remedy, Treatment};
 pub use target::Target;

@@ -7,7 +7,7 @@
 
 use serde::Serialize;
 
-use super::noise::{self, Noise};
+use super::error_estimate::{self, ErrorEstimate};
 use super::precision::Precision;
 use super::weights::{Matrix, Sorted, elements, energy, stored_bits};
 use crate::record::{Run, Tensor};
@@ -44,7 +44,7 @@ impl Rest {
 /// What it comes to when matrices are stored so, one precision and error for each.
 pub(super) fn outcome(
     matrices: &[Matrix<'_>],
-    stored: impl Iterator<Item = (Precision, Noise)>,
+    stored: impl Iterator<Item = (Precision, ErrorEstimate)>,
     rest: Rest,
 ) -> Outcome {
     let (mut bits, mut weights, mut relative, mut noise, mut signal) = (0.0, 0.0, 0.0, 0.0, 0.0);
@@ -61,9 +61,9 @@ pub(super) fn outcome(
     let whole = |sum: f64, parts: f64| if parts > 0.0 { sum / parts } else { 0.0 };
     Outcome {
         bits_per_weight: whole(bits, weights),
-        sqnr_db: noise::decibels(whole(relative, matrices.len() as f64)),
-        energy_sqnr_db: noise::decibels(whole(noise, signal)),
-        worst_db: noise::decibels(worst),
+        sqnr_db: error_estimate::decibels(whole(relative, matrices.len() as f64)),
+        energy_sqnr_db: error_estimate::decibels(whole(noise, signal)),
+        worst_db: error_estimate::decibels(worst),
         bytes: (bits + rest.bits) / 8.0,
     }
 }

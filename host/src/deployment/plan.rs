@@ -6,23 +6,21 @@
 use serde::Serialize;
 use thiserror::Error;
 
-use super::noise::{self, Basis, Noise};
+use super::error_estimate::{self, Basis, ErrorEstimate};
 use super::outcome::{Outcome, Rest, bytes_before, outcome};
 use super::precision::Precision;
 use super::remedy::{Remedy, remedy};
 use super::target::{Target, Thresholds};
 use super::weights::{Matrix, elements, energy, sort, stored_bits};
 use crate::record::Run;
+use crate::scheme_key::SchemeKey;
 use kurtoscope_checkpoint::model::Component;
 
 /// Why there is no plan.
 #[derive(Debug, Clone, PartialEq, Error)]
 pub enum PlanError {
     /// The run lacks what the target rests on.
-    #[error(
-        "the run of {model} (kurtoscope {version}) lacks what {target} rests on: {}. Measure the model again with this \
-         version, on a device that measures it and with --statistics all: kurtoscope analyze MODEL --out DIR", keys.join(", ")
-    )]
+    #[error("the run of {model} (kurtoscope {version}) lacks what {target} rests on: {}", listed(schemes))]
     NotMeasured {
         /// The model's source.
         model: String,
@@ -30,8 +28,8 @@ pub enum PlanError {
         version: String,
         /// The target.
         target: String,
-        /// Keys of `quantization` in `run.json` that no matrix has.
-        keys: Vec<String>,
+        /// Schemes whose errors no matrix has.
+        schemes: Vec<SchemeKey>,
     },
     /// There is nothing to quantize.
     #[error("the run of {model} has no matrix that {target} would quantize; it has {tensors} tensors")]
@@ -45,7 +43,7 @@ pub enum PlanError {
     },
     /// The budget cannot be met, or is more than 16 bits.
     #[error(
-        "--bits {bits} is out of range: with the precisions of {target} this model takes from {least:.2} to 16 bits per \
+        "an average of {bits} bits is out of range: with the precisions of {target} this model takes from {least:.2} to 16 bits per \
          quantized weight on average"
     )]
     Budget {
@@ -61,7 +59,7 @@ pub enum PlanError {
 /// What becomes of a matrix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Verdict {
+pub enum TargetVerdict {
     /// It is kept in more bits than the target's.
     Keep,
     /// It is quantized, with more noise than is comfortable.
@@ -72,7 +70,7 @@ pub enum Verdict {
     Unknown,
 }
 
-impl Verdict {
+impl TargetVerdict {
     /// Every verdict, in the order of reports.
     pub const ALL: [Self; 4] = [Self::Keep, Self::AtRisk, Self::Pass, Self::Unknown];
 
@@ -89,7 +87,7 @@ impl Verdict {
 
 /// One matrix in a plan.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Entry {
+pub struct PlannedMatrix {
     /// The checkpoint's name for it.
     pub name: String,
     /// Its place in the network.
@@ -103,15 +101,15 @@ pub struct Entry {
     /// `Σx²`.
     pub energy: f64,
     /// What becomes of it.
-    pub verdict: Verdict,
+    pub verdict: TargetVerdict,
     /// What the target stores it as where nothing else is said.
     pub target: Precision,
     /// The error of that; null where the run does not tell.
-    pub at_target: Option<Noise>,
+    pub at_target: Option<ErrorEstimate>,
     /// What it is stored as.
     pub precision: Precision,
     /// The error of that.
-    pub noise: Noise,
+    pub noise: ErrorEstimate,
     /// Bits an element takes, scales included.
     pub bits_per_weight: f64,
     /// What helps it at the target's bits; null where it passes.
@@ -120,7 +118,7 @@ pub struct Entry {
 
 /// The plan for one target.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Plan {
+pub struct DeploymentPlan {
     /// The target's name.
     pub target: &'static str,
     /// What the target stores matrices as.
@@ -132,7 +130,7 @@ pub struct Plan {
     /// Why these thresholds.
     pub reason: &'static str,
     /// Every matrix that the target's tools would quantize, in the checkpoint's order.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<PlannedMatrix>,
     /// Everything as planned.
     pub planned: Outcome,
     /// Every matrix at the target's precision, whatever its verdict.
@@ -145,13 +143,13 @@ pub struct Plan {
     pub remarks: Vec<String>,
 }
 
-impl Plan {
+impl DeploymentPlan {
     /// Plans `run` for `target`.
     ///
     /// # Errors
     /// Where the run has nothing to quantize, or no matrix has the figures that the target rests on.
     pub fn of(run: &Run, target: &'static Target) -> Result<Self, PlanError> {
-        let sorted = sort(run, target.habit);
+        let sorted = sort(run, target.quantizes);
         if sorted.matrices.is_empty() {
             return Err(PlanError::NothingToQuantize {
                 model: run.model.source.clone(),
@@ -163,11 +161,11 @@ impl Plan {
         if let Some(keys) = all_missing(&judged) {
             return Err(not_measured(run, target, keys));
         }
-        let entries: Vec<Entry> = judged.into_iter().map(|(entry, _)| entry).collect();
+        let entries: Vec<PlannedMatrix> = judged.into_iter().map(|(entry, _)| entry).collect();
         let thresholds = target.thresholds();
         let rest = Rest::of(&sorted.others);
-        let uniform: Vec<(Precision, Noise)> =
-            entries.iter().map(|entry| (entry.target, entry.at_target.unwrap_or(Noise::NONE))).collect();
+        let uniform: Vec<(Precision, ErrorEstimate)> =
+            entries.iter().map(|entry| (entry.target, entry.at_target.unwrap_or(ErrorEstimate::NONE))).collect();
         Ok(Self {
             target: target.name,
             precision: target.precision,
@@ -196,61 +194,68 @@ impl Plan {
     }
 
     /// How many matrices have this verdict.
-    pub fn count(&self, verdict: Verdict) -> usize {
+    pub fn count(&self, verdict: TargetVerdict) -> usize {
         self.entries.iter().filter(|entry| entry.verdict == verdict).count()
     }
 
     /// The matrices that do not simply pass, the noisiest at the target's precision first.
-    pub fn troubled(&self) -> Vec<&Entry> {
-        let mut entries: Vec<&Entry> = self.entries.iter().filter(|entry| entry.verdict != Verdict::Pass).collect();
-        let noise = |entry: &Entry| entry.at_target.map_or(f64::INFINITY, |noise| noise.relative_mse);
+    pub fn not_passing(&self) -> Vec<&PlannedMatrix> {
+        let mut entries: Vec<&PlannedMatrix> =
+            self.entries.iter().filter(|entry| entry.verdict != TargetVerdict::Pass).collect();
+        let noise = |entry: &PlannedMatrix| entry.at_target.map_or(f64::INFINITY, |noise| noise.relative_mse);
         entries.sort_by(|a, b| noise(b).total_cmp(&noise(a)));
         entries
     }
 }
 
-pub(super) fn not_measured(run: &Run, target: &Target, mut keys: Vec<String>) -> PlanError {
-    keys.sort();
-    keys.dedup();
+/// The keys of schemes, in a list.
+fn listed(schemes: &[SchemeKey]) -> String {
+    let keys: Vec<&str> = schemes.iter().map(|scheme| scheme.key()).collect();
+    keys.join(", ")
+}
+
+pub(super) fn not_measured(run: &Run, target: &Target, mut schemes: Vec<SchemeKey>) -> PlanError {
+    schemes.sort_by_key(|scheme| scheme.key());
+    schemes.dedup();
     PlanError::NotMeasured {
         model: run.model.source.clone(),
         version: run.tool.version.clone(),
         target: target.name.into(),
-        keys,
+        schemes,
     }
 }
 
-/// The keys that are missing, where they are missing of every matrix.
-fn all_missing(judged: &[(Entry, Vec<String>)]) -> Option<Vec<String>> {
+/// The schemes that are missing, where they are missing of every matrix.
+fn all_missing(judged: &[(PlannedMatrix, Vec<SchemeKey>)]) -> Option<Vec<SchemeKey>> {
     judged
         .iter()
         .all(|(_, missing)| !missing.is_empty())
         .then(|| judged.iter().flat_map(|(_, missing)| missing.clone()).collect())
 }
 
-/// A matrix's entry, and the keys that its verdict would have needed.
-fn judge(matrix: &Matrix<'_>, target: &Target) -> (Entry, Vec<String>) {
+/// A matrix's entry, and the schemes that its verdict would have needed.
+fn judge(matrix: &Matrix<'_>, target: &Target) -> (PlannedMatrix, Vec<SchemeKey>) {
     let asked = target.precision.fitted(matrix.inputs);
-    let at_target = noise::of(matrix, asked);
+    let at_target = error_estimate::of(matrix, asked);
     let (verdict, precision, found) = match &at_target {
-        Err(_) => (Verdict::Unknown, Precision::Sixteen, Noise::NONE),
+        Err(_) => (TargetVerdict::Unknown, Precision::Unquantized, ErrorEstimate::NONE),
         // A tool that cannot cut rows of this length into blocks leaves the matrix alone.
-        Ok(found) if !asked.is_quantized() => (Verdict::Keep, asked, *found),
+        Ok(found) if !asked.is_quantized() => (TargetVerdict::Keep, asked, *found),
         Ok(found) => match level(target.thresholds(), *found) {
             // Not enough is known to pass; it may be much better than its bound.
-            Verdict::Keep | Verdict::AtRisk if found.basis == Basis::AtMost => {
+            TargetVerdict::Keep | TargetVerdict::AtRisk if found.basis == Basis::AtMost => {
                 let (precision, noise) = higher(matrix, target, asked);
-                (Verdict::Unknown, precision, noise)
+                (TargetVerdict::Unknown, precision, noise)
             }
-            Verdict::Keep => {
+            TargetVerdict::Keep => {
                 let (precision, noise) = higher(matrix, target, asked);
-                (Verdict::Keep, precision, noise)
+                (TargetVerdict::Keep, precision, noise)
             }
             verdict => (verdict, asked, *found),
         },
     };
     let tensor = matrix.tensor;
-    let entry = Entry {
+    let entry = PlannedMatrix {
         name: tensor.name.clone(),
         component: tensor.component,
         layer: tensor.layer,
@@ -263,32 +268,32 @@ fn judge(matrix: &Matrix<'_>, target: &Target) -> (Entry, Vec<String>) {
         precision,
         noise: found,
         bits_per_weight: precision.bits_per_weight(matrix.inputs),
-        remedy: (verdict != Verdict::Pass).then(|| remedy(matrix, target.precision.nominal_bits())),
+        remedy: (verdict != TargetVerdict::Pass).then(|| remedy(matrix, target.precision.nominal_bits())),
     };
     (entry, at_target.err().unwrap_or_default())
 }
 
 /// The verdict on so much noise. What a target asks for is asked of the precisions above it as well.
-pub fn level(thresholds: Thresholds, noise: Noise) -> Verdict {
+pub fn level(thresholds: Thresholds, noise: ErrorEstimate) -> TargetVerdict {
     match noise.decibels() {
-        Some(decibels) if decibels < thresholds.risk => Verdict::Keep,
-        Some(decibels) if decibels < thresholds.pass => Verdict::AtRisk,
-        _ => Verdict::Pass,
+        Some(decibels) if decibels < thresholds.risk => TargetVerdict::Keep,
+        Some(decibels) if decibels < thresholds.pass => TargetVerdict::AtRisk,
+        _ => TargetVerdict::Pass,
     }
 }
 
 /// The first of the target's higher precisions in which the matrix passes, otherwise 16 bits.
-fn higher(matrix: &Matrix<'_>, target: &Target, asked: Precision) -> (Precision, Noise) {
+fn higher(matrix: &Matrix<'_>, target: &Target, asked: Precision) -> (Precision, ErrorEstimate) {
     target
         .higher
         .iter()
         .map(|precision| precision.fitted(matrix.inputs))
         .filter(|precision| *precision != asked)
         .find_map(|precision| {
-            let noise = noise::of(matrix, precision).ok()?;
-            (level(target.thresholds(), noise) == Verdict::Pass).then_some((precision, noise))
+            let noise = error_estimate::of(matrix, precision).ok()?;
+            (level(target.thresholds(), noise) == TargetVerdict::Pass).then_some((precision, noise))
         })
-        .unwrap_or((Precision::Sixteen, Noise::NONE))
+        .unwrap_or((Precision::Unquantized, ErrorEstimate::NONE))
 }
 
 /// What a reader must know before any figure.
@@ -314,7 +319,7 @@ pub(super) fn remarks(matrices: &[Matrix<'_>]) -> Vec<String> {
 }
 
 /// How many matrices the target's blocks do not fit, and what becomes of them.
-fn undivided(target: &Target, entries: &[Entry]) -> Option<String> {
+fn undivided(target: &Target, entries: &[PlannedMatrix]) -> Option<String> {
     let mut instead: Vec<Precision> =
         entries.iter().map(|entry| entry.target).filter(|precision| *precision != target.precision).collect();
     let count = instead.len();

@@ -1,5 +1,5 @@
 //! The forms in which a matrix of weights can be stored: their names, their bits with scales counted in, and the blocks
-//! that a row must divide into. What error they make is in [`noise`](super::noise).
+//! that a row must divide into. What error they make is in [`error_estimate`](super::error_estimate).
 
 use std::fmt;
 
@@ -10,8 +10,30 @@ pub enum Scale {
     Tensor,
     /// The inputs of one output channel.
     Channel,
-    /// This many inputs of one output channel.
-    Group(u16),
+    /// So many inputs of one output channel.
+    Group(GroupSize),
+}
+
+/// How many inputs of an output channel share a scale.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum GroupSize {
+    /// 32 inputs.
+    G32,
+    /// 64 inputs.
+    G64,
+    /// 128 inputs.
+    G128,
+}
+
+impl GroupSize {
+    /// The number of inputs.
+    pub const fn inputs(self) -> u16 {
+        match self {
+            Self::G32 => 32,
+            Self::G64 => 64,
+            Self::G128 => 128,
+        }
+    }
 }
 
 /// A form in which a matrix can be stored.
@@ -47,7 +69,7 @@ pub enum Precision {
     /// The 4-bit microscaling float in blocks of 32, each with an 8-bit exponent.
     Mxfp4,
     /// Not quantized: f16 or bf16.
-    Sixteen,
+    Unquantized,
 }
 
 /// Bits of a group's or a channel's scale.
@@ -68,7 +90,7 @@ impl Precision {
             Self::Q5_0 | Self::Q5_1 | Self::Q5K => 5,
             Self::Q6K => 6,
             Self::Q8_0 => 8,
-            Self::Sixteen => 16,
+            Self::Unquantized => 16,
         }
     }
 
@@ -83,7 +105,7 @@ impl Precision {
                 let shared = match scale {
                     Scale::Tensor => f64::INFINITY,
                     Scale::Channel => inputs.max(1) as f64,
-                    Scale::Group(size) => f64::from(size),
+                    Scale::Group(size) => f64::from(size.inputs()),
                 };
                 f64::from(bits) + SCALE_BITS / shared
             }
@@ -97,15 +119,15 @@ impl Precision {
             Self::Q8_0 => blocks(34.0, 32.0),
             Self::Nf4 => 4.0 + 32.0 / 64.0,
             Self::Mxfp4 => 4.0 + 8.0 / 32.0,
-            Self::Sixteen => 16.0,
+            Self::Unquantized => 16.0,
         }
     }
 
     /// The number of elements by which a channel's length must be divisible.
     pub const fn block(self) -> u64 {
         match self {
-            Self::Integer { scale: Scale::Group(size), .. } => size as u64,
-            Self::Integer { .. } | Self::Sixteen => 1,
+            Self::Integer { scale: Scale::Group(size), .. } => size.inputs() as u64,
+            Self::Integer { .. } | Self::Unquantized => 1,
             Self::Q3K | Self::Q4K | Self::Q5K | Self::Q6K => 256,
             Self::Q4_0 | Self::Iq4Nl | Self::Q5_0 | Self::Q5_1 | Self::Q8_0 | Self::Mxfp4 => 32,
             Self::Nf4 => 64,
@@ -123,14 +145,14 @@ impl Precision {
             Self::Q4K => Self::Q5_0,
             Self::Q5K => Self::Q5_1,
             Self::Q6K => Self::Q8_0,
-            _ => Self::Sixteen,
+            _ => Self::Unquantized,
         };
-        if inputs.is_multiple_of(smaller.block()) { smaller } else { Self::Sixteen }
+        if inputs.is_multiple_of(smaller.block()) { smaller } else { Self::Unquantized }
     }
 
     /// Whether weights are rounded at all.
     pub const fn is_quantized(self) -> bool {
-        !matches!(self, Self::Sixteen)
+        !matches!(self, Self::Unquantized)
     }
 }
 
@@ -139,7 +161,7 @@ impl fmt::Display for Precision {
         match self {
             Self::Integer { bits, scale: Scale::Tensor } => write!(f, "int{bits}-per-tensor"),
             Self::Integer { bits, scale: Scale::Channel } => write!(f, "int{bits}-per-channel"),
-            Self::Integer { bits, scale: Scale::Group(size) } => write!(f, "int{bits}-g{size}"),
+            Self::Integer { bits, scale: Scale::Group(size) } => write!(f, "int{bits}-g{}", size.inputs()),
             Self::Q3K => f.write_str("q3_k"),
             Self::Q4_0 => f.write_str("q4_0"),
             Self::Iq4Nl => f.write_str("iq4_nl"),
@@ -151,7 +173,7 @@ impl fmt::Display for Precision {
             Self::Q8_0 => f.write_str("q8_0"),
             Self::Nf4 => f.write_str("nf4"),
             Self::Mxfp4 => f.write_str("mxfp4"),
-            Self::Sixteen => f.write_str("16-bit"),
+            Self::Unquantized => f.write_str("16-bit"),
         }
     }
 }
@@ -176,10 +198,10 @@ mod tests {
             (Precision::Q3K, 3.4375),
             (Precision::Mxfp4, 4.25),
             (Precision::Nf4, 4.5),
-            (Precision::integer(4, Scale::Group(128)), 4.125),
+            (Precision::integer(4, Scale::Group(GroupSize::G128)), 4.125),
             (Precision::integer(8, Scale::Channel), 8.0 + 16.0 / 768.0),
             (Precision::integer(8, Scale::Tensor), 8.0),
-            (Precision::Sixteen, 16.0),
+            (Precision::Unquantized, 16.0),
         ];
         for (precision, expected) in bits {
             assert_eq!(precision.bits_per_weight(768), expected, "{precision}");
@@ -191,8 +213,8 @@ mod tests {
         assert_eq!(Precision::Q4K.fitted(768), Precision::Q4K);
         assert_eq!(Precision::Q4K.fitted(96), Precision::Q5_0);
         assert_eq!(Precision::Q6K.fitted(96), Precision::Q8_0);
-        assert_eq!(Precision::Q4K.fitted(100), Precision::Sixteen);
-        assert_eq!(Precision::integer(4, Scale::Group(128)).fitted(192), Precision::Sixteen);
+        assert_eq!(Precision::Q4K.fitted(100), Precision::Unquantized);
+        assert_eq!(Precision::integer(4, Scale::Group(GroupSize::G128)).fitted(192), Precision::Unquantized);
         assert_eq!(Precision::integer(4, Scale::Channel).fitted(7), Precision::integer(4, Scale::Channel));
     }
 }

@@ -12,11 +12,12 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::noise::{self, Basis};
-use super::precision::{Precision, Scale};
+use super::error_estimate::{self, Basis};
+use super::precision::{GroupSize, Precision, Scale};
 use super::target::thresholds;
 use super::weights::Matrix;
 use crate::record::WithoutTop;
+use crate::scheme_key::TensorScheme;
 
 /// What helps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -33,7 +34,8 @@ pub enum Treatment {
     /// An orthogonal rotation of the inputs, undone elsewhere in the network (QuaRot, SpinQuant).
     Rotation,
     /// 16 bits.
-    KeepSixteen,
+    #[serde(rename = "keep_sixteen")]
+    KeepUnquantized,
 }
 
 impl Treatment {
@@ -45,7 +47,7 @@ impl Treatment {
             Self::ChannelScale => "channel scale",
             Self::GroupScale => "group scale (32)",
             Self::Rotation => "rotation",
-            Self::KeepSixteen => "keep in 16 bit",
+            Self::KeepUnquantized => "keep in 16 bit",
         }
     }
 }
@@ -196,7 +198,11 @@ const RULES: [Rule; 8] = [
         ],
         because: "the tail is heavy all over, and a rotation makes weights nearly normal",
     },
-    Rule { treatment: Treatment::KeepSixteen, when: &[], because: "nothing else in this list reaches the threshold" },
+    Rule {
+        treatment: Treatment::KeepUnquantized,
+        when: &[],
+        because: "nothing else in this list reaches the threshold",
+    },
 ];
 
 /// What helps a matrix at so many bits, and why.
@@ -286,7 +292,7 @@ impl Treatment {
             Self::ChannelScale => Some(Quantity::PerChannel),
             Self::GroupScale => Some(Quantity::PerGroup),
             Self::Rotation => Some(Quantity::Rotated),
-            Self::KeepSixteen => None,
+            Self::KeepUnquantized => None,
         }
     }
 }
@@ -326,7 +332,7 @@ fn value(matrix: &Matrix<'_>, bits: u8, quantity: Quantity) -> Option<f64> {
     let gain = |to, from| Some(of(to)? - of(from)?);
     // No noise at all is as good as can be.
     let reached = |scale| {
-        let noise = noise::of(matrix, Precision::integer(bits, scale)).ok()?;
+        let noise = error_estimate::of(matrix, Precision::integer(bits, scale)).ok()?;
         (noise.basis != Basis::AtMost).then(|| noise.decibels().unwrap_or(f64::INFINITY))
     };
     let found = match quantity {
@@ -342,13 +348,14 @@ fn value(matrix: &Matrix<'_>, bits: u8, quantity: Quantity) -> Option<f64> {
         }
         Quantity::PerTensor => reached(Scale::Tensor),
         Quantity::Clipped => {
-            let error = tensor.quantization.get(&format!("int{bits}_per_tensor_clipped"))?;
-            error.relative_mse.map(|error| noise::decibels(error).unwrap_or(f64::INFINITY))
+            let clipped = if bits <= 4 { TensorScheme::Int4Clipped } else { TensorScheme::Int8Clipped };
+            let error = tensor.quantization_error(clipped)?;
+            error.relative_mse.map(|error| error_estimate::decibels(error).unwrap_or(f64::INFINITY))
         }
         Quantity::ClippingGain => gain(Quantity::Clipped, Quantity::PerTensor),
         Quantity::PerChannel => reached(Scale::Channel),
         Quantity::ChannelGain => gain(Quantity::PerChannel, Quantity::PerTensor),
-        Quantity::PerGroup => reached(Scale::Group(32)),
+        Quantity::PerGroup => reached(Scale::Group(GroupSize::G32)),
         Quantity::GroupGain => {
             gain(Quantity::PerGroup, Quantity::PerChannel).or_else(|| gain(Quantity::PerGroup, Quantity::PerTensor))
         }

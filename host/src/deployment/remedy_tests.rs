@@ -1,3 +1,5 @@
+use kurtoscope_shared::{Random, quantization::Scheme};
+
 use super::*;
 use crate::deployment::{
     testing::{Made, matrix},
@@ -30,9 +32,9 @@ fn isolated_weights_are_clipped() {
         .all(0.0)
         .kurtosis(560.0, 3.1)
         .concentrated(0.99, 0.99)
-        .predicted("int8_per_tensor", 10.7)
-        .predicted("int8_per_tensor_clipped", 38.0)
-        .measured("int8_per_row", 40.1);
+        .predicted(TensorScheme::Int8, 10.7)
+        .predicted(TensorScheme::Int8Clipped, 38.0)
+        .measured(Scheme::Int8PerRow, 40.1);
     let (treatment, rule) = decided(outlier.clone(), 8);
     assert_eq!(treatment, Treatment::Clipping);
     assert_eq!(
@@ -50,7 +52,7 @@ fn isolated_weights_are_clipped() {
 
 #[test]
 fn heavy_output_channels_get_a_scale_each() {
-    let rows = made().all(0.0).kurtosis(40.0, 39.0).concentrated(0.94, 0.011).predicted("int8_per_tensor", 25.0);
+    let rows = made().all(0.0).kurtosis(40.0, 39.0).concentrated(0.94, 0.011).predicted(TensorScheme::Int8, 25.0);
     let (treatment, rule) = decided(rows, 8);
     assert_eq!(treatment, Treatment::ChannelScale);
     assert!(rule.starts_with("the outliers fill few output channels"), "{rule}");
@@ -65,7 +67,7 @@ fn heavy_input_channels_are_rotated_away() {
     let everywhere = made().all(8.0).kurtosis(40.0, 39.0);
     assert_eq!(decided(everywhere.clone(), 4).0, Treatment::Rotation);
     // A light tail that quantizes badly all the same: nothing helps.
-    assert_eq!(decided(everywhere.kurtosis(3.5, 3.4), 4).0, Treatment::KeepSixteen);
+    assert_eq!(decided(everywhere.kurtosis(3.5, 3.4), 4).0, Treatment::KeepUnquantized);
 }
 
 #[test]
@@ -88,7 +90,7 @@ fn rows_and_columns_change_places_where_rows_are_input_channels() {
 #[test]
 fn what_was_not_measured_is_not_guessed() {
     let older =
-        made().predicted("int8_per_tensor", 25.0).kurtosis(40.0, 39.0).with(|tensor| tensor.concentration = None);
+        made().predicted(TensorScheme::Int8, 25.0).kurtosis(40.0, 39.0).with(|tensor| tensor.concentration = None);
     let older = older.tensor();
     let found = remedy(&matrix(&older), 8);
     assert_eq!(found.treatment, None);
@@ -98,13 +100,8 @@ fn what_was_not_measured_is_not_guessed() {
 #[test]
 fn the_figures_of_normal_weights_are_right() {
     // Chunks of 32 normal weights, symmetric, averaged over many.
-    let mut state = 1u64;
-    let mut uniform = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        ((state >> 11) as f64 + 0.5) / (1u64 << 53) as f64
-    };
-    let values: Vec<f64> =
-        (0..1 << 19).map(|_| (-2.0 * uniform().ln()).sqrt() * (std::f64::consts::TAU * uniform()).cos()).collect();
+    let mut random = Random::new(1);
+    let values: Vec<f64> = (0..1 << 19).map(|_| random.normal()).collect();
     for (highest, expected) in [(7.0, NORMAL_INT4_G32), (127.0, NORMAL_INT8_G32)] {
         let noise: f64 = values
             .chunks(32)

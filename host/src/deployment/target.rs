@@ -1,7 +1,7 @@
 //! What a user deploys to: a name, the precision behind it, what the tool quantizes, and where its verdicts turn.
 
-use super::precision::{Precision, Scale};
-use super::weights::Habit;
+use super::precision::{GroupSize, Precision, Scale};
+use super::weights::QuantizedTensors;
 
 /// Decibels at which a matrix passes or is at risk. Below the second it is kept in more bits.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -48,21 +48,21 @@ pub struct Target {
     /// What it is stored as where that will not do, in this order; then 16 bits.
     pub higher: &'static [Precision],
     /// What the tools quantize.
-    pub habit: Habit,
+    pub quantizes: QuantizedTensors,
 }
 
 const fn linear(name: &'static str, precision: Precision, higher: &'static [Precision]) -> Target {
-    Target { name, precision, higher, habit: Habit::Linear }
+    Target { name, precision, higher, quantizes: QuantizedTensors::LinearLayers }
 }
 
 const fn gguf(name: &'static str, precision: Precision, higher: &'static [Precision]) -> Target {
-    Target { name, precision, higher, habit: Habit::Gguf }
+    Target { name, precision, higher, quantizes: QuantizedTensors::AllMatrices }
 }
 
 const INT8_CHANNEL: Precision = Precision::integer(8, Scale::Channel);
-const G32: Scale = Scale::Group(32);
-const G64: Scale = Scale::Group(64);
-const G128: Scale = Scale::Group(128);
+const G32: Scale = Scale::Group(GroupSize::G32);
+const G64: Scale = Scale::Group(GroupSize::G64);
+const G128: Scale = Scale::Group(GroupSize::G128);
 
 /// Every target, in the order in which they are listed.
 pub const ALL: [Target; 12] = [
@@ -94,16 +94,16 @@ impl Target {
 
     /// The precisions among which bits can be spent with this target's tools, fewest bits first.
     pub fn ladder(&self) -> Vec<Precision> {
-        let mut steps = match (self.habit, self.precision) {
-            (Habit::Gguf, _) => {
+        let mut steps = match (self.quantizes, self.precision) {
+            (QuantizedTensors::AllMatrices, _) => {
                 vec![Precision::Q3K, Precision::Q4_0, Precision::Q4K, Precision::Q5K, Precision::Q6K, Precision::Q8_0]
             }
-            (Habit::Linear, Precision::Integer { scale, .. }) => {
+            (QuantizedTensors::LinearLayers, Precision::Integer { scale, .. }) => {
                 (3..=8).map(|bits| Precision::integer(bits, scale)).collect()
             }
-            (Habit::Linear, other) => vec![other, INT8_CHANNEL],
+            (QuantizedTensors::LinearLayers, other) => vec![other, INT8_CHANNEL],
         };
-        steps.push(Precision::Sixteen);
+        steps.push(Precision::Unquantized);
         steps
     }
 }

@@ -1,9 +1,12 @@
 //! Hand-made matrices with the figures that a test is about.
 
+use kurtoscope_shared::quantization::Scheme;
+
 use crate::{
     deployment::weights::{self, Matrix},
     fixture,
     record::{Concentration, QuantizationError, Run, Tensor, WithoutTop},
+    scheme_key::{SchemeKey, TensorScheme},
 };
 use kurtoscope_checkpoint::model::{Component, Family};
 
@@ -30,28 +33,28 @@ impl Made {
     }
 
     /// A measured signal to noise.
-    pub fn measured(self, key: &str, decibels: f64) -> Self {
-        self.error(key, decibels, false)
+    pub fn measured(self, scheme: impl Into<SchemeKey>, decibels: f64) -> Self {
+        self.error(scheme.into(), decibels, false)
     }
 
     /// A predicted one.
-    pub fn predicted(self, key: &str, decibels: f64) -> Self {
-        self.error(key, decibels, true)
+    pub fn predicted(self, scheme: impl Into<SchemeKey>, decibels: f64) -> Self {
+        self.error(scheme.into(), decibels, true)
     }
 
-    fn error(self, key: &str, decibels: f64, predicted: bool) -> Self {
+    fn error(self, scheme: SchemeKey, decibels: f64, predicted: bool) -> Self {
         let relative_mse = Some(10f64.powf(-decibels / 10.0));
         let error =
             QuantizationError { sqnr_db: Some(decibels), relative_mse, predicted, ..QuantizationError::UNDEFINED };
         self.with(|tensor| {
-            tensor.quantization.insert(key.into(), error);
+            tensor.quantization.insert(scheme.to_string(), error);
         })
     }
 
     /// A scheme that was measured where there was no signal.
-    pub fn undefined(self, key: &str) -> Self {
+    pub fn undefined(self, scheme: impl Into<SchemeKey>) -> Self {
         self.with(|tensor| {
-            tensor.quantization.insert(key.into(), QuantizationError::UNDEFINED);
+            tensor.quantization.insert(scheme.into().to_string(), QuantizationError::UNDEFINED);
         })
     }
 
@@ -73,12 +76,9 @@ impl Made {
 
     /// Figures of all schemes as normal weights have them, worse by `loss` decibels.
     pub fn all(mut self, loss: f64) -> Self {
-        for (key, decibels) in NORMAL {
-            self = if key.contains("tensor") {
-                self.predicted(key, (decibels - loss).max(0.1))
-            } else {
-                self.measured(key, (decibels - loss).max(0.1))
-            };
+        for (scheme, decibels) in NORMAL {
+            let is_predicted = matches!(scheme, SchemeKey::Tensor(_));
+            self = self.error(scheme, (decibels - loss).max(0.1), is_predicted);
         }
         self
     }
@@ -90,23 +90,23 @@ impl Made {
 }
 
 /// What normal weights have in rows of 1024.
-const NORMAL: [(&str, f64); 16] = [
-    ("int8_per_tensor", 38.9),
-    ("int8_per_tensor_clipped", 40.6),
-    ("int4_per_tensor", 13.7),
-    ("int4_per_tensor_clipped", 19.4),
-    ("int8_per_row", 42.3),
-    ("int8_g128", 43.9),
-    ("int8_g64", 44.6),
-    ("int8_g32", 45.4),
-    ("int4_per_row", 17.1),
-    ("int4_g128", 18.7),
-    ("int4_g64", 19.4),
-    ("int4_g32", 20.3),
-    ("q8_0", 45.4),
-    ("q4_0", 21.3),
-    ("nf4_b64", 20.6),
-    ("mxfp4", 18.8),
+const NORMAL: [(SchemeKey, f64); 16] = [
+    (SchemeKey::Tensor(TensorScheme::Int8), 38.9),
+    (SchemeKey::Tensor(TensorScheme::Int8Clipped), 40.6),
+    (SchemeKey::Tensor(TensorScheme::Int4), 13.7),
+    (SchemeKey::Tensor(TensorScheme::Int4Clipped), 19.4),
+    (SchemeKey::Blocks(Scheme::Int8PerRow), 42.3),
+    (SchemeKey::Blocks(Scheme::Int8G128), 43.9),
+    (SchemeKey::Blocks(Scheme::Int8G64), 44.6),
+    (SchemeKey::Blocks(Scheme::Int8G32), 45.4),
+    (SchemeKey::Blocks(Scheme::Int4PerRow), 17.1),
+    (SchemeKey::Blocks(Scheme::Int4G128), 18.7),
+    (SchemeKey::Blocks(Scheme::Int4G64), 19.4),
+    (SchemeKey::Blocks(Scheme::Int4G32), 20.3),
+    (SchemeKey::Blocks(Scheme::Q8_0), 45.4),
+    (SchemeKey::Blocks(Scheme::Q4_0), 21.3),
+    (SchemeKey::Blocks(Scheme::Nf4B64), 20.6),
+    (SchemeKey::Blocks(Scheme::Mxfp4), 18.8),
 ];
 
 /// The matrix of a record whose rows are output channels.

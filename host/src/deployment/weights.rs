@@ -5,12 +5,12 @@ use kurtoscope_checkpoint::model::{Component, Family, output_axis};
 
 /// What a family of tools quantizes of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Habit {
+pub enum QuantizedTensors {
     /// `llama-quantize`: every matrix, embeddings and head included; positions, token types and norms stay.
-    Gguf,
+    AllMatrices,
     /// Tools that replace linear layers (torchao, ExecuTorch, ONNX Runtime's weight-only quantizer): projections and a head
     /// of its own; embeddings stay, and with them a head that shares their weights.
-    Linear,
+    LinearLayers,
 }
 
 /// A stored matrix that can be quantized.
@@ -36,10 +36,10 @@ pub struct Sorted<'a> {
 
 /// Sorts the stored parameters of a run. Parts of fused tensors stand for nothing of their own here: tools quantize what is
 /// stored. Tied tensors and buffers are no weights of their own.
-pub fn sort(run: &Run, habit: Habit) -> Sorted<'_> {
+pub fn sort(run: &Run, quantizes: QuantizedTensors) -> Sorted<'_> {
     let mut sorted = Sorted { matrices: Vec::new(), others: Vec::new() };
     for tensor in run.tensors.iter().filter(|tensor| tensor.role == Role::Parameter) {
-        if tensor.is_matrix() && is_quantized(tensor.component, habit) && !is_token_types(&tensor.name) {
+        if tensor.is_matrix() && is_quantized(tensor.component, quantizes) && !is_token_types(&tensor.name) {
             sorted.matrices.push(matrix(tensor, run.model.family));
         } else {
             sorted.others.push(tensor);
@@ -53,10 +53,10 @@ fn is_token_types(name: &str) -> bool {
     name.contains("token_type")
 }
 
-fn is_quantized(component: Component, habit: Habit) -> bool {
+fn is_quantized(component: Component, quantizes: QuantizedTensors) -> bool {
     match component {
         Component::Norm | Component::Bias | Component::PositionEmbedding => false,
-        Component::Embedding => habit == Habit::Gguf,
+        Component::Embedding => quantizes == QuantizedTensors::AllMatrices,
         _ => true,
     }
 }

@@ -10,22 +10,16 @@ use crate::run_file::ReadError;
 #[derive(Debug, Error)]
 pub enum EvidenceError {
     /// A run could not be read.
-    #[error("{source}{}", advice(source))]
-    Run {
-        /// Why, with the file's name.
-        #[from]
-        source: ReadError,
-    },
+    #[error(transparent)]
+    Run(#[from] ReadError),
     /// A folder holds no run.
-    #[error(
-        "{}: neither run.json nor a folder with one in it; `kurtoscope analyze MODEL --out DIR` writes run.json", path.display()
-    )]
+    #[error("{}: neither run.json nor a folder with one in it", path.display())]
     NoRun {
         /// The folder.
         path: PathBuf,
     },
     /// A folder could not be listed.
-    #[error("cannot list {}: {source}", path.display())]
+    #[error("cannot list {}", path.display())]
     Folder {
         /// The folder.
         path: PathBuf,
@@ -37,22 +31,11 @@ pub enum EvidenceError {
     Facts(#[from] FactsError),
 }
 
-/// What to do about a run that cannot be read.
-fn advice(error: &ReadError) -> &'static str {
-    match error {
-        ReadError::File { .. } => "; name run.json, or the folder that --out wrote it to",
-        ReadError::Content { .. } => "; measure the model again with `kurtoscope analyze MODEL --out DIR`",
-        ReadError::Schema { .. } => {
-            "; measure the model again with this version, or leave the file out: schemas are not mixed"
-        }
-    }
-}
-
 /// Why a facts file could not be used.
 #[derive(Debug, Error)]
 pub enum FactsError {
     /// The file could not be read.
-    #[error("cannot read the facts in {}: {source}", path.display())]
+    #[error("cannot read the facts in {}", path.display())]
     File {
         /// The file.
         path: PathBuf,

@@ -21,9 +21,9 @@ const TEXT_LIMIT: usize = 64;
 /// The built-in table.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Table {
+pub struct FactsTable {
     model: Vec<Published>,
-    fact: Vec<Entry>,
+    fact: Vec<SharedFact>,
 }
 
 /// A published model's architecture.
@@ -43,7 +43,7 @@ pub struct Published {
 /// A fact that some published models share.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Entry {
+struct SharedFact {
     /// Names of models; `*` at the end stands for anything.
     models: Vec<String>,
     name: String,
@@ -54,7 +54,7 @@ struct Entry {
 
 /// What a model is known by: its names, and its architecture where that is known.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Known<'a> {
+pub struct ModelIdentity<'a> {
     /// Names that it goes by: where its files are from, what its configuration calls it.
     pub names: Vec<&'a str>,
     /// Number of layers.
@@ -66,18 +66,18 @@ pub struct Known<'a> {
 /// All sources of facts.
 #[derive(Debug, Clone)]
 pub struct Facts {
-    table: Table,
+    table: FactsTable,
     user: Option<UserFacts>,
 }
 
 impl Facts {
     /// The built-in table and the user's own facts.
     pub fn new(user: Option<UserFacts>) -> Self {
-        Self { table: Table::built_in(), user }
+        Self { table: FactsTable::built_in(), user }
     }
 
     /// The built-in table.
-    pub fn table(&self) -> &Table {
+    pub fn table(&self) -> &FactsTable {
         &self.table
     }
 
@@ -95,7 +95,7 @@ impl Facts {
     }
 }
 
-impl Table {
+impl FactsTable {
     /// The table that ships with Kurtoscope.
     ///
     /// # Panics
@@ -107,7 +107,7 @@ impl Table {
 
     /// The published model that `known` is, if it is one: a name must fit and nothing in the architecture may speak
     /// against it.
-    pub fn recognise(&self, family: Family, known: &Known<'_>) -> Option<&Published> {
+    pub fn recognise(&self, family: Family, known: &ModelIdentity<'_>) -> Option<&Published> {
         let agrees = |model: &&Published| {
             family == model.family
                 && known.layers == Some(model.layers)
@@ -122,12 +122,13 @@ impl Table {
     }
 
     fn facts(&self, name: &str) -> BTreeMap<String, Fact> {
-        let told = self.fact.iter().filter(|entry| entry.models.iter().any(|pattern| fits(pattern, name)));
-        told.map(|entry| {
-            let provenance = Provenance::Table { source: entry.source.clone(), verified: entry.verified };
-            (entry.name.clone(), Fact { value: entry.value.clone(), provenance })
-        })
-        .collect()
+        let facts = self.fact.iter().filter(|entry| entry.models.iter().any(|pattern| fits(pattern, name)));
+        facts
+            .map(|entry| {
+                let provenance = Provenance::Table { source: entry.source.clone(), verified: entry.verified };
+                (entry.name.clone(), Fact { value: entry.value.clone(), provenance })
+            })
+            .collect()
     }
 }
 
@@ -142,12 +143,12 @@ fn is_called(name: &str, published: &str) -> bool {
 
 /// The facts that a `config.json` states.
 fn from_config(config: &Value) -> BTreeMap<String, Fact> {
-    let told = KNOWN.iter().filter_map(|known| {
+    let facts = KNOWN.iter().filter_map(|known| {
         let (key, value) = known.keys.iter().find_map(|key| Some((*key, fact_value(config.get(key)?)?)))?;
         let provenance = Provenance::Config { key: key.to_owned() };
         known.kind.fits(&value).then(|| (known.name.to_owned(), Fact { value, provenance }))
     });
-    told.collect()
+    facts.collect()
 }
 
 fn fact_value(value: &Value) -> Option<FactValue> {
@@ -165,13 +166,13 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn known<'a>(name: &'a str, layers: u32, width: u64) -> Known<'a> {
-        Known { names: vec![name], layers: Some(layers), width: Some(width) }
+    fn known<'a>(name: &'a str, layers: u32, width: u64) -> ModelIdentity<'a> {
+        ModelIdentity { names: vec![name], layers: Some(layers), width: Some(width) }
     }
 
     #[test]
     fn every_entry_of_the_table_is_known_and_used() {
-        let table = Table::built_in();
+        let table = FactsTable::built_in();
         for entry in &table.fact {
             let known = known::find(&entry.name).unwrap_or_else(|| panic!("{}", entry.name));
             assert!(known.kind.fits(&entry.value), "{}: {:?}", entry.name, entry.value);
@@ -185,7 +186,7 @@ mod tests {
 
     #[test]
     fn no_fact_is_said_twice_of_one_model() {
-        let table = Table::built_in();
+        let table = FactsTable::built_in();
         for model in &table.model {
             let said: Vec<&str> = table
                 .fact
@@ -199,20 +200,20 @@ mod tests {
 
     #[test]
     fn a_famous_name_on_another_architecture_tells_nothing() {
-        let table = Table::built_in();
-        let name = |family, known: Known<'_>| table.recognise(family, &known).map(|model| model.name.clone());
+        let table = FactsTable::built_in();
+        let name = |family, known: ModelIdentity<'_>| table.recognise(family, &known).map(|model| model.name.clone());
         assert_eq!(name(Family::Opt, known("hf:facebook/opt-125m", 12, 768)).as_deref(), Some("opt-125m"));
         assert_eq!(name(Family::Opt, known("models/opt-125m.safetensors", 12, 768)).as_deref(), Some("opt-125m"));
         assert_eq!(name(Family::Opt, known("hf:facebook/opt-125m", 4, 96)), None);
         assert_eq!(name(Family::Gpt2, known("hf:facebook/opt-125m", 12, 768)), None);
         assert_eq!(name(Family::Gpt2, known("openai-community/gpt2-medium", 24, 1024)).as_deref(), Some("gpt2-medium"));
         assert_eq!(name(Family::Gpt2, known("gpt2x", 12, 768)), None);
-        assert_eq!(name(Family::Opt, Known { names: vec!["opt-125m"], layers: None, width: None }), None);
+        assert_eq!(name(Family::Opt, ModelIdentity { names: vec!["opt-125m"], layers: None, width: None }), None);
     }
 
     #[test]
     fn config_and_training_disagree_about_dropout_for_opt_and_bloom() {
-        let table = Table::built_in();
+        let table = FactsTable::built_in();
         let value = |model: &str, fact: &str| match table.facts(model).get(fact).map(|fact| fact.value.clone()) {
             Some(FactValue::Number(value)) => Some(value),
             _ => None,
@@ -235,12 +236,12 @@ mod tests {
         let config =
             json!({ "attn_pdrop": 0.25, "n_layer": 12, "n_embd": 768, "torch_dtype": "float32", "n_head": "x" });
         let published = facts.table().named("gpt2");
-        let told = facts.of("gpt2", published, Some(&config));
-        assert_eq!(told["config.attention_dropout"].value, FactValue::Number(0.25));
-        assert_eq!(told["config.attention_dropout"].provenance, Provenance::Config { key: "attn_pdrop".into() });
-        assert_eq!(told["config.stored_type"].value, FactValue::Text("float32".into()));
-        assert!(!told.contains_key("config.heads"), "a text is no number of heads");
-        assert!(matches!(told["model.language"].provenance, Provenance::Table { verified: false, .. }));
+        let found = facts.of("gpt2", published, Some(&config));
+        assert_eq!(found["config.attention_dropout"].value, FactValue::Number(0.25));
+        assert_eq!(found["config.attention_dropout"].provenance, Provenance::Config { key: "attn_pdrop".into() });
+        assert_eq!(found["config.stored_type"].value, FactValue::Text("float32".into()));
+        assert!(!found.contains_key("config.heads"), "a text is no number of heads");
+        assert!(matches!(found["model.language"].provenance, Provenance::Table { verified: false, .. }));
         assert!(facts.of("other", None, Some(&json!([1]))).is_empty());
     }
 }

@@ -8,7 +8,7 @@ pub const OWN: &str = "user.";
 
 /// What kind of value a fact has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum FactKind {
     /// A number.
     Number,
     /// A word.
@@ -17,7 +17,7 @@ pub enum Kind {
     Flag,
 }
 
-impl Kind {
+impl FactKind {
     /// Whether a value is of this kind.
     pub fn fits(self, value: &FactValue) -> bool {
         matches!(
@@ -38,11 +38,11 @@ impl Kind {
 
 /// A fact's name, kind and meaning.
 #[derive(Debug, Clone, Copy)]
-pub struct Known {
+pub struct KnownFact {
     /// `training.precision`, …
     pub name: &'static str,
     /// What values it takes.
-    pub kind: Kind,
+    pub kind: FactKind,
     /// What it says, for the reports' list of facts.
     pub meaning: &'static str,
     /// The keys of `config.json` that say it, in the order in which they are tried; none for facts that it cannot say.
@@ -50,61 +50,61 @@ pub struct Known {
 }
 
 /// Every fact that has a meaning here.
-pub const KNOWN: &[Known] = &[
+pub const KNOWN: &[KnownFact] = &[
     known(
         "config.attention_dropout",
-        Kind::Number,
+        FactKind::Number,
         "dropout on attention weights, as config.json states it",
         &["attention_dropout", "attn_pdrop", "attention_probs_dropout_prob"],
     ),
     known(
         "config.hidden_dropout",
-        Kind::Number,
+        FactKind::Number,
         "dropout on hidden states, as config.json states it",
         &["hidden_dropout", "resid_pdrop", "hidden_dropout_prob", "dropout"],
     ),
     known(
         "config.softmax_in_fp32",
-        Kind::Flag,
+        FactKind::Flag,
         "softmax of attention in 32 bits, as config.json states it",
         &["attention_softmax_in_fp32"],
     ),
-    known("config.stored_type", Kind::Text, "type of the stored weights", &["torch_dtype", "dtype"]),
-    known("config.hidden_size", Kind::Number, "width of the hidden state", &["hidden_size", "n_embd", "d_model"]),
-    known("config.layers", Kind::Number, "number of layers", &["num_hidden_layers", "n_layer", "num_layers"]),
+    known("config.stored_type", FactKind::Text, "type of the stored weights", &["torch_dtype", "dtype"]),
+    known("config.hidden_size", FactKind::Number, "width of the hidden state", &["hidden_size", "n_embd", "d_model"]),
+    known("config.layers", FactKind::Number, "number of layers", &["num_hidden_layers", "n_layer", "num_layers"]),
     known(
         "config.heads",
-        Kind::Number,
+        FactKind::Number,
         "attention heads in a layer",
         &["num_attention_heads", "n_head", "n_heads", "attention_heads"],
     ),
-    known("config.vocabulary", Kind::Number, "entries of the vocabulary", &["vocab_size"]),
+    known("config.vocabulary", FactKind::Number, "entries of the vocabulary", &["vocab_size"]),
     known(
         "config.initializer_range",
-        Kind::Number,
+        FactKind::Number,
         "standard deviation of the initial weights, as config.json states it",
         &["initializer_range", "init_std"],
     ),
-    known("training.attention_dropout", Kind::Number, "dropout on attention weights during training", &[]),
-    known("training.hidden_dropout", Kind::Number, "dropout on hidden states during training", &[]),
-    known("training.precision", Kind::Text, "arithmetic of the training run: fp16, bf16, fp32", &[]),
-    known("training.batch_size", Kind::Number, "tokens in a training step, once ramped up", &[]),
-    known("training.optimizer", Kind::Text, "optimiser of the training run", &[]),
-    known("training.weight_decay", Kind::Number, "weight decay of the training run", &[]),
-    known("training.gradient_clipping", Kind::Number, "norm at which gradients were clipped", &[]),
-    known("training.initialization", Kind::Text, "how the weights were initialised", &[]),
-    known("model.language", Kind::Text, "english or multilingual", &[]),
-    known("model.languages", Kind::Number, "how many natural languages the training data has", &[]),
-    known("model.positions", Kind::Text, "how positions enter: learned, alibi, rotary, sinusoidal", &[]),
-    known("model.norm_placement", Kind::Text, "layer norm before (pre) or after (post) each block", &[]),
+    known("training.attention_dropout", FactKind::Number, "dropout on attention weights during training", &[]),
+    known("training.hidden_dropout", FactKind::Number, "dropout on hidden states during training", &[]),
+    known("training.precision", FactKind::Text, "arithmetic of the training run: fp16, bf16, fp32", &[]),
+    known("training.batch_size", FactKind::Number, "tokens in a training step, once ramped up", &[]),
+    known("training.optimizer", FactKind::Text, "optimiser of the training run", &[]),
+    known("training.weight_decay", FactKind::Number, "weight decay of the training run", &[]),
+    known("training.gradient_clipping", FactKind::Number, "norm at which gradients were clipped", &[]),
+    known("training.initialization", FactKind::Text, "how the weights were initialised", &[]),
+    known("model.language", FactKind::Text, "english or multilingual", &[]),
+    known("model.languages", FactKind::Number, "how many natural languages the training data has", &[]),
+    known("model.positions", FactKind::Text, "how positions enter: learned, alibi, rotary, sinusoidal", &[]),
+    known("model.norm_placement", FactKind::Text, "layer norm before (pre) or after (post) each block", &[]),
 ];
 
-const fn known(name: &'static str, kind: Kind, meaning: &'static str, keys: &'static [&'static str]) -> Known {
-    Known { name, kind, meaning, keys }
+const fn known(name: &'static str, kind: FactKind, meaning: &'static str, keys: &'static [&'static str]) -> KnownFact {
+    KnownFact { name, kind, meaning, keys }
 }
 
 /// The fact of this name.
-pub fn find(name: &str) -> Option<&'static Known> {
+pub fn find(name: &str) -> Option<&'static KnownFact> {
     KNOWN.iter().find(|known| known.name == name)
 }
 

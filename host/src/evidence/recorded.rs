@@ -39,25 +39,25 @@ pub struct Recorded {
     /// What it asked.
     pub question: String,
     #[serde(rename = "model")]
-    models: Vec<Model>,
+    models: Vec<RecordedModel>,
     #[serde(rename = "fact")]
-    facts: Vec<Said>,
+    facts: Vec<RecordedFact>,
     #[serde(rename = "tensor")]
-    tensors: Vec<Tensor>,
+    tensors: Vec<RecordedTensor>,
     /// Its tables.
     #[serde(rename = "table")]
-    pub tables: Vec<Table>,
+    pub tables: Vec<RecordedTable>,
     /// Numbers that it gives twice, and differently.
     #[serde(rename = "contradiction")]
     pub contradictions: Vec<Contradiction>,
     /// What it concluded.
     #[serde(rename = "verdict")]
-    pub verdicts: Vec<Verdict>,
+    pub verdicts: Vec<RecordedVerdict>,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Model {
+struct RecordedModel {
     name: String,
     family: Family,
     /// Its name in the table of facts, where it is another.
@@ -68,7 +68,7 @@ struct Model {
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Said {
+struct RecordedFact {
     model: String,
     name: String,
     value: FactValue,
@@ -77,7 +77,7 @@ struct Said {
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Tensor {
+struct RecordedTensor {
     figures: Figures,
     model: String,
     tensor: String,
@@ -98,7 +98,7 @@ enum Quarter {
 /// A table of the document.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Table {
+pub struct RecordedTable {
     /// Where it stands.
     pub section: String,
     /// Its header.
@@ -136,7 +136,7 @@ pub struct Contradiction {
 /// What the document concluded about a hypothesis.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Verdict {
+pub struct RecordedVerdict {
     /// `H1`, …
     pub id: String,
     /// The verdict; several where it gives several.
@@ -164,7 +164,7 @@ impl Recorded {
     pub fn evidence(&self, figures: Figures, facts: &Facts) -> Gathered {
         let mut evidence = Evidence::default();
         for model in &self.models {
-            let tensors: Vec<&Tensor> = self.tensors.iter().filter(|row| row.figures == figures).collect();
+            let tensors: Vec<&RecordedTensor> = self.tensors.iter().filter(|row| row.figures == figures).collect();
             let of_model = tensors.iter().filter(|row| row.model == model.name);
             let index = evidence.models.len();
             let before = evidence.tensors.len();
@@ -190,7 +190,7 @@ impl Recorded {
         Gathered { evidence, remarks }
     }
 
-    fn model(&self, model: &Model, facts: &Facts) -> ModelEvidence {
+    fn model(&self, model: &RecordedModel, facts: &Facts) -> ModelEvidence {
         let name = model.published.as_deref().unwrap_or(&model.name);
         let published: Option<&Published> = facts.table().named(name);
         let mut known = facts.of(&model.name, published, None);
@@ -224,7 +224,7 @@ impl Recorded {
     }
 
     /// Whether the table follows from the recorded rows; `None` where the document did not keep what it takes.
-    pub fn reproduces(&self, table: &Table) -> Option<bool> {
+    pub fn reproduces(&self, table: &RecordedTable) -> Option<bool> {
         let cells = |row: &Vec<String>| -> Option<Vec<String>> {
             let name = row.first()?;
             let model = self.models.iter().find(|model| model.name.starts_with(name.as_str()))?;
@@ -244,17 +244,17 @@ impl Recorded {
         Some(table.rows.iter().all(|row| cells(row).as_ref() == Some(row)))
     }
 
-    fn highest(&self, model: &Model, figures: Figures) -> Option<&Tensor> {
+    fn highest(&self, model: &RecordedModel, figures: Figures) -> Option<&RecordedTensor> {
         let rows = self.tensors.iter().filter(|row| row.figures == figures && row.model == model.name);
         rows.max_by(|a, b| a.kurtosis.total_cmp(&b.kurtosis))
     }
 
-    fn worst(&self, model: &Model, figures: Figures) -> Option<Vec<String>> {
+    fn worst(&self, model: &RecordedModel, figures: Figures) -> Option<Vec<String>> {
         let row = self.highest(model, figures)?;
         Some(vec![row.tensor.clone(), row.kurtosis.to_string()])
     }
 
-    fn quarters(&self, model: &Model) -> Option<Vec<String>> {
+    fn quarters(&self, model: &RecordedModel) -> Option<Vec<String>> {
         let highest = |quarter: Quarter| {
             let rows = self.tensors.iter().filter(|row| row.figures == Figures::Results && row.model == model.name);
             rows.filter(|row| row.quarter == Some(quarter)).map(|row| row.kurtosis).max_by(f64::total_cmp)
@@ -265,11 +265,11 @@ impl Recorded {
         Some(vec![cell(early), cell(late), pattern.to_owned()])
     }
 
-    fn said(&self, model: &Model, name: &str) -> Option<&FactValue> {
+    fn said(&self, model: &RecordedModel, name: &str) -> Option<&FactValue> {
         self.facts.iter().find(|said| said.model == model.name && said.name == name).map(|said| &said.value)
     }
 
-    fn dropout(&self, model: &Model) -> Option<Vec<String>> {
+    fn dropout(&self, model: &RecordedModel) -> Option<Vec<String>> {
         let dropout = match self.said(model, "config.attention_dropout") {
             Some(FactValue::Number(value)) => format!("{value:.1}"),
             _ => "—".to_owned(),
@@ -277,7 +277,7 @@ impl Recorded {
         Some(vec![dropout, self.highest(model, Figures::Results)?.kurtosis.to_string()])
     }
 
-    fn language(&self, model: &Model) -> Option<Vec<String>> {
+    fn language(&self, model: &RecordedModel) -> Option<Vec<String>> {
         let language = match self.said(model, "model.language")? {
             FactValue::Text(word) if word == "english" => "English".to_owned(),
             other => other.to_string(),
@@ -286,7 +286,7 @@ impl Recorded {
     }
 }
 
-impl Tensor {
+impl RecordedTensor {
     fn evidence(&self, model: usize, layers: u32) -> TensorEvidence {
         let quarter = self.quarter.map(|quarter| match quarter {
             Quarter::Early => EARLY,

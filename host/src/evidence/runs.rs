@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::error::EvidenceError;
-use super::facts::{Facts, Known};
+use super::facts::{Facts, ModelIdentity};
 use super::{Evidence, ModelEvidence, TensorEvidence};
 use crate::record::{Role, Run, Tensor};
 use crate::run_file::{self, RUN_FILE};
@@ -78,7 +78,7 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, EvidenceError> {
 pub fn gather(runs: &[Run], facts: &Facts) -> Gathered {
     let mut gathered = Gathered::default();
     let names = names(&runs.iter().map(|run| run.model.source.as_str()).collect::<Vec<_>>());
-    let mut kept: Vec<(&Run, &str, Places<'_>)> = Vec::new();
+    let mut kept: Vec<(&Run, &str, TopPositions<'_>)> = Vec::new();
     for (run, name) in runs.iter().zip(&names) {
         let places = places(run);
         let twin = kept.iter().find_map(|(other, known, theirs)| {
@@ -201,21 +201,21 @@ fn number(run: &Run, key: &str) -> Option<u64> {
     run.model.config.as_ref()?.get(key)?.as_u64()
 }
 
-fn known<'a>(run: &'a Run, rows: &[&Tensor], layers: Option<u32>) -> Known<'a> {
+fn known<'a>(run: &'a Run, rows: &[&Tensor], layers: Option<u32>) -> ModelIdentity<'a> {
     let called = run.model.config.as_ref().and_then(|config| config.get("_name_or_path")).and_then(Value::as_str);
     let stated = ["hidden_size", "n_embd", "d_model"].iter().find_map(|key| number(run, key));
     // Without a configuration the embedding's shape tells: all families store it [vocabulary, width].
     let embedding = rows.iter().find(|tensor| tensor.component == Component::Embedding);
     let width = stated.or_else(|| embedding.and_then(|tensor| tensor.shape.last().copied()));
-    Known { names: [Some(run.model.source.as_str()), called].into_iter().flatten().collect(), layers, width }
+    ModelIdentity { names: [Some(run.model.source.as_str()), called].into_iter().flatten().collect(), layers, width }
 }
 
 /// Where each matrix has its farthest weight, by what the matrix is.
-type Places<'a> = HashMap<(Component, Option<u32>, &'a [u64], usize), &'a [u64]>;
+type TopPositions<'a> = HashMap<(Component, Option<u32>, &'a [u64], usize), &'a [u64]>;
 
-fn places(run: &Run) -> Places<'_> {
+fn places(run: &Run) -> TopPositions<'_> {
     let mut numbers: HashMap<(Component, Option<u32>, &[u64]), usize> = HashMap::new();
-    let mut places = Places::new();
+    let mut places = TopPositions::new();
     for tensor in rows(run) {
         let number = numbers.entry((tensor.component, tensor.layer, &tensor.shape)).or_default();
         if let Some(top) = tensor.top.first() {
@@ -228,7 +228,7 @@ fn places(run: &Run) -> Places<'_> {
 
 /// Whether two runs measured the same weights in different forms: a matrix of n elements has its farthest weight where
 /// another's is with a probability of 1 in n, so half of the matrices agreeing is no chance.
-fn are_same(a: &Places<'_>, b: &Places<'_>) -> bool {
+fn are_same(a: &TopPositions<'_>, b: &TopPositions<'_>) -> bool {
     let most = a.len().max(b.len());
     let agreeing = a.iter().filter(|(key, place)| b.get(*key) == Some(place)).count();
     // In a matrix of a few elements, the same place is no coincidence that means anything.

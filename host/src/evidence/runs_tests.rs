@@ -137,10 +137,7 @@ fn folders_are_searched_and_what_cannot_be_read_says_what_to_do() {
     fs::write(root.join("broken.json"), "{\"schema\": 1, \"tool\"").expect("writable");
     for (name, says) in [
         ("empty", "neither run.json nor a folder with one in it"),
-        (
-            "other.json",
-            "has schema 2; this version of kurtoscope reads schema 1; measure the model again with this version",
-        ),
+        ("other.json", "has schema 2; this version of kurtoscope reads schema 1"),
         ("broken.json", "line 1, column 20: not a run of kurtoscope"),
         ("missing", "cannot read"),
     ] {

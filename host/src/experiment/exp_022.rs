@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::rows::{self, columns, highest, highest_without_16, is_attention, is_mlp, models, number};
-use super::{Experiment, Plot, Series, Table};
+use super::{Experiment, ExperimentTable, Plot, Series};
 use crate::evidence::{Evidence, TensorEvidence};
 use crate::record::HEAVY_KURTOSIS;
 use crate::statistics::median;
@@ -63,7 +63,7 @@ fn cells(evidence: &Evidence, row: &TensorEvidence) -> Vec<Value> {
     ]
 }
 
-fn by_component(evidence: &Evidence) -> Table {
+fn by_component(evidence: &Evidence) -> ExperimentTable {
     let heaviest: Vec<Component> =
         models(evidence).into_iter().filter_map(|(_, tensors)| Some(highest(tensors)?.0.component)).collect();
     let row = |component: Component| {
@@ -82,7 +82,7 @@ fn by_component(evidence: &Evidence) -> Table {
             ]
         })
     };
-    Table {
+    ExperimentTable {
         title: "By component".into(),
         columns: columns(&[
             "component",

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::rows::{self, columns, fact, highest, highest_without_16, models, number};
-use super::{Experiment, Plot, Series, Table};
+use super::{Experiment, ExperimentTable, Plot, Series};
 use crate::evidence::{Evidence, FactValue, ModelEvidence, Provenance};
 use crate::statistics::median;
 
@@ -52,7 +52,7 @@ fn cells(model: &ModelEvidence, high: Option<f64>, without: Option<f64>) -> Vec<
     row
 }
 
-fn sources(evidence: &Evidence) -> Table {
+fn sources(evidence: &Evidence) -> ExperimentTable {
     let shown = |model: &ModelEvidence| -> Vec<Vec<Value>> {
         let told = FACTS.iter().filter_map(|(name, _)| Some((*name, model.facts.get(*name)?)));
         told.map(|(name, told)| {
@@ -67,7 +67,7 @@ fn sources(evidence: &Evidence) -> Table {
         })
         .collect()
     };
-    Table {
+    ExperimentTable {
         title: "Where this was read".into(),
         columns: columns(&["model", "fact", "value", "source", "standing"]),
         rows: evidence.models.iter().flat_map(shown).collect(),

@@ -34,7 +34,7 @@ pub struct Experiment {
     pub rows: Vec<Vec<serde_json::Value>>,
     /// Further tables, under the first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub further: Vec<Table>,
+    pub further: Vec<ExperimentTable>,
     /// The numbers under the tables, in sentences. Names of models in them are as the evidence has them.
     pub notes: Vec<String>,
     /// What is plotted; `None` where there is too little to plot.
@@ -44,7 +44,7 @@ pub struct Experiment {
 
 /// A table of its own in an experiment.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Table {
+pub struct ExperimentTable {
     /// A few words.
     pub title: String,
     /// Its columns.

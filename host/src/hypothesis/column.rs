@@ -1,6 +1,6 @@
 //! The columns of evidence that hypotheses may read.
 
-use super::definition::{Matcher, Rows};
+use super::selection::{Matcher, Rows};
 use crate::evidence::{Evidence, FactValue, TensorEvidence, known};
 
 const COLUMNS: [&str; 15] = [

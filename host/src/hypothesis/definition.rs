@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::column;
+use super::selection::{Matcher, Rows};
+
 /// A hypothesis as declared.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -53,32 +56,6 @@ const fn three() -> usize {
     3
 }
 
-/// What an observation is, and with which others it may be exchanged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Rows {
-    /// A tensor, among its model's.
-    Tensors,
-    /// A layer's largest value, among its model's layers.
-    Layers,
-    /// A model's largest value, among its family's models.
-    ModelsWithinFamilies,
-    /// The mean of a family's models, among families.
-    Families,
-}
-
-impl Rows {
-    /// As a hypothesis file writes it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Tensors => "tensors",
-            Self::Layers => "layers",
-            Self::ModelsWithinFamilies => "models_within_families",
-            Self::Families => "families",
-        }
-    }
-}
-
 /// What is predicted about the value column.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -98,35 +75,11 @@ pub enum Prediction {
     Order(Vec<Vec<Matcher>>),
 }
 
-/// Which values belong to a group.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(untagged)]
-pub enum Matcher {
-    /// Yes or no.
-    Flag(bool),
-    /// Exactly this number.
-    Number(f64),
-    /// Exactly this word, in any case.
-    Text(String),
-    /// Numbers in a range, ends included.
-    Range(Range),
-}
-
-/// A range of numbers.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Range {
-    /// The smallest.
-    pub from: Option<f64>,
-    /// The largest.
-    pub to: Option<f64>,
-}
-
 /// Why a hypothesis file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DefinitionError {
     /// The file cannot be read.
-    #[error("cannot read the hypothesis file {file}: {source}. Give the path of a TOML file after --hypothesis", file = file.display())]
+    #[error("cannot read the hypothesis file {file}", file = file.display())]
     Read {
         /// Its path.
         file: PathBuf,
@@ -223,7 +176,7 @@ impl Definition {
         let named = [("value", &self.value)].into_iter().chain(self.by.iter().map(|by| ("by", by)));
         let named = named.chain(self.robust.iter().map(|robust| ("robust", robust)));
         for (key, column) in named.chain(self.filter.keys().map(|column| ("filter", column))) {
-            if !super::column::exists(column) {
+            if !column::exists(column) {
                 return Err(DefinitionError::Column {
                     file: file.to_owned(),
                     line: line(key),
@@ -232,7 +185,7 @@ impl Definition {
                 });
             }
         }
-        if let Some(column) = self.by.iter().find(|column| super::column::varies(column, self.rows)) {
+        if let Some(column) = self.by.iter().find(|column| column::varies(column, self.rows)) {
             let rows = self.rows.name();
             return Err(DefinitionError::Varies {
                 file: file.to_owned(),

@@ -6,8 +6,9 @@
 
 use serde_json::json;
 
-use super::definition::{Definition, Prediction, Rows};
+use super::definition::{Definition, Prediction};
 use super::rows::{Row, rows};
+use super::selection::Rows;
 use super::{Judgement, Statistic, Verdict};
 use crate::evidence::Evidence;
 use crate::statistics::{PermutationTest, Stratum, holm, mean_test, pearson, permutation_test, ranks, spearman};

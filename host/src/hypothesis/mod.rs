@@ -5,14 +5,16 @@ mod column;
 mod definition;
 mod judge;
 mod rows;
+mod selection;
 #[cfg(test)]
 mod tests;
 
 use serde::Serialize;
 
 pub use builtin::built_in;
-pub use definition::{Definition, DefinitionError, Matcher, Prediction, Range, Rows};
+pub use definition::{Definition, DefinitionError, Prediction};
 pub use judge::{judge, judge_all};
+pub use selection::{Matcher, Range, Rows};
 
 /// What the evidence says about a claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]

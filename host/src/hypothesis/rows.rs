@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::column::{matches, number, read};
-use super::definition::{Definition, Prediction, Rows};
+use super::definition::{Definition, Prediction};
+use super::selection::Rows;
 use crate::evidence::{Evidence, FactValue};
 use kurtoscope_checkpoint::model::Family;
 

@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use super::*;
+use kurtoscope_shared::Random;
+
 use crate::evidence::{Evidence, Fact, FactValue, ModelEvidence, Provenance, TensorEvidence};
-use crate::statistics::Random;
 use kurtoscope_checkpoint::model::{Component, Family};
 
 /// Models of six families, 12 layers of an attention output and an MLP matrix each; `lift` is added to the logarithm of the

@@ -2,17 +2,17 @@
 
 use std::fmt;
 
-use super::{DeviceUrl, Link, LinkError, boards, open, ports};
+use super::{DeviceUrl, Link, LinkError, LinkOptions, open::open, serial::ports, usb::boards};
 
 /// Opens links to one device.
 ///
 /// `open` may be called whenever the link before has been dropped. It blocks for as long as opening takes, and leaves
-/// nothing behind when it fails. What answers on the link need not be the device that was there before: the caller
-/// greets it and compares.
+/// nothing open or running when it fails. What answers on the link need not be the device that was there before: the
+/// caller does the handshake and compares.
 pub trait Connector: Send + fmt::Debug {
-    /// Opens a link. `attempt` grows from 0 since the device was last heard. Even attempts are for the place where it was;
-    /// odd ones may look in other places, one after the other, and are left out for a device without an identity, which
-    /// could not be told from another of its kind.
+    /// Opens a link. `attempt` grows from 0, the first, and is 0 again after the device has answered. Even attempts are for
+    /// the place where it was; odd ones may look in other places, one after the other, and are left out for a device
+    /// without an identity, which could not be told from another of its kind.
     ///
     /// # Errors
     /// When there is nothing to be opened now; a later attempt may succeed.
@@ -22,16 +22,17 @@ pub trait Connector: Send + fmt::Debug {
 /// Opens what a URL names. A serial port that has vanished may come back under another name, and `usb:` may fit two boards
 /// by now: every second attempt tries one of the other ports or boards of this machine in turn.
 #[derive(Debug, Clone)]
-pub struct UrlConnector(pub DeviceUrl);
+pub struct UrlConnector {
+    /// The device.
+    pub url: DeviceUrl,
+    /// What opening its link needs besides.
+    pub options: LinkOptions,
+}
 
 impl Connector for UrlConnector {
     fn open(&mut self, attempt: u32) -> Result<Link, LinkError> {
         let elsewhere = (attempt % 2 == 1).then(|| self.elsewhere(attempt / 2)).flatten();
-        let url = elsewhere.as_ref().unwrap_or(&self.0);
-        open(url)?.ok_or_else(|| LinkError::Other {
-            url: url.to_string(),
-            source: std::io::Error::other("this device is not behind a link"),
-        })
+        open(elsewhere.as_ref().unwrap_or(&self.url), &self.options)
     }
 }
 
@@ -39,7 +40,7 @@ impl UrlConnector {
     /// Another port that looks like a board's, at this machine's rate, or another board that the URL leaves open: number
     /// `turn` of those that there are.
     fn elsewhere(&self, turn: u32) -> Option<DeviceUrl> {
-        let others = match &self.0 {
+        let others = match &self.url {
             DeviceUrl::Serial { path, baud } => other_ports(path, *baud),
             DeviceUrl::Usb(name) if name.serial.is_none() => {
                 boards().ok()?.into_iter().map(|board| board.url).collect()
@@ -61,7 +62,7 @@ fn other_ports(path: &str, baud: u32) -> Vec<DeviceUrl> {
     others.collect()
 }
 
-/// Whether a port is one that comes and goes with a plug. Others are somebody else's business.
+/// Whether a port is one that comes and goes with a plug. Others are left alone.
 fn is_usb(path: &str) -> bool {
     ["ttyACM", "ttyUSB", "usbmodem", "usbserial", "COM"].iter().any(|part| path.contains(part))
 }

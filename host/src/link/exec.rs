@@ -2,25 +2,40 @@
 
 use std::process::{Command, Stdio};
 
-use super::{DeviceUrl, Link, LinkError, Process, widen};
+use kurtoscope_shared::frame::Framing;
+
+use super::{Link, LinkError, Process, stream::pipes};
 
 /// Starts the command in a shell. What it writes to standard error goes to ours.
 ///
 /// It stays in our process group, so that ssh may ask for a password on the terminal.
-pub(super) fn open(url: &DeviceUrl, command: &str) -> Result<Link, LinkError> {
+pub(super) fn open(command: &str) -> Result<Link, LinkError> {
     let (shell, flag) = if cfg!(windows) { ("cmd", "/C") } else { ("sh", "-c") };
     // `exec` replaces the shell, so that ending the child ends the device and not just a shell in front of it. A line
     // that needs the shell keeps it; then the end of its input ends the device.
     let line = if cfg!(unix) && is_simple(command) { format!("exec {command}") } else { command.to_owned() };
-    let failed = |source| LinkError::Start { url: url.to_string(), program: shell.into(), source };
-    let mut child =
-        Command::new(shell).args([flag, &line]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().map_err(failed)?;
-    let (Some(writer), Some(reader)) = (child.stdin.take(), child.stdout.take()) else {
-        return Err(failed(std::io::Error::other("the child has no pipes")));
-    };
+    let started = Command::new(shell).args([flag, &line]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+    let mut child = started.map_err(|source| LinkError::Start { program: shell.into(), source })?;
+    let (writer, reader) = pipes(&mut child).map_err(LinkError::Other)?;
     widen(&writer);
-    Ok(Link { reader: Box::new(reader), writer: Box::new(writer), process: Some(Process(child)) })
+    Ok(Link {
+        reader: Box::new(reader),
+        writer: Box::new(writer),
+        framing: Framing::LengthPrefixed,
+        process: Some(Process::from(child)),
+    })
 }
+
+/// Makes a pipe to a child hold a whole chunk, so that neither side waits for the other in small steps. Where the system
+/// does not, the pipe is slower and otherwise the same.
+#[cfg(target_os = "linux")]
+fn widen(pipe: impl std::os::fd::AsFd) {
+    const PIPE_BYTES: usize = 1 << 20;
+    let _ = rustix::pipe::fcntl_setpipe_size(pipe, PIPE_BYTES);
+}
+
+#[cfg(not(target_os = "linux"))]
+fn widen<T>(_pipe: T) {}
 
 /// Whether a command line is one program with arguments: no lists, pipes, redirections or assignments, and a program
 /// named by its path or known not to be built into the shell.

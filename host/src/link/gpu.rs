@@ -1,20 +1,12 @@
 //! `gpu[:NAME]`: a graphics adapter of this machine. The device command with its GPU engine runs in a process of its own
 //! and speaks the protocol over pipes, because a graphics driver that crashes takes its process with it.
 
-use std::{
-    env, io,
-    path::PathBuf,
-    process::{Command, Stdio},
-};
+use std::{io, process::Stdio};
 
+use kurtoscope_shared::frame::Framing;
 use serde::Deserialize;
 
-use super::{DeviceUrl, Link, LinkError, Process};
-
-/// The device command, as `cargo install --path firmware/linux --features gpu` names it.
-const PROGRAM: &str = "kurtoscope-device";
-/// Names the device command where it lies elsewhere.
-pub const PROGRAM_VARIABLE: &str = "KURTOSCOPE_DEVICE";
+use super::{DeviceProgram, Link, LinkError, LinkOptions, Process, stream::pipes};
 
 /// A graphics adapter as the device command lists it.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -42,11 +34,8 @@ pub struct ListedAdapter {
 /// Why the graphics adapters cannot be listed.
 #[derive(Debug, thiserror::Error)]
 pub enum AdaptersError {
-    /// The device command is missing, or is not a program.
-    #[error(
-        "{program} cannot be started ({source}); `cargo install --path firmware/linux --features gpu` installs it, and \
-         {PROGRAM_VARIABLE} names it where it lies elsewhere"
-    )]
+    /// The device program is missing, or is not a program.
+    #[error("{program} cannot be started")]
     Start {
         /// What was tried.
         program: String,
@@ -54,17 +43,17 @@ pub enum AdaptersError {
         source: io::Error,
     },
     /// It was started and failed.
-    #[error("{program} --adapters failed ({status}){said}")]
+    #[error("{program} --adapters failed ({status}){}", after_colon(.output))]
     Failed {
         /// What was started.
         program: String,
         /// How it ended.
         status: String,
-        /// What it wrote to standard error, after a colon.
-        said: String,
+        /// What it wrote to standard error.
+        output: String,
     },
-    /// It said something that is not a list of adapters.
-    #[error("{program} --adapters gave no list of adapters ({source}); it may be of another version than this program")]
+    /// It printed something that is not a list of adapters: it may be of another version than this program.
+    #[error("{program} --adapters gave no list of adapters; it may be of another version than this program")]
     Unreadable {
         /// What was started.
         program: String,
@@ -73,52 +62,43 @@ pub enum AdaptersError {
     },
 }
 
-/// The graphics adapters of this machine that the device command sees, with what it has to say to the user besides.
+fn after_colon(output: &str) -> String {
+    if output.is_empty() { String::new() } else { format!(": {output}") }
+}
+
+/// The graphics adapters of this machine that the device program sees, with what it wrote to standard error besides.
 ///
 /// # Errors
-/// When there is no device command, or it gives no list.
-pub fn adapters() -> Result<(Vec<ListedAdapter>, String), AdaptersError> {
-    let path = program();
-    let program = path.display().to_string();
-    let output = Command::new(&path).args(["--adapters", "--format", "json"]).stdin(Stdio::null()).output();
+/// When there is no device program, or it gives no list.
+pub fn adapters(options: &LinkOptions) -> Result<(Vec<ListedAdapter>, String), AdaptersError> {
+    let device = program(options);
+    let program = device.path.display().to_string();
+    let output = device.command(&["--adapters", "--format", "json"]).stderr(Stdio::piped()).output();
     let output = output.map_err(|source| AdaptersError::Start { program: program.clone(), source })?;
-    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    let written = String::from_utf8_lossy(&output.stderr).trim().to_owned();
     if !output.status.success() {
-        let said = if said.is_empty() { said } else { format!(": {said}") };
-        return Err(AdaptersError::Failed { program, status: output.status.to_string(), said });
+        return Err(AdaptersError::Failed { program, status: output.status.to_string(), output: written });
     }
     let listed = serde_json::from_slice(&output.stdout);
-    Ok((listed.map_err(|source| AdaptersError::Unreadable { program, source })?, said))
+    Ok((listed.map_err(|source| AdaptersError::Unreadable { program, source })?, written))
 }
 
-/// Starts the device command on the adapter whose name holds `adapter`, or on the one that it chooses.
-pub(super) fn open(url: &DeviceUrl, adapter: Option<&str>) -> Result<Link, LinkError> {
-    let path = program();
+/// Starts the device program on the adapter whose name holds `adapter`, or on the one that it chooses.
+pub(super) fn open(adapter: Option<&str>, options: &LinkOptions) -> Result<Link, LinkError> {
+    let device = program(options);
     let engine = adapter.map_or_else(|| "gpu".to_owned(), |name| format!("gpu={name}"));
-    let failed = |source| LinkError::NoDeviceCommand {
-        url: url.to_string(),
-        program: path.display().to_string(),
-        variable: PROGRAM_VARIABLE,
-        source,
-    };
-    let mut child = Command::new(&path)
-        .args(["--stdio", "--engine", &engine])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(failed)?;
-    let (Some(writer), Some(reader)) = (child.stdin.take(), child.stdout.take()) else {
-        return Err(failed(io::Error::other("the child has no pipes")));
-    };
-    Ok(Link { reader: Box::new(reader), writer: Box::new(writer), process: Some(Process(child)) })
+    let started = device.command(&["--stdio", "--engine", &engine]).stdin(Stdio::piped()).spawn();
+    let program = || device.path.display().to_string();
+    let mut child = started.map_err(|source| LinkError::Start { program: program(), source })?;
+    let (writer, reader) = pipes(&mut child).map_err(LinkError::Other)?;
+    Ok(Link {
+        reader: Box::new(reader),
+        writer: Box::new(writer),
+        framing: Framing::LengthPrefixed,
+        process: Some(Process::from(child)),
+    })
 }
 
-/// The device command: as the user says, beside this program, or wherever the system finds it.
-fn program() -> PathBuf {
-    if let Some(path) = env::var_os(PROGRAM_VARIABLE).filter(|path| !path.is_empty()) {
-        return path.into();
-    }
-    let name = format!("{PROGRAM}{}", env::consts::EXE_SUFFIX);
-    let beside = env::current_exe().ok().and_then(|path| Some(path.parent()?.join(&name)));
-    beside.filter(|path| path.is_file()).unwrap_or_else(|| name.into())
+fn program(options: &LinkOptions) -> DeviceProgram {
+    options.gpu_program.clone().unwrap_or_else(DeviceProgram::find)
 }

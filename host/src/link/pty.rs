@@ -1,58 +1,77 @@
-//! `pty:`: a virtual board. This program starts itself once more as `kurtoscope device --pty`, in a process of its own
-//! behind a pseudo-terminal, and talks to it as to a serial port.
+//! `pty:`: a virtual board. The device program runs in a process of its own behind a pseudo-terminal, which is used as a
+//! serial port would be.
 
-use super::{DeviceUrl, Link, LinkError};
+use super::{Link, LinkError, LinkOptions};
 
 #[cfg(unix)]
-pub(super) fn open(url: &DeviceUrl) -> Result<Link, LinkError> {
+pub(super) fn open(options: &LinkOptions) -> Result<Link, LinkError> {
     use std::{
         fs::OpenOptions,
         io::{BufRead, BufReader},
         os::unix::fs::OpenOptionsExt,
-        process::{Command, Stdio},
     };
 
+    use kurtoscope_shared::frame::Framing;
     use rustix::{fs::OFlags, termios};
 
-    use super::Process;
+    use super::{DeviceProgram, Process};
 
-    let other = |source| LinkError::Other { url: url.to_string(), source };
-    let program = std::env::current_exe().map_err(other)?;
-    let mut child = Command::new(&program)
-        .args(["device", "--pty", "--once"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(|source| LinkError::Start { url: url.to_string(), program: program.display().to_string(), source })?;
+    let program = options.pty_program.clone().unwrap_or_else(DeviceProgram::find);
+    let name = || program.path.display().to_string();
+    let started = program.command(&["--pty", "--once"]).spawn();
+    let mut child = started.map_err(|source| LinkError::Start { program: name(), source })?;
     let stdout = child.stdout.take();
     // From here on the board ends with the link, whatever happens.
-    let process = Process(child);
+    let process = Process::from(child);
     let mut line = String::new();
     if let Some(stdout) = stdout {
-        BufReader::new(stdout).read_line(&mut line).map_err(other)?;
+        BufReader::new(stdout).read_line(&mut line).map_err(LinkError::Other)?;
     }
     let path = line.trim();
     if !path.starts_with('/') {
-        return Err(LinkError::NoTerminal { url: url.to_string(), found: path.into() });
+        return Err(LinkError::NoTerminal { program: name(), found: path.into() });
     }
-    let no_terminal_of_ours = OFlags::NOCTTY.bits() as i32;
+    let no_controlling_terminal = OFlags::NOCTTY.bits() as i32;
     let terminal = OpenOptions::new()
         .read(true)
         .write(true)
-        .custom_flags(no_terminal_of_ours)
+        .custom_flags(no_controlling_terminal)
         .open(path)
-        .map_err(|source| LinkError::from_open(url, source))?;
+        .map_err(LinkError::from_open)?;
     let raw = termios::tcgetattr(&terminal).and_then(|mut attributes| {
         attributes.make_raw();
         termios::tcsetattr(&terminal, termios::OptionalActions::Now, &attributes)
     });
-    raw.map_err(|errno| other(errno.into()))?;
-    let reader = terminal.try_clone().map_err(other)?;
-    Ok(Link { reader: Box::new(reader), writer: Box::new(terminal), process: Some(process) })
+    raw.map_err(|errno| LinkError::Other(errno.into()))?;
+    let reader = terminal.try_clone().map_err(LinkError::Other)?;
+    Ok(Link { reader: Box::new(reader), writer: Box::new(terminal), framing: Framing::Cobs, process: Some(process) })
 }
 
 #[cfg(not(unix))]
-pub(super) fn open(url: &DeviceUrl) -> Result<Link, LinkError> {
-    let source = std::io::Error::new(std::io::ErrorKind::Unsupported, "this system has no pseudo-terminals; use local");
-    Err(LinkError::Other { url: url.to_string(), source })
+pub(super) fn open(_: &LinkOptions) -> Result<Link, LinkError> {
+    let kind = std::io::ErrorKind::Unsupported;
+    Err(LinkError::Other(std::io::Error::new(kind, "this system has no pseudo-terminals; use local")))
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use crate::link::DeviceProgram;
+
+    fn open_with(program: &str) -> LinkError {
+        let pty_program = Some(DeviceProgram { path: program.into(), arguments: vec!["device".into()] });
+        open(&LinkOptions { pty_program, ..LinkOptions::default() }).expect_err("no device program")
+    }
+
+    #[test]
+    fn the_program_that_was_given_is_started_with_its_arguments_first() {
+        let error = open_with("echo");
+        assert!(matches!(&error, LinkError::NoTerminal { found, .. } if found == "device --pty --once"), "{error}");
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_is_named() {
+        let error = open_with("/no/such/program");
+        assert!(matches!(&error, LinkError::Start { program, .. } if program == "/no/such/program"), "{error}");
+    }
 }

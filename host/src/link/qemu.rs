@@ -1,26 +1,25 @@
-//! `qemu:MACHINE[?console=FILE]`: a board that QEMU imitates, with the firmware that a real one would run. Built on first use;
-//! its UART is a unix socket in a folder that only this user can open.
+//! `qemu:MACHINE[?console=FILE]`: a board that QEMU emulates, with the firmware that a real one would run; which firmware
+//! that is, and building it, is the caller's. Its UART is a unix socket in a folder that only this user can open.
 
 #[cfg(unix)]
 pub(super) use unix::open;
 
 #[cfg(not(unix))]
 pub(super) fn open(
-    url: &super::DeviceUrl,
     _: &str,
     _: Option<&std::path::Path>,
+    _: &super::LinkOptions,
 ) -> Result<super::Link, super::LinkError> {
-    let source = std::io::Error::new(std::io::ErrorKind::Unsupported, "this system has no unix sockets; use local");
-    Err(super::LinkError::Other { url: url.to_string(), source })
+    let kind = std::io::ErrorKind::Unsupported;
+    Err(super::LinkError::Other(std::io::Error::new(kind, "this system has no unix sockets; use local")))
 }
 
 #[cfg(unix)]
 mod unix {
     use std::{
-        env,
         ffi::OsString,
         fs::{self, File},
-        io::{self, IsTerminal},
+        io,
         os::unix::net::{UnixListener, UnixStream},
         path::Path,
         process::{Child, Command, Stdio},
@@ -28,62 +27,51 @@ mod unix {
         time::{Duration, Instant},
     };
 
-    use crate::{
-        board::{self, BuildRequest, Catalogue, Qemu},
-        link::{DeviceUrl, Link, LinkError, Process},
-    };
+    use kurtoscope_shared::frame::Framing;
+
+    use crate::link::{Link, LinkError, LinkOptions, Process, QemuMachine};
 
     /// How long QEMU may take to start.
     const START: Duration = Duration::from_secs(20);
+    /// Between two looks whether it has connected, or has ended.
+    const POLL_INTERVAL: Duration = Duration::from_millis(2);
 
     /// Starts QEMU and, when the input of this shell ends, ends it: however this program ends, its input does.
     const KEEPER: &str = r#"exec 3<&0; "$@" 3<&- & qemu=$!; { read -r _; kill $qemu; } <&3 2>/dev/null & end=$!
 exec 3<&-; wait $qemu; status=$?; kill $end 2>/dev/null; exit $status"#;
 
-    /// Builds the firmware of the board that stands for `machine`, starts QEMU on it and connects. What the board says on
-    /// its console goes to the file `console`.
-    pub(in crate::link) fn open(url: &DeviceUrl, machine: &str, console: Option<&Path>) -> Result<Link, LinkError> {
-        let other = |source| LinkError::Other { url: url.to_string(), source };
-        let unusable = |source| LinkError::Board { url: url.to_string(), source: Box::new(source) };
-        let board = Catalogue::load(None).and_then(|catalogue| catalogue.find_in_qemu(machine)).map_err(unusable)?;
-        let Some(qemu) = board.description.qemu.as_ref() else {
-            return Err(LinkError::NotInQemu { url: url.to_string(), board: board.description.name });
-        };
-        if !is_on_path(&qemu.program) {
-            let (program, package) = (qemu.program.clone(), qemu.package.clone());
-            return Err(LinkError::NoQemu { url: url.to_string(), program, package });
-        }
-        // The first build takes minutes: whoever waits on a terminal sees how far it is.
-        let request = BuildRequest { board: &board, show: io::stderr().is_terminal() };
-        let built = board::build(request).map_err(unusable)?;
-
-        let folder = tempfile::Builder::new().prefix("kurtoscope-qemu").tempdir().map_err(other)?;
-        let (socket, said) = (folder.path().join("link"), folder.path().join("said"));
-        let listener = UnixListener::bind(&socket).map_err(other)?;
-        let arguments = arguments(qemu, &built.program, &socket, console);
+    /// Starts QEMU on the machine that the URL calls `name` and connects. What the board writes to its console goes to the
+    /// file `console`.
+    pub(in crate::link) fn open(name: &str, console: Option<&Path>, options: &LinkOptions) -> Result<Link, LinkError> {
+        let machine = options.qemu_machines.iter().find(|machine| machine.name == name);
+        let machine = machine.ok_or_else(|| LinkError::UnknownMachine { machine: name.into() })?;
+        let program = || machine.program.clone();
+        let folder = tempfile::Builder::new().prefix("kurtoscope-qemu").tempdir().map_err(LinkError::Other)?;
+        let (socket, errors) = (folder.path().join("link"), folder.path().join("errors"));
+        let listener = UnixListener::bind(&socket).map_err(LinkError::Other)?;
         let mut child = Command::new("sh")
-            .args(["-c", KEEPER, "sh", &qemu.program])
-            .args(arguments)
+            .args(["-c", KEEPER, "sh", &machine.program])
+            .args(arguments(machine, &socket, console))
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
-            .stderr(File::create(&said).map_err(other)?)
+            .stderr(File::create(&errors).map_err(LinkError::Other)?)
             .spawn()
-            .map_err(|source| LinkError::Start { url: url.to_string(), program: qemu.program.clone(), source })?;
+            .map_err(|source| LinkError::Start { program: program(), source })?;
         let accepted = accept(&listener, &mut child);
         // From here on QEMU ends with the link, whatever happens.
         let process = Process::from(child);
-        let Some(stream) = accepted.map_err(other)? else {
-            let said = String::from_utf8_lossy(&fs::read(&said).unwrap_or_default()).trim().to_owned();
-            return Err(LinkError::Qemu { url: url.to_string(), program: qemu.program.clone(), said });
+        let Some(stream) = accepted.map_err(LinkError::Other)? else {
+            let output = String::from_utf8_lossy(&fs::read(&errors).unwrap_or_default()).trim().to_owned();
+            return Err(LinkError::Qemu { program: program(), output });
         };
-        let reader = stream.try_clone().map_err(other)?;
-        Ok(Link { reader: Box::new(reader), writer: Box::new(stream), process: Some(process) })
+        let reader = stream.try_clone().map_err(LinkError::Other)?;
+        Ok(Link { reader: Box::new(reader), writer: Box::new(stream), framing: Framing::Cobs, process: Some(process) })
     }
 
-    fn arguments(qemu: &Qemu, program: &Path, socket: &Path, console: Option<&Path>) -> Vec<OsString> {
+    fn arguments(machine: &QemuMachine, socket: &Path, console: Option<&Path>) -> Vec<OsString> {
         let mut arguments: Vec<OsString> =
-            ["-M", &qemu.machine, "-display", "none", "-monitor", "none"].map(Into::into).into();
-        arguments.extend(qemu.arguments.iter().map(Into::into));
+            ["-M", &machine.machine, "-display", "none", "-monitor", "none"].map(Into::into).into();
+        arguments.extend(machine.arguments.iter().map(Into::into));
         arguments.extend(["-chardev".into(), value("socket,id=link,path=", socket)]);
         arguments.extend(["-serial", "chardev:link"].map(Into::into));
         match console {
@@ -93,7 +81,7 @@ exec 3<&-; wait $qemu; status=$?; kill $end 2>/dev/null; exit $status"#;
             }
             None => arguments.extend(["-serial", "null"].map(Into::into)),
         }
-        arguments.extend(["-kernel".into(), program.into()]);
+        arguments.extend(["-kernel".into(), machine.firmware.clone().into()]);
         arguments
     }
 
@@ -123,12 +111,8 @@ exec 3<&-; wait $qemu; status=$?; kill $end 2>/dev/null; exit $status"#;
             if start.elapsed() > START || child.try_wait()?.is_some() {
                 return Ok(None);
             }
-            thread::sleep(Duration::from_millis(2));
+            thread::sleep(POLL_INTERVAL);
         }
-    }
-
-    fn is_on_path(program: &str) -> bool {
-        env::split_paths(&env::var_os("PATH").unwrap_or_default()).any(|folder| folder.join(program).is_file())
     }
 
     #[cfg(test)]
@@ -138,6 +122,12 @@ exec 3<&-; wait $qemu; status=$?; kill $end 2>/dev/null; exit $status"#;
         #[test]
         fn commas_in_paths_are_doubled() {
             assert_eq!(value("path=", Path::new("/a,b/c")), "path=/a,,b/c");
+        }
+
+        #[test]
+        fn a_machine_that_was_not_described_is_named() {
+            let error = open("toaster", None, &LinkOptions::default()).expect_err("not described");
+            assert!(matches!(&error, LinkError::UnknownMachine { machine } if machine == "toaster"), "{error}");
         }
 
         /// The shell around QEMU, with a program in QEMU's place that would run for a minute.
@@ -150,17 +140,17 @@ exec 3<&-; wait $qemu; status=$?; kill $end 2>/dev/null; exit $status"#;
             let mut output = io::BufReader::new(child.stdout.take().expect("piped"));
             io::BufRead::read_line(&mut output, &mut line).expect("a number");
             let started: i32 = line.trim().parse().expect("a number");
-            let alive = || {
+            let is_running = || {
                 let process = rustix::process::Pid::from_raw(started).expect("not zero");
                 rustix::process::test_kill_process(process).is_ok()
             };
-            assert!(alive());
+            assert!(is_running());
             drop(Process::from(child));
             let until = Instant::now() + Duration::from_secs(10);
-            while alive() && Instant::now() < until {
+            while is_running() && Instant::now() < until {
                 thread::sleep(Duration::from_millis(5));
             }
-            assert!(!alive(), "process {started} was left behind");
+            assert!(!is_running(), "process {started} was left behind");
         }
     }
 }

@@ -2,27 +2,28 @@
 
 use std::{io, time::Duration};
 
+use kurtoscope_shared::frame::Framing;
 use serialport::{ErrorKind, SerialPortInfo, SerialPortType};
 
-use super::{DeviceUrl, Link, LinkError};
+use super::{Link, LinkError};
 
 /// How long a read waits before it says that nothing came.
-const READ_PATIENCE: Duration = Duration::from_secs(1);
+const READ_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a write may be held up; the conversation notices a dead device long before.
-const WRITE_PATIENCE: Duration = Duration::from_secs(24 * 3600);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 
 /// Opens the port for this program alone.
-pub(super) fn open(url: &DeviceUrl, path: &str, baud: u32) -> Result<Link, LinkError> {
-    let failed = |error: serialport::Error| LinkError::from_open(url, as_io(error));
-    let mut port = serialport::new(path, baud).timeout(WRITE_PATIENCE).open().map_err(failed)?;
-    // Boards that look like serial ports say nothing to nobody. Linux raises this line by itself, Windows does not, and a
+pub(super) fn open(path: &str, baud: u32) -> Result<Link, LinkError> {
+    let failed = |error: serialport::Error| LinkError::from_open(as_io(error));
+    let mut port = serialport::new(path, baud).timeout(WRITE_TIMEOUT).open().map_err(failed)?;
+    // Boards that look like serial ports send nothing while no program has the port. Linux raises this line by itself, Windows does not, and a
     // pseudo-terminal has none.
     let _ = port.write_data_terminal_ready(true);
     // A board that was busy before may have left bytes behind.
     let _ = port.clear(serialport::ClearBuffer::All);
     let mut reader = port.try_clone().map_err(failed)?;
-    reader.set_timeout(READ_PATIENCE).map_err(failed)?;
-    Ok(Link { reader: Box::new(reader), writer: Box::new(port), process: None })
+    reader.set_timeout(READ_TIMEOUT).map_err(failed)?;
+    Ok(Link { reader: Box::new(reader), writer: Box::new(port), framing: Framing::Cobs, process: None })
 }
 
 fn as_io(error: serialport::Error) -> io::Error {

@@ -3,7 +3,7 @@
 
 use std::{fmt, path::PathBuf, str::FromStr};
 
-use super::UsbName;
+use super::usb::UsbName;
 
 /// Bits per second of a serial port whose URL does not say.
 pub const DEFAULT_BAUD: u32 = 921_600;
@@ -18,7 +18,7 @@ pub enum DeviceUrl {
         /// A part of the adapter's name; without it the best adapter that is not software.
         adapter: Option<String>,
     },
-    /// `pty:`: a virtual board, this program once more behind a pseudo-terminal.
+    /// `pty:`: a virtual board, the device program behind a pseudo-terminal.
     Pty,
     /// `serial:PATH[?baud=N]`: a board on a serial port, or on a USB port that looks like one.
     Serial {
@@ -27,14 +27,13 @@ pub enum DeviceUrl {
         /// Bits per second; USB ports ignore it.
         baud: u32,
     },
-    /// `qemu:MACHINE[?console=FILE]`: a board that QEMU imitates, with its own firmware.
+    /// `qemu:MACHINE[?console=FILE]`: a board that QEMU emulates, with its own firmware.
     Qemu {
         /// The machine, or the board's name: `mps2-an386`.
         machine: String,
-        /// Where to write what the board says on its console.
+        /// Where to write what the board writes to its console.
         console: Option<PathBuf>,
     },
-
     /// `usb:[VENDOR:PRODUCT[:SERIAL]]`: a board with Kurtoscope's own USB interface; the only one that is attached where
     /// nothing is named.
     Usb(UsbName),
@@ -70,11 +69,10 @@ pub enum UrlError {
     /// An option that QEMU's boards do not have.
     #[error("\"{0}\" is not an option of boards in QEMU; there is `console=FILE`")]
     QemuOption(String),
-
     /// Text behind `usb:` that names no USB device.
     #[error(
-        "\"{0}\" names no USB device; write usb: for the only board, or vendor, product and serial number as \
-         `kurtoscope devices` shows them: usb:1209:0001:10000000abcdef"
+        "\"{0}\" names no USB device; write usb: for the only board, or vendor, product and serial number: \
+         usb:1209:0001:10000000abcdef"
     )]
     Usb(String),
     /// A rate that is not a positive whole number.
@@ -141,7 +139,6 @@ impl fmt::Display for DeviceUrl {
             Self::Serial { path, baud } => write!(f, "serial:{path}?baud={baud}"),
             Self::Qemu { machine, console: None } => write!(f, "qemu:{machine}"),
             Self::Qemu { machine, console: Some(file) } => write!(f, "qemu:{machine}?console={}", file.display()),
-
             Self::Usb(name) => write!(f, "usb:{name}"),
             Self::Exec { command } => write!(f, "exec:{command}"),
         }
@@ -161,7 +158,7 @@ mod tests {
             "pty:",
             "serial:/dev/ttyACM0?baud=115200",
             "qemu:mps2-an386",
-            "qemu:mps2-an386?console=/tmp/said",
+            "qemu:mps2-an386?console=/tmp/console",
             "usb:",
             "usb:1209:0001:10000000abcdef",
             "exec:ssh pi@board kurtoscope-device --stdio",

@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use super::RenderError;
 use super::sections::role;
 use crate::number;
-use crate::quantization;
 use crate::record::{Run, Tensor};
+use crate::scheme_key::TensorScheme;
 
 const FIXED: [&str; 23] = [
     "name",
@@ -46,9 +46,9 @@ pub fn render(run: &Run) -> Result<String, RenderError> {
         .into_iter()
         .chain(run.tensors.iter().flat_map(|tensor| tensor.quantiles.keys().map(String::as_str)))
         .collect();
-    let schemes: BTreeSet<&str> = quantization::SCHEMES
+    let always: [&str; 2] = TensorScheme::UNCLIPPED.map(TensorScheme::key);
+    let schemes: BTreeSet<&str> = always
         .into_iter()
-        .map(|(key, _)| key)
         .chain(run.tensors.iter().flat_map(|tensor| tensor.quantization.keys().map(String::as_str)))
         .collect();
     let mut writer = csv::Writer::from_writer(Vec::new());
@@ -139,7 +139,7 @@ mod tests {
             assert_eq!(number("kurtosis"), tensor.kurtosis);
             assert_eq!(number("kurtosis_without_top_16"), tensor.kurtosis_without_top.sixteen);
             assert_eq!(number("quantile_0.9999"), tensor.quantiles.get("0.9999").copied());
-            let int8 = tensor.quantization.get("int8_per_tensor").and_then(|error| error.sqnr_db);
+            let int8 = tensor.quantization_error(TensorScheme::Int8).and_then(|error| error.sqnr_db);
             assert_eq!(number("int8_per_tensor_sqnr_db"), int8);
         }
     }

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use super::summary::{NOISY_DB, SchemeRow, Summary};
 use crate::number;
-use crate::quantization;
 use crate::record::HEAVY_KURTOSIS;
 use crate::record::{Run, Tensor};
+use crate::scheme_key::TensorScheme;
 
 /// How a report writes a name that it does not trust.
 pub type Quote<'q> = &'q dyn Fn(&str) -> String;
@@ -60,12 +60,9 @@ pub fn findings(summary: &Summary, quote: Quote) -> Vec<String> {
         None => findings.push("No weight matrix has a kurtosis, so nothing is ranked.".to_owned()),
     }
     // Schemes with more scales are what the tables on deployment are about.
-    let per_tensor = || {
-        let is_named = |scheme: &&SchemeRow| quantization::SCHEMES.iter().any(|(key, _)| *key == scheme.key);
-        summary.schemes.iter().filter(is_named)
-    };
-    findings.extend(per_tensor().filter_map(|scheme| quantized(scheme, quote)));
-    if per_tensor().any(|scheme| scheme.noisy > 0) {
+    let per_tensor = || summary.schemes.iter().filter_map(|row| Some((row.unclipped()?, row)));
+    findings.extend(per_tensor().filter_map(|(scheme, row)| quantized(scheme, row, quote)));
+    if per_tensor().any(|(_, row)| row.noisy > 0) {
         findings.push(
             "What to do with the matrices far below the median: keep them in more bits, or give them a scale per \
              channel or group, so that a few large weights no longer set the step for all."
@@ -151,31 +148,23 @@ fn heavy_components(summary: &Summary) -> Vec<String> {
     counts.into_iter().map(|(component, count)| format!("{count} {component}")).collect()
 }
 
-fn quantized(scheme: &SchemeRow, quote: Quote) -> Option<String> {
-    let (decibels, worst) = scheme.matrices.first()?;
-    let origin = if scheme.predicted { "predicted" } else { "measured" };
-    let noisy = match scheme.noisy {
+fn quantized(scheme: TensorScheme, row: &SchemeRow, quote: Quote) -> Option<String> {
+    let (decibels, worst) = row.matrices.first()?;
+    let origin = if row.predicted { "predicted" } else { "measured" };
+    let noisy = match row.noisy {
         0 => "none is".to_owned(),
-        1 => format!("1 of {} is", scheme.matrices.len()),
-        noisy => format!("{noisy} of {} are", scheme.matrices.len()),
+        1 => format!("1 of {} is", row.matrices.len()),
+        noisy => format!("{noisy} of {} are", row.matrices.len()),
     };
     Some(format!(
-        "{} ({origin}): the median matrix keeps its signal {} dB above the noise; {noisy} {NOISY_DB} dB (about one bit) \
+        "int{} with one scale per tensor ({origin}): the median matrix keeps its signal {} dB above the noise; {noisy} {NOISY_DB} dB (about one bit) \
          or more below that. The noisiest is {} at {} dB: its noise has {} of the signal's power.",
-        scheme_name(scheme.key),
-        number::decibels(scheme.median),
+        scheme.bits(),
+        number::decibels(row.median),
         quote(&worst.name),
         number::decibels(Some(*decibels)),
         number::percent(10f64.powf(-decibels / 10.0)),
     ))
-}
-
-/// A scheme in words.
-pub fn scheme_name(key: &str) -> String {
-    quantization::SCHEMES
-        .iter()
-        .find(|(known, _)| *known == key)
-        .map_or_else(|| key.to_owned(), |(_, bits)| format!("int{bits} with one scale per tensor"))
 }
 
 fn left_out(summary: &Summary, quote: Quote) -> Vec<String> {

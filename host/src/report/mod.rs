@@ -43,10 +43,10 @@ pub enum Format {
 #[derive(Debug, Error)]
 pub enum RenderError {
     /// The record holds what JSON cannot.
-    #[error("cannot write the run as JSON: {0}")]
+    #[error("cannot write the run as JSON")]
     Json(#[source] serde_json::Error),
     /// The CSV writer failed.
-    #[error("cannot write the tensors as CSV: {0}")]
+    #[error("cannot write the tensors as CSV")]
     Csv(#[from] ::csv::Error),
 }
 
@@ -119,7 +119,7 @@ mod tests {
         let obstacle = path.join(format!(".{RUN_FILE}.{}.tmp", std::process::id()));
         fs::create_dir(&obstacle).expect("directory");
         let error = write_all(path, &fixture::clean()).expect_err("obstacle");
-        assert!(error.to_string().contains("run.json: "), "{error}");
+        assert!(error.to_string().ends_with("run.json"), "{error}");
         fs::remove_dir(&obstacle).expect("directory");
         assert_eq!(names(path), [REPORT_FILE]);
         assert_eq!(fs::read_to_string(path.join(REPORT_FILE)).expect("older file"), "older");

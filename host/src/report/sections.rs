@@ -5,6 +5,7 @@ use super::summary::{Summary, Totals};
 use super::table::{Cell, Column, Table};
 use crate::number;
 use crate::record::{Device, Role, Run, Tensor};
+use crate::scheme_key::TensorScheme;
 use crate::statistics::log_position;
 use kurtoscope_checkpoint::model::Family;
 
@@ -266,11 +267,12 @@ pub fn quantized(summary: &Summary, limit: usize) -> Table {
     ]);
     // The first scheme has the most bits: what is noisy there is noisy everywhere.
     for (_, tensor) in summary.schemes.first().map_or(&[][..], |scheme| &scheme.matrices).iter().take(limit) {
-        let decibels = |key| number::decibels(tensor.quantization.get(key).and_then(|error| error.sqnr_db));
+        let decibels =
+            |scheme: TensorScheme| number::decibels(tensor.quantization_error(scheme).and_then(|error| error.sqnr_db));
         table.push([
             Cell::name(&tensor.name),
-            decibels("int8_per_tensor").into(),
-            decibels("int4_per_tensor").into(),
+            decibels(TensorScheme::Int8).into(),
+            decibels(TensorScheme::Int4).into(),
             number::kurtosis(tensor.kurtosis).into(),
             number::kurtosis(tensor.kurtosis_without_top.one).into(),
         ]);
@@ -363,7 +365,8 @@ pub fn all_tensors(run: &Run) -> Table {
         ("NaN, inf", Numbers),
     ]);
     for tensor in &run.tensors {
-        let decibels = |key| number::decibels(tensor.quantization.get(key).and_then(|error| error.sqnr_db));
+        let decibels =
+            |scheme: TensorScheme| number::decibels(tensor.quantization_error(scheme).and_then(|error| error.sqnr_db));
         let mut row: Vec<Cell> = vec![
             Cell::name(&tensor.name),
             role(tensor.role).into(),
@@ -374,8 +377,8 @@ pub fn all_tensors(run: &Run) -> Table {
         ];
         row.extend(kurtoses(tensor));
         row.extend([
-            decibels("int8_per_tensor").into(),
-            decibels("int4_per_tensor").into(),
+            decibels(TensorScheme::Int8).into(),
+            decibels(TensorScheme::Int4).into(),
             number::count(tensor.non_finite).into(),
         ]);
         table.push(row);

@@ -13,8 +13,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::quantization;
 use crate::record::{Role, Run, Tensor};
+use crate::scheme_key::{SchemeKey, TensorScheme};
 use crate::statistics::median;
 use kurtoscope_checkpoint::model::Component;
 
@@ -125,9 +125,17 @@ impl<'a> Summary<'a> {
         }
     }
 
-    /// The scheme with this key.
-    pub fn scheme(&self, key: &str) -> Option<&SchemeRow<'a>> {
+    /// What is known of a scheme.
+    pub fn scheme(&self, scheme: impl Into<SchemeKey>) -> Option<&SchemeRow<'a>> {
+        let key = scheme.into().key();
         self.schemes.iter().find(|scheme| scheme.key == key)
+    }
+}
+
+impl SchemeRow<'_> {
+    /// The scheme, where it is one scale for the tensor without clipping.
+    pub fn unclipped(&self) -> Option<TensorScheme> {
+        TensorScheme::UNCLIPPED.into_iter().find(|scheme| scheme.key() == self.key)
     }
 }
 
@@ -222,9 +230,9 @@ fn schemes<'a>(leaves: &[&'a Tensor]) -> Vec<SchemeRow<'a>> {
             }
         })
         .collect();
-    // Unknown schemes stand last.
+    // Other schemes come last, by their keys.
     schemes.sort_by_key(|scheme| {
-        quantization::SCHEMES.iter().position(|(key, _)| *key == scheme.key).unwrap_or(usize::MAX)
+        TensorScheme::UNCLIPPED.iter().position(|known| Some(*known) == scheme.unclipped()).unwrap_or(usize::MAX)
     });
     schemes
 }
@@ -288,7 +296,7 @@ mod tests {
             summary.schemes.iter().map(|row| row.key).collect::<Vec<_>>(),
             ["int8_per_tensor", "int4_per_tensor"]
         );
-        let int8 = summary.scheme("int8_per_tensor").expect("scheme");
+        let int8 = summary.scheme(TensorScheme::Int8).expect("scheme");
         assert!(int8.matrices.is_sorted_by(|a, b| a.0 <= b.0));
         assert!(int8.predicted);
     }

@@ -7,7 +7,6 @@ mod correlation;
 mod describe;
 mod holm;
 mod permutation;
-mod random;
 mod rank;
 mod student;
 
@@ -15,6 +14,5 @@ pub use correlation::{Correlation, pearson, spearman};
 pub use describe::{log_position, median};
 pub use holm::holm;
 pub use permutation::{PermutationTest, Stratum, permutation_test};
-pub use random::Random;
 pub use rank::ranks;
 pub use student::{MeanTest, mean_test, two_sided_p};

@@ -1,6 +1,6 @@
 //! Permutation tests within strata: exact where the arrangements can be counted out, seeded Monte Carlo otherwise.
 
-use super::Random;
+use kurtoscope_shared::Random;
 
 /// Observations that may be exchanged with each other, but not with those of other strata: the tensors of one model, or
 /// the models of one family.

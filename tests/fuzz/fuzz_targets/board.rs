@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use kurtoscope_host::board::{Description, uf2};
+use kurtoscope::board::{Description, uf2};
 use libfuzzer_sys::fuzz_target;
 
 /// The family id of the RP2350's Arm cores.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use kurtoscope_checkpoint::checkpoint::Checkpoint;
+use kurtoscope_checkpoint::Checkpoint;
 
 /// Elements read at once, and at most of one tensor: a header may claim any number.
 const PIECE: u64 = 1 << 12;

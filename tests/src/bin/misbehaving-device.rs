@@ -10,7 +10,7 @@ use std::{
 
 use embedded_io_adapters::std::FromStd;
 use kurtoscope_firmware::{
-    Board, Session,
+    Board, Framing, Session,
     engine::{BurnEngine, ChunkSpec, Engine},
     serve,
 };
@@ -153,14 +153,17 @@ struct Older<W> {
 impl<W: Write> Write for Older<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut rest = bytes;
-        while !rest.is_empty() {
+        loop {
             let (taken, event) = self.decoder.push(rest);
             rest = &rest[taken..];
+            if event == frame::FrameEvent::Starved {
+                break;
+            }
             let heard = (event == frame::FrameEvent::Frame).then(|| postcard::take_from_bytes(self.decoder.content()));
             if let Some(Ok((ToHost::Welcome(welcome), _))) = heard {
                 let older = ToHost::Welcome(Welcome { firmware: "0.0.9".into(), ..welcome });
                 let mut wire = Vec::new();
-                frame::encode(&older, &[], &mut wire).map_err(io::Error::other)?;
+                frame::encode(Framing::LengthPrefixed, &older, &[], &mut wire).map_err(io::Error::other)?;
                 self.to.write_all(&wire)?;
             }
         }
@@ -172,9 +175,14 @@ impl<W: Write> Write for Older<W> {
     }
 }
 
+/// Whether this is the fault that the command line names.
+fn is_called(fault: &str) -> bool {
+    std::env::args().nth(1).as_deref() == Some(fault)
+}
+
 fn main() -> ExitCode {
     let fault = match std::env::args().nth(1).as_deref() {
-        Some("good" | "older") => Fault::None,
+        Some("good" | "older" | "cobs" | "banner") => Fault::None,
         Some("slow") => Fault::Slow,
         Some("wrong") => Fault::Wrong,
         Some("vanish") => Fault::Vanish,
@@ -201,7 +209,7 @@ fn main() -> ExitCode {
             let _ = io::stdin().lock().read(&mut [0; 64]);
             let mut wire = Vec::new();
             let welcome = (0u32, 77u16, "a field of the future");
-            if kurtoscope_shared::frame::encode(&welcome, &[], &mut wire).is_ok() {
+            if frame::encode(Framing::LengthPrefixed, &welcome, &[], &mut wire).is_ok() {
                 let _ = io::stdout().write_all(&wire);
                 let _ = io::stdout().flush();
             }
@@ -219,10 +227,15 @@ fn main() -> ExitCode {
     let board = Board { name, identity: String::new() };
     let mut session = Session::new(engine, board);
     let mut to: Box<dyn Write> = Box::new(io::stdout().lock());
-    if std::env::args().nth(1).as_deref() == Some("older") {
-        to = Box::new(Older { to, decoder: frame::Decoder::new(1 << 12) });
+    // A device that takes this link for a serial one, and one whose shell has something to say first.
+    let framing = if is_called("cobs") { Framing::Cobs } else { Framing::LengthPrefixed };
+    if is_called("banner") && to.write_all(b"Last login: yesterday\n\0\xfe\xfeKS\n").is_err() {
+        return ExitCode::FAILURE;
     }
-    match serve(&mut session, FromStd::new(io::stdin().lock()), FromStd::new(to)) {
+    if is_called("older") {
+        to = Box::new(Older { to, decoder: frame::Decoder::new(Framing::LengthPrefixed, 1 << 12) });
+    }
+    match serve(&mut session, framing, FromStd::new(io::stdin().lock()), FromStd::new(to)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use embedded_io_adapters::std::FromStd;
-use kurtoscope_firmware::{Session, engine::BurnEngine, serve, session};
+use kurtoscope_firmware::{Framing, Session, engine::BurnEngine, serve, session};
 use kurtoscope_host::link::{Connector, Link, LinkError};
 
 use super::{
@@ -36,6 +36,8 @@ pub enum Life {
 pub struct Board {
     /// What tells it from the others.
     pub identity: String,
+    /// How frames are told apart on its link.
+    pub framing: Framing,
     /// The largest payload that it takes, bytes.
     pub max_payload: u32,
     /// What becomes of it when the link closes.
@@ -55,14 +57,14 @@ impl Connector for Board {
             Life::Dead => self.plugged,
         };
         if absent {
-            let source = io::ErrorKind::NotFound.into();
-            return Err(LinkError::Absent { url: format!("board {}", self.identity), source });
+            return Err(LinkError::Absent(io::ErrorKind::NotFound.into()));
         }
         self.plugged = true;
         let cable = Cable { to_device: Pipe::default(), to_host: Pipe::default(), restart: Arc::default() };
         let board = session::Board { name: "in memory".into(), identity: self.identity.clone() };
-        let (max_payload, faults, ends) = (self.max_payload, self.to_host.clone(), cable.clone());
-        thread::spawn(move || run(max_payload, &board, &faults, &ends));
+        let (framing, max_payload) = (self.framing, self.max_payload);
+        let (faults, ends) = (self.to_host.clone(), cable.clone());
+        thread::spawn(move || run(framing, max_payload, &board, &faults, &ends));
         Ok(Link {
             reader: Box::new(cable.to_host.clone()),
             writer: Box::new(HostWriter(Faulty {
@@ -70,18 +72,19 @@ impl Connector for Board {
                 cable: cable.clone(),
                 into: cable.to_device,
             })),
+            framing,
             process: None,
         })
     }
 }
 
 /// The board's life while its cable is plugged in: a session after the other, until the link closes.
-fn run(max_payload: u32, board: &session::Board, faults: &Arc<Mutex<Faults>>, cable: &Cable) {
+fn run(framing: Framing, max_payload: u32, board: &session::Board, faults: &Arc<Mutex<Faults>>, cable: &Cable) {
     loop {
         let mut session = Session::new(BurnEngine::cpu_with_payload(max_payload), board.clone());
         let reader = DeviceReader(cable.clone());
         let writer = Faulty { faults: faults.clone(), cable: cable.clone(), into: cable.to_host.clone() };
-        let ended = serve(&mut session, FromStd::new(reader), FromStd::new(writer));
+        let ended = serve(&mut session, framing, FromStd::new(reader), FromStd::new(writer));
         if ended.is_ok() || !cable.restart.swap(false, Ordering::Relaxed) {
             cable.close();
             return;

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use super::Random;
+use kurtoscope_shared::Random;
 
 /// What can happen to bytes on their way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,9 +42,18 @@ impl Fault {
 pub type Rates = [f64; Fault::ALL.len()];
 
 /// The longest run of bytes that a fault takes, doubles or swaps.
-const LONGEST_RUN: u64 = 40;
+const LONGEST_RUN: usize = 40;
 /// The longest stall.
-const LONGEST_STALL: u64 = 30;
+const LONGEST_STALL: usize = 30;
+
+/// How many bytes pass until a fault strikes that strikes each with probability `rate`: geometric.
+fn bytes_until(random: &mut Random, rate: f64) -> u64 {
+    if rate <= 0.0 {
+        return u64::MAX;
+    }
+    let bytes = (1.0 - random.unit()).ln() / (1.0 - rate).ln();
+    if bytes >= 1e18 { u64::MAX } else { bytes as u64 }
+}
 
 /// The faults of one direction of one link, kept over restarts and new connections, and counted.
 #[derive(Debug)]
@@ -60,7 +69,7 @@ impl Faults {
     /// Faults at these rates, counted in `counts`.
     pub fn new(seed: u64, rates: Rates, counts: Arc<[AtomicU64; Fault::ALL.len()]>) -> Self {
         let mut random = Random::new(seed);
-        let gaps = rates.map(|rate| random.gap(rate));
+        let gaps = rates.map(|rate| bytes_until(&mut random, rate));
         Self { random, rates, gaps, counts }
     }
 
@@ -76,7 +85,7 @@ impl Faults {
         if !strikes {
             return (length, None);
         }
-        self.gaps[nearest] = self.random.gap(self.rates[nearest]).saturating_add(1);
+        self.gaps[nearest] = bytes_until(&mut self.random, self.rates[nearest]).saturating_add(1);
         self.counts[nearest].fetch_add(1, Ordering::Relaxed);
         (passed as usize, Some(Fault::ALL[nearest]))
     }
@@ -97,7 +106,7 @@ pub(super) fn write(faults: &mut Faults, bytes: &[u8], pipe: &mut impl Write) ->
         rest = &rest[passed..];
         let Some(fault) = fault else { return Ok(None) };
         let random = &mut faults.random;
-        let run = (1 + random.below(LONGEST_RUN) as usize).min(rest.len());
+        let run = (1 + random.below(LONGEST_RUN)).min(rest.len());
         match fault {
             Fault::Flip => {
                 pipe.write_all(&[rest[0] ^ (1 << random.below(8))])?;
@@ -112,7 +121,7 @@ pub(super) fn write(faults: &mut Faults, bytes: &[u8], pipe: &mut impl Write) ->
                 rest = &rest[run..];
             }
             Fault::Cut => return Ok(None),
-            Fault::Stall => std::thread::sleep(Duration::from_millis(random.below(LONGEST_STALL))),
+            Fault::Stall => std::thread::sleep(Duration::from_millis(random.below(LONGEST_STALL) as u64)),
             Fault::Restart => return Ok(Some(Blow::Restart)),
             Fault::Close => return Ok(Some(Blow::Close)),
         }

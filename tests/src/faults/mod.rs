@@ -9,10 +9,8 @@ mod injector;
 mod pipe;
 #[cfg(unix)]
 mod pty;
-mod random;
 
 pub use board::{Board, Life};
 pub use injector::{Fault, Faults, Rates};
 #[cfg(unix)]
 pub use pty::PtyBoard;
-pub use random::Random;

@@ -14,7 +14,8 @@ use std::{
     time::Duration,
 };
 
-use kurtoscope_host::link::{self, Connector, DeviceUrl, Link, LinkError};
+use kurtoscope_firmware::Framing;
+use kurtoscope_host::link::{self, Connector, DeviceUrl, Link, LinkError, LinkOptions};
 use rustix::{
     fs::OFlags,
     pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
@@ -31,6 +32,8 @@ const PULSE: Duration = Duration::from_millis(1);
 pub struct PtyBoard {
     /// The command that can be a device.
     pub program: PathBuf,
+    /// How frames are told apart: where they are length-prefixed, the terminal is the program's standard input and output.
+    pub framing: Framing,
     /// What happens on the way to it.
     pub to_device: Arc<Mutex<Faults>>,
     /// What happens on the way back.
@@ -58,15 +61,29 @@ impl Connector for PtyBoard {
     fn open(&mut self, _attempt: u32) -> Result<Link, LinkError> {
         // The old one first: a board is in one place at a time.
         self.plugged = None;
-        let path = self.plug_in().map_err(|source| LinkError::Other { url: "pty board".into(), source })?;
-        link::open(&DeviceUrl::Serial { path, baud: 115_200 })?
-            .ok_or_else(|| LinkError::Other { url: "pty board".into(), source: io::ErrorKind::NotFound.into() })
+        let path = self.plug_in().map_err(LinkError::Other)?;
+        let link = link::open(&DeviceUrl::Serial { path, baud: 115_200 }, &LinkOptions::default())?;
+        Ok(Link { framing: self.framing, ..link })
     }
 }
 
 impl PtyBoard {
     /// Starts the board and its relay; the path of the host's end.
     fn plug_in(&mut self) -> io::Result<String> {
+        let (board, device) = match self.framing {
+            Framing::Cobs => self.start_with_terminal()?,
+            Framing::LengthPrefixed => self.start_on_terminal()?,
+        };
+        let pulled = Arc::new(AtomicBool::new(false));
+        self.plugged = Some(Plugged { board, pulled: pulled.clone() });
+        let (host, path) = terminal()?;
+        relay(host.try_clone()?, device.try_clone()?, self.to_device.clone(), pulled.clone());
+        relay(device, host, self.to_host.clone(), pulled);
+        Ok(path)
+    }
+
+    /// A board that makes a terminal of its own, and our end of it.
+    fn start_with_terminal(&self) -> io::Result<(Child, File)> {
         let mut board = Command::new(&self.program)
             .args(["device", "--pty", "--board", "behind a relay"])
             .stdin(Stdio::null())
@@ -77,22 +94,39 @@ impl PtyBoard {
         if let Some(stdout) = board.stdout.take() {
             BufReader::new(stdout).read_line(&mut line)?;
         }
-        let pulled = Arc::new(AtomicBool::new(false));
-        self.plugged = Some(Plugged { board, pulled: pulled.clone() });
-        let flags = (OFlags::NOCTTY | OFlags::NONBLOCK).bits() as i32;
-        let device = OpenOptions::new().read(true).write(true).custom_flags(flags).open(line.trim())?;
+        let device = open(line.trim(), OFlags::NONBLOCK)?;
         raw(&device)?;
-        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY)?;
-        grantpt(&master)?;
-        unlockpt(&master)?;
-        let path = ptsname(&master, Vec::new())?.into_string().map_err(io::Error::other)?;
-        let host = File::from(master);
-        raw(&host)?;
-        rustix::io::ioctl_fionbio(&host, true)?;
-        relay(host.try_clone()?, device.try_clone()?, self.to_device.clone(), pulled.clone());
-        relay(device, host, self.to_host.clone(), pulled);
-        Ok(path)
+        Ok((board, device))
     }
+
+    /// A board whose standard input and output are a terminal of ours, and our end of it.
+    fn start_on_terminal(&self) -> io::Result<(Child, File)> {
+        let (device, path) = terminal()?;
+        let theirs = open(&path, OFlags::empty())?;
+        let board = Command::new(&self.program)
+            .args(["device", "--stdio", "--board", "behind a relay"])
+            .stdin(theirs.try_clone()?)
+            .stdout(theirs)
+            .stderr(Stdio::null())
+            .spawn()?;
+        Ok((board, device))
+    }
+}
+
+fn open(path: &str, flags: OFlags) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).custom_flags((OFlags::NOCTTY | flags).bits() as i32).open(path)
+}
+
+/// A new terminal: our end, which does not block, and the path of the other.
+fn terminal() -> io::Result<(File, String)> {
+    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY)?;
+    grantpt(&master)?;
+    unlockpt(&master)?;
+    let path = ptsname(&master, Vec::new())?.into_string().map_err(io::Error::other)?;
+    let file = File::from(master);
+    raw(&file)?;
+    rustix::io::ioctl_fionbio(&file, true)?;
+    Ok((file, path))
 }
 
 fn raw(terminal: &File) -> io::Result<()> {

@@ -16,13 +16,13 @@ use rustix::{
 };
 
 use super::DeviceError;
-use kurtoscope_firmware::{ServeError, Session, engine::Engine, serve, serve_overlapped};
+use kurtoscope_firmware::{Framing, ServeError, Session, engine::Engine, serve, serve_overlapped};
 
 /// Serves on standard input and output.
 pub(super) fn serve_stdio<E: Engine, M: OutputPin, F: OutputPin>(
     session: &mut Session<E, M, F>,
 ) -> Result<(), DeviceError> {
-    Ok(serve_streams(session, Unbuffered(io::stdin()), io::stdout().lock())?)
+    Ok(serve_streams(session, Framing::LengthPrefixed, Unbuffered(io::stdin()), io::stdout().lock())?)
 }
 
 /// Serves on a serial port until it goes away.
@@ -38,19 +38,20 @@ pub(super) fn serve_serial<E: Engine, M: OutputPin, F: OutputPin>(
         .open()
         .map_err(failed)?;
     let writer = port.try_clone().map_err(failed)?;
-    Ok(serve_streams(session, port, writer)?)
+    Ok(serve_streams(session, Framing::Cobs, port, writer)?)
 }
 
 /// Serves a pair of streams in the way that suits the engine.
 pub(super) fn serve_streams<E: Engine, M: OutputPin, F: OutputPin, R: Read + Send, W: Write>(
     session: &mut Session<E, M, F>,
+    framing: Framing,
     reader: R,
     writer: W,
 ) -> Result<(), ServeError<io::Error, io::Error>> {
     if session.in_flight() > 1 {
-        serve_overlapped(session, FromStd::new(reader), FromStd::new(writer))
+        serve_overlapped(session, framing, FromStd::new(reader), FromStd::new(writer))
     } else {
-        serve(session, FromStd::new(reader), FromStd::new(writer))
+        serve(session, framing, FromStd::new(reader), FromStd::new(writer))
     }
 }
 
@@ -75,7 +76,7 @@ pub(super) fn serve_pty<E: Engine, M: OutputPin, F: OutputPin>(
     let master = File::from(master);
     loop {
         let reader = Terminal { master: &master, keeper: &mut keeper };
-        let outcome = serve_streams(session, reader, &master);
+        let outcome = serve_streams(session, Framing::Cobs, reader, &master);
         // A terminal without a host reads as an I/O error, which here is the end of a conversation.
         match outcome {
             Ok(()) => {}

@@ -7,7 +7,7 @@ use embedded_io_adapters::std::FromStd;
 
 use super::{DeviceArguments, DeviceError, links};
 use crate::gadget::{Setup, bulk::BulkGadget, serial::SerialGadget};
-use kurtoscope_firmware::{Board, ServeError, Session, engine::Engine, serve_overlapped};
+use kurtoscope_firmware::{Board, Framing, ServeError, Session, engine::Engine, serve_overlapped};
 
 /// How long to wait before a terminal is opened again that a host has left.
 const REST: Duration = Duration::from_millis(100);
@@ -33,7 +33,7 @@ pub(super) fn serve_bulk<E: Engine, M: OutputPin, F: OutputPin>(
     ready();
     loop {
         // Even an engine on the processor gains: where there are two cores, one takes frames apart while the other measures.
-        match serve_overlapped(session, FromStd::new(&mut reader), FromStd::new(&mut writer)) {
+        match serve_overlapped(session, Framing::LengthPrefixed, FromStd::new(&mut reader), FromStd::new(&mut writer)) {
             Err(ServeError::Read(error) | ServeError::Write(error))
                 if error.kind() == io::ErrorKind::ConnectionReset =>
             {

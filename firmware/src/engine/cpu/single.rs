@@ -163,7 +163,7 @@ mod tests {
     use super::*;
     use crate::engine::cpu::{Everything, Small};
     use crate::{engine::BurnEngine, self_test};
-    use kurtoscope_shared::{Moments, Requests, statistics::ExtremeCount};
+    use kurtoscope_shared::{Moments, Random, Requests, statistics::ExtremeCount};
     use proptest::prelude::*;
     use std::vec::Vec;
 
@@ -201,12 +201,9 @@ mod tests {
     }
 
     /// Uniform numbers from 0 to 1, the same for the same seed.
-    fn uniform(count: usize, mut state: u64) -> Vec<f32> {
-        let next = |_| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (state >> 40) as f32 / (1u32 << 24) as f32
-        };
-        (0..count).map(next).collect()
+    fn uniform(count: usize, seed: u64) -> Vec<f32> {
+        let mut random = Random::new(seed);
+        (0..count).map(|_| random.unit() as f32).collect()
     }
 
     #[test]

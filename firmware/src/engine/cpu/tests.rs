@@ -2,7 +2,7 @@
 
 use super::*;
 use kurtoscope_shared::{
-    Requests,
+    Random, Requests,
     statistics::{ChunkSpan, SampleStride},
 };
 use proptest::prelude::*;
@@ -49,12 +49,10 @@ fn check_f32(values: &[f32]) {
     assert_agree(&measured(&bytes, ChunkSpec::of(Element::F32, Requests::TAILS)), &expected(&wide, Requests::TAILS));
 }
 
-/// Deterministic values in -1..1, nearly uniform.
+/// Uniform values from -1 to 1, always the same.
 fn noise(count: usize) -> impl Iterator<Item = f32> {
-    (0..count as u32).map(|index| {
-        let mixed = (index.wrapping_mul(0x9e37_79b9) ^ 0x85eb_ca6b).wrapping_mul(0xc2b2_ae35);
-        mixed as f32 / u32::MAX as f32 * 2.0 - 1.0
-    })
+    let mut random = Random::new(1);
+    (0..count).map(move |_| random.unit() as f32 * 2.0 - 1.0)
 }
 
 #[test]

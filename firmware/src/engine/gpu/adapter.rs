@@ -7,10 +7,8 @@ use std::{
     vec::Vec,
 };
 
-use burn::tensor::{
-    Device,
-    wgpu::{WgpuInitError, WgpuSetup, wgpu},
-};
+use burn::tensor::Device;
+use burn_wgpu::{RuntimeOptions, WgpuInitError, WgpuSetup, try_init_device, wgpu};
 use kurtoscope_shared::protocol;
 use serde_json::{Value, json};
 
@@ -224,11 +222,11 @@ fn try_open(choice: &Choice) -> Result<Opened, OpenError> {
     let (device, queue) =
         cubecl::future::block_on(adapter.request_device(&wanted)).map_err(|error| refused(error.to_string()))?;
     let (backend, handles) = (adapter.get_info().backend, (device.clone(), queue.clone()));
-    let device = Device::wgpu_options()
-        .setup(WgpuSetup { instance, adapter, device, queue, backend })
-        .init()
+    let setup = WgpuSetup { instance, adapter, device, queue, backend };
+    let device = RuntimeOptions::try_default()
+        .and_then(|options| try_init_device(setup, options))
         .map_err(|error: WgpuInitError| refused(error.to_string()))?;
-    Ok(Opened { device, handles, description })
+    Ok(Opened { device: device.into(), handles, description })
 }
 
 fn enumerate() -> (wgpu::Instance, Vec<wgpu::Adapter>) {

@@ -6,7 +6,7 @@ use burn::{
     backend::tensor::IntTensor,
     tensor::{DType, Shape},
 };
-use burn_cubecl::{CubeBackend, tensor::CubeTensor};
+use burn_wgpu::{CubeBackend, CubeTensor};
 use cubecl::{
     CubeElement,
     bytes::Bytes,

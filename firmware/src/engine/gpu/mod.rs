@@ -47,7 +47,8 @@ use super::{
     extension::{self, Task},
 };
 use adapter::Opened;
-use burn::{backend::Dispatch, tensor::wgpu::wgpu};
+use burn::backend::Dispatch;
+use burn_wgpu::wgpu;
 use layout::{Format, Layout};
 use sums::Sums;
 

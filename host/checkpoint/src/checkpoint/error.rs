@@ -2,13 +2,10 @@
 //!
 //! Messages are complete: an underlying error is part of the text and is not repeated by `source()`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::fault::TensorFault;
-use super::gguf::GgufFault;
-use super::numpy::NumpyFault;
-use super::onnx::OnnxFault;
-use super::sniff::FileKind;
+use crate::format::{FileKind, FormatError, FormatFault};
+use crate::select::{IndexError, SelectError};
 use crate::source::SourceError;
 
 /// Why a checkpoint could not be opened.
@@ -18,14 +15,6 @@ pub enum CheckpointError {
     /// A file or folder, or a JSON file beside the weights, could not be read.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// The file is too short to hold anything.
-    #[error("{}: the file is {length} bytes long, too short for any format of weights; download it again", path.display())]
-    TooShort {
-        /// The file.
-        path: PathBuf,
-        /// Its length.
-        length: u64,
-    },
     /// The file is recognisably something that is not read.
     #[error("{}: this is {kind}; {}", path.display(), kind.advice())]
     OtherKind {
@@ -34,87 +23,15 @@ pub enum CheckpointError {
         /// What it is.
         kind: FileKind,
     },
-    /// The header is declared longer than the file.
-    #[error(
-        "{}: bytes 0..8 declare a header of {header} bytes, but only {} follow; \
-         the file is truncated, or of no known format: download it again",
-        path.display(), length.saturating_sub(8)
-    )]
-    HeaderPastEnd {
-        /// The file.
-        path: PathBuf,
-        /// Declared length of the header.
-        header: u64,
-        /// Length of the file.
-        length: u64,
-    },
-    /// The header is longer than the format allows.
-    #[error(
-        "{}: bytes 0..8 declare a header of {header} bytes, safetensors allows at most {limit}; \
-         the file is damaged: download it again",
-        path.display()
-    )]
-    HeaderTooLong {
-        /// The file.
-        path: PathBuf,
-        /// Declared length of the header.
-        header: u64,
-        /// The most that the format allows.
-        limit: u64,
-    },
-    /// The header is not UTF-8.
-    #[error("{}: the header is not UTF-8 at byte {offset}; the file is damaged: download it again", path.display())]
-    HeaderNotUtf8 {
-        /// The file.
-        path: PathBuf,
-        /// Where in the file the first bad byte is.
-        offset: u64,
-    },
-    /// The header is not JSON.
-    #[error("{}: the header is not JSON at byte {offset}: {detail}; the file is damaged: download it again", path.display())]
-    HeaderNotJson {
-        /// The file.
-        path: PathBuf,
-        /// Where in the file the parser stopped.
-        offset: u64,
-        /// What the parser said.
-        detail: String,
-    },
-    /// The header is JSON, but not a safetensors header.
-    #[error("{}: the header is not a safetensors header: {detail}; it was written by a broken tool: save it again", path.display())]
-    HeaderStructure {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        detail: String,
-    },
-    /// The file is a PyTorch checkpoint, or a pickle of something else, that cannot be read.
-    #[error("{}: cannot be read as a PyTorch checkpoint: {detail}; {advice}", path.display())]
-    PyTorch {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        detail: String,
-        /// What to do about it.
-        advice: &'static str,
-    },
-    /// A NumPy file cannot be read.
+    /// The file is damaged, or of a form of its format that is not read.
     #[error("{}: {fault}", path.display())]
-    Numpy {
+    Format {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it, with the numbers and the advice.
-        fault: Box<NumpyFault>,
+        /// What is wrong with it: the tensor and the offset where it is known, the numbers and the advice.
+        fault: Box<dyn FormatFault>,
     },
-    /// An ONNX model cannot be read.
-    #[error("{}: {fault}", path.display())]
-    Onnx {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it, with the numbers and the advice.
-        fault: Box<OnnxFault>,
-    },
-    /// Elements that the file was to hold cannot be had.
+    /// Elements of a tensor cannot be read.
     #[error("{}: tensor {tensor:?}: elements {first}..{last} cannot be read: {detail}", path.display())]
     Elements {
         /// The file.
@@ -127,56 +44,6 @@ pub enum CheckpointError {
         last: u64,
         /// What is wrong.
         detail: String,
-    },
-    /// A tensor's entry in the header is wrong.
-    #[error("{}: tensor {tensor:?}: {fault}", path.display())]
-    Tensor {
-        /// The file.
-        path: PathBuf,
-        /// The tensor.
-        tensor: String,
-        /// What is wrong with it, with the numbers and the advice.
-        fault: Box<TensorFault>,
-    },
-    /// The header of a GGUF file is wrong.
-    #[error("{}: {fault}", path.display())]
-    Gguf {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it, with the numbers and the advice.
-        fault: Box<GgufFault>,
-    },
-    /// The file ends before the data of a tensor does.
-    #[error(
-        "{}: the data of tensor {tensor:?} ends at byte {end}, the file at byte {length}: {} bytes are missing; \
-         the file is truncated: download it again",
-        path.display(), missing
-    )]
-    Truncated {
-        /// The file.
-        path: PathBuf,
-        /// The first tensor whose data is not all there.
-        tensor: String,
-        /// Where in the file its data should end.
-        end: u64,
-        /// Length of the file.
-        length: u64,
-        /// Bytes missing at the end of the file, over all tensors.
-        missing: u64,
-    },
-    /// Bytes follow the last tensor's data.
-    #[error(
-        "{}: the last tensor's data ends at byte {end}, but the file goes on to byte {length}; \
-         the file is damaged or was written by a broken tool: download it again",
-        path.display()
-    )]
-    TrailingBytes {
-        /// The file.
-        path: PathBuf,
-        /// Where in the file the data ends.
-        end: u64,
-        /// Length of the file.
-        length: u64,
     },
     /// Two files of one checkpoint hold a tensor of the same name.
     #[error(
@@ -192,27 +59,13 @@ pub enum CheckpointError {
         /// Another.
         second: PathBuf,
     },
-    /// The index of shards is JSON, but not an index.
-    #[error("{}: not an index of shards: {detail}; download it again, or remove it to read every shard", path.display())]
-    IndexStructure {
+    /// The index of shards cannot be used.
+    #[error("{}: {error}", path.display())]
+    Index {
         /// The index.
         path: PathBuf,
-        /// What is wrong.
-        detail: String,
-    },
-    /// The index names a shard outside its own folder.
-    #[error(
-        "{}: tensor {tensor:?} is said to be in {shard:?}, which is not inside the index's folder; \
-         do not use this checkpoint unless you trust where it is from",
-        index.display()
-    )]
-    ShardOutside {
-        /// The index.
-        index: PathBuf,
-        /// The first tensor said to be there.
-        tensor: String,
-        /// The shard as the index names it.
-        shard: String,
+        /// What is wrong with it, and what to do about it.
+        error: IndexError,
     },
     /// The index names a shard that is not there.
     #[error(
@@ -289,7 +142,7 @@ pub enum CheckpointError {
         /// How many entries it has.
         entries: usize,
     },
-    /// The folder holds several files, each of which would be a model.
+    /// The folder holds several files in one format, each of which would be a model.
     #[error("{}: {} models are here: {}; name the one to measure", path.display(), files.len(), files.join(", "))]
     SeveralModels {
         /// The folder.
@@ -317,4 +170,33 @@ pub enum CheckpointError {
         /// What was opened.
         path: PathBuf,
     },
+}
+
+impl CheckpointError {
+    /// A reader's error about the file at `path`.
+    pub(super) fn of_file(path: &Path, error: FormatError) -> Self {
+        let path = path.to_owned();
+        match error {
+            FormatError::OtherKind(kind) => Self::OtherKind { path, kind },
+            FormatError::Source(error) => Self::Source(error),
+            FormatError::Fault(fault) => Self::Format { path, fault },
+        }
+    }
+
+    /// Why none of the `entries` files in a folder were selected.
+    pub(super) fn of_folder(folder: &Path, entries: usize, error: SelectError) -> Self {
+        let path = folder.to_owned();
+        match error {
+            SelectError::NoWeights { .. } if entries == 0 => Self::EmptyFolder { path },
+            SelectError::NoWeights { other: None } => Self::NoWeights { path, entries },
+            SelectError::NoWeights { other: Some((file, format)) } => Self::FormatNotRead { path, file, format },
+            SelectError::Several { files, .. } => Self::SeveralModels { path, files },
+            SelectError::Incomplete { found, total, missing, readable_alone: true } => {
+                Self::ShardsIncomplete { folder: path, found, total, missing }
+            }
+            SelectError::Incomplete { found, total, missing, readable_alone: false } => {
+                Self::PartsIncomplete { folder: path, found, total, missing }
+            }
+        }
+    }
 }

@@ -1,23 +1,9 @@
 //! Checkpoints on disk, memory-mapped: what tensors there are, and their bytes without copying.
 
-mod contents;
-mod diagnosis;
 mod error;
-mod fault;
+mod files;
 mod fingerprint;
-mod folder;
-mod gguf;
-mod index;
-pub(crate) mod names;
-mod numpy;
-mod onnx;
 mod order;
-mod pytorch;
-mod safetensors;
-mod slot;
-mod sniff;
-#[cfg(test)]
-mod testing;
 #[cfg(test)]
 mod tests;
 
@@ -30,17 +16,12 @@ use kurtoscope_shared::Element;
 use serde_json::Value;
 
 pub use error::CheckpointError;
-pub use fault::{Shape, TensorFault};
-pub use gguf::{GgufFault, Place};
-pub use numpy::NumpyFault;
-pub use onnx::OnnxFault;
-pub use sniff::FileKind;
 
-use crate::Unmeasured;
+use files::{CheckpointFiles, IndexFile};
+
+use crate::format::{TensorData, recognise};
 use crate::source::{Access, MappedFile, json};
-use contents::{Contents, Data};
-use folder::Located;
-use index::Index;
+use crate::unmeasured::Unmeasured;
 
 /// A model's weights, open for reading.
 ///
@@ -51,7 +32,7 @@ use index::Index;
 pub struct Checkpoint {
     /// The path as the user named it.
     pub source: String,
-    /// The commit of the hub's repository that the files are from; none for files that lay here already.
+    /// The commit of the hub's repository that the files are from; none for local files.
     pub revision: Option<String>,
     /// How the weights are stored: `safetensors`, `pytorch`, ….
     pub format: &'static str,
@@ -61,12 +42,12 @@ pub struct Checkpoint {
     pub tensors: Vec<StoredTensor>,
     /// Tensors of types that cannot be measured, in the same order.
     pub unmeasured: Vec<Unmeasured>,
-    /// A file says that its weights are made up: its `__metadata__` has `kurtoscope.synthetic` = `true`.
+    /// A file states that its weights are synthetic: its `__metadata__` has `kurtoscope.synthetic` = `true`.
     pub synthetic: bool,
     files: Vec<MappedFile>,
 }
 
-/// A tensor of a checkpoint. Its elements are had from the [`Checkpoint`] that listed it, and from no other.
+/// A tensor of a checkpoint. Its elements are read from the [`Checkpoint`] that listed it, and from no other.
 #[derive(Debug, Clone)]
 pub struct StoredTensor {
     /// The checkpoint's name for it.
@@ -78,7 +59,7 @@ pub struct StoredTensor {
     /// How the file stores them, as reports name it: mostly the element's name.
     pub stored: String,
     file: usize,
-    data: Data,
+    data: TensorData,
 }
 
 impl StoredTensor {
@@ -93,23 +74,23 @@ impl StoredTensor {
         self.elements().saturating_mul(self.element.size() as u64)
     }
 
-    /// Whether its elements lie in the file as they are measured, so that reading them takes no memory.
+    /// Whether the file stores its elements as they are measured, so that reading them takes no memory.
     pub fn is_mapped(&self) -> bool {
-        matches!(self.data, Data::Mapped(_))
+        matches!(self.data, TensorData::Mapped(_))
     }
 
     /// The bytes of the file that hold it.
-    fn range(&self) -> Range<usize> {
+    pub(crate) fn range(&self) -> Range<usize> {
         match &self.data {
-            Data::Mapped(range) | Data::Computed { from: range, .. } => range.clone(),
+            TensorData::Mapped(range) | TensorData::Computed { from: range, .. } => range.clone(),
         }
     }
 
     /// The other file that holds it, and the bytes there, where it is not in the file that lists it.
     fn elsewhere(&self) -> Option<(&MappedFile, Range<usize>)> {
         match &self.data {
-            Data::Mapped(_) => None,
-            Data::Computed { elements, .. } => elements.elsewhere(),
+            TensorData::Mapped(_) => None,
+            TensorData::Computed { elements, .. } => elements.elsewhere(),
         }
     }
 }
@@ -118,20 +99,14 @@ impl Checkpoint {
     /// Opens the checkpoint at `path` and checks everything that its headers and its index say.
     ///
     /// `path` is a file of weights, whatever its name, an index of shards (`*.safetensors.index.json` or
-    /// `*.bin.index.json`) or a folder. In a folder these are looked for, in any case, and the first found is opened:
+    /// `*.bin.index.json`) or a folder, of which [`select`](fn@crate::select) decides which files are opened. With one part of
+    /// a split GGUF file all parts are opened. Shards may not share a tensor. Tensors that the index does not list are
+    /// taken as well.
     ///
-    /// 1. `model.safetensors`;
-    /// 2. the one index of safetensors shards and the shards that it names;
-    /// 3. all other `*.safetensors`, taken for shards of one model. Names like `model-00001-of-00003.safetensors` must
-    ///    then be complete;
-    /// 4. the same of PyTorch: `pytorch_model.bin`, the one `*.bin.index.json`, all other `pytorch_model*.bin`,
-    ///    `model*.bin`, `*.pt`, `*.pth` and `*.ckpt` that are not the state of training;
-    /// 5. the one `*.gguf` (all parts of it where it is split), `*.onnx`, `*.npz` or `*.npy`.
-    ///
-    /// A GGUF file with such a name stands for all parts of its model. Shards may not share a tensor. Tensors that the
-    /// index does not list are taken as well.
+    /// # Errors
+    /// See [`CheckpointError`].
     pub fn open(path: &Path) -> Result<Self, CheckpointError> {
-        let Located { folder, files, index } = folder::locate(path)?;
+        let CheckpointFiles { folder, files, index } = CheckpointFiles::find(path)?;
         let config = json::read_if_present(&folder.join("config.json"))?;
         let mut checkpoint = Self {
             source: path.to_string_lossy().into_owned(),
@@ -162,7 +137,9 @@ impl Checkpoint {
     /// Maps one more file, adds what it holds, and notes which file each tensor is in.
     fn add(&mut self, path: &Path, holders: &mut HashMap<String, usize>) -> Result<(), CheckpointError> {
         let mapped = MappedFile::open(path)?;
-        let (format, contents) = read_contents(&mapped)?;
+        let format =
+            recognise(mapped.bytes()).map_err(|kind| CheckpointError::OtherKind { path: path.to_owned(), kind })?;
+        let contents = format.open(&mapped).map_err(|error| CheckpointError::of_file(path, error))?;
         let file = self.files.len();
         self.files.push(mapped);
         let names = contents.tensors.iter().map(|tensor| &tensor.name);
@@ -179,9 +156,9 @@ impl Checkpoint {
                 });
             }
         }
-        self.format = format;
+        self.format = format.name();
         self.synthetic |= contents.synthetic;
-        // What lies beside the weights was put there for them; what is inside is the next best thing.
+        // A file beside the weights was put there for them and goes before what is stated inside.
         if self.config.is_none() {
             self.config = contents.config;
         }
@@ -199,7 +176,7 @@ impl Checkpoint {
 
     /// The elements at positions `range`, rows outermost, as little-endian bytes.
     ///
-    /// Lent from the mapping, which they keep alive, where they lie in the file as they are measured; computed otherwise.
+    /// Lent from the mapping, which they keep alive, where the file stores them as they are measured; computed otherwise.
     /// Either way they can be sent to another thread.
     ///
     /// # Errors
@@ -216,8 +193,8 @@ impl Checkpoint {
             return Err(failed(format!("it has {} elements", tensor.elements())));
         }
         match &tensor.data {
-            Data::Computed { elements, .. } => elements.read(range.clone()).map_err(failed),
-            Data::Mapped(stored) => {
+            TensorData::Computed { elements, .. } => elements.read(range.clone()).map_err(failed),
+            TensorData::Mapped(stored) => {
                 // Inside the tensor, whose bytes are inside the file: no overflow, and no loss on any system that mapped it.
                 let at = |position: u64| stored.start + position as usize * tensor.element.size();
                 let shared = self.files.get(tensor.file).and_then(|file| file.share(at(range.start)..at(range.end)));
@@ -234,22 +211,22 @@ impl Checkpoint {
         self.files.get(tensor.file).map_or(Path::new(&self.source), MappedFile::path)
     }
 
-    /// Where in its file the tensor's first byte is; 0 where its format does not tell.
+    /// Where in its file the tensor's first byte is; 0 where its format does not say.
     pub fn offset_of(&self, tensor: &StoredTensor) -> u64 {
         tensor.elsewhere().map_or_else(|| tensor.range(), |(_, range)| range).start as u64
     }
 
     /// A 128-bit hash, in hexadecimal, of all names, shapes and types and of eight 64-byte samples of each tensor.
     ///
-    /// The same tensors give the same fingerprint wherever they lie and however they are split into shards, unless their
-    /// format does not tell where they lie: as many samples are then taken of the whole file. A change between the
-    /// samples goes unseen: this tells models apart, it does not prove that a file is intact.
+    /// The same tensors give the same fingerprint wherever they are stored and however they are split into shards, unless
+    /// their format does not say where they are: as many samples are then taken of the whole file. A change between the
+    /// samples goes unseen: this distinguishes models, it does not prove that a file is intact.
     pub fn fingerprint(&self) -> String {
         fingerprint::fingerprint(self)
     }
 
     /// The bytes of the file that the tensor's elements are, or are computed from.
-    fn stored_bytes<'a>(&'a self, tensor: &'a StoredTensor) -> &'a [u8] {
+    pub(crate) fn stored_bytes<'a>(&'a self, tensor: &'a StoredTensor) -> &'a [u8] {
         if let Some((file, range)) = tensor.elsewhere() {
             return file.bytes().get(range).unwrap_or_default();
         }
@@ -264,32 +241,21 @@ impl Checkpoint {
     }
 }
 
-/// Reads a file by what it holds, whatever its name, and says which format that is.
-fn read_contents(file: &MappedFile) -> Result<(&'static str, Contents), CheckpointError> {
-    let (path, bytes) = (file.path(), file.bytes());
-    match sniff::sniff(bytes) {
-        None => Ok(("safetensors", safetensors::read(path, bytes)?)),
-        Some(FileKind::Gguf) => Ok(("gguf", gguf::read(file)?)),
-        Some(FileKind::Npz) => Ok(("npz", numpy::read_npz(file)?)),
-        Some(FileKind::Npy) => Ok(("npy", numpy::read_npy(file)?)),
-        Some(FileKind::Onnx) => Ok(("onnx", onnx::read(file)?)),
-        Some(kind @ (FileKind::PyTorch | FileKind::Pickle | FileKind::Zip | FileKind::Tar)) => {
-            Ok(("pytorch", pytorch::read(file, kind)?))
-        }
-        Some(kind) => Err(CheckpointError::OtherKind { path: path.to_owned(), kind }),
-    }
-}
-
 /// Checks that every tensor of the index is in the shard that the index names.
-fn check_index(index: &Index, holders: &HashMap<String, usize>, files: &[MappedFile]) -> Result<(), CheckpointError> {
-    for (shard, tensors) in &index.shards {
+fn check_index(
+    file: &IndexFile,
+    holders: &HashMap<String, usize>,
+    files: &[MappedFile],
+) -> Result<(), CheckpointError> {
+    for (shard, tensors) in &file.index.shards {
+        let shard = file.shard(shard);
         for tensor in tensors {
             let holder = holders.get(tensor).and_then(|&file| files.get(file));
-            if holder.map(MappedFile::path) != Some(shard) {
+            if holder.map(MappedFile::path) != Some(&shard) {
                 return Err(CheckpointError::IndexedTensorMissing {
-                    index: index.path.clone(),
+                    index: file.path.clone(),
                     tensor: tensor.clone(),
-                    shard: shard.clone(),
+                    shard,
                 });
             }
         }

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 /// Compares two names piece by piece: runs of digits by value, everything else byte by byte.
 ///
-/// A total order: names that differ only in leading zeros are told apart by their bytes.
+/// A total order: names that differ only in leading zeros are ordered by their bytes.
 pub(super) fn natural(a: &str, b: &str) -> Ordering {
     let (mut left, mut right) = (a.as_bytes(), b.as_bytes());
     while let (Some(&l), Some(&r)) = (left.first(), right.first()) {

@@ -1,11 +1,17 @@
-//! The cache's folder of one repository, in the layout that Hugging Face's tools share: blobs by hash, snapshots of links
-//! to them, references from branches to snapshots, locks.
+//! The cache's folder of one repository, in the layout that Hugging Face's tools share:
+//!
+//! ```text
+//! models--ORGANISATION--NAME/blobs/HASH              contents
+//!                           /snapshots/COMMIT/FILE   links to them
+//!                           /refs/REVISION           the commit that a branch or tag means
+//! .locks/models--ORGANISATION--NAME/HASH.lock
+//! ```
+//!
+//! Source: "Understand caching" in the documentation of huggingface_hub.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
-
-use hf_hub::{Cache, CacheRepo, Repo, RepoType};
 
 use super::Progress;
 use super::error::HubError;
@@ -14,23 +20,15 @@ use super::name::{HubModel, is_commit};
 /// The folder of one repository in the cache.
 pub(super) struct RepositoryCache {
     root: PathBuf,
-    folder: String,
-    layout: CacheRepo,
-    reference: PathBuf,
+    /// The repository's name as the cache's folders have it.
+    name: String,
     revision: String,
 }
 
 impl RepositoryCache {
     pub(super) fn new(root: &Path, model: &HubModel) -> Self {
-        let repo = Repo::with_revision(model.repository.clone(), RepoType::Model, model.revision.clone());
-        let folder = repo.folder_name();
-        Self {
-            reference: root.join(&folder).join("refs").join(&model.revision),
-            layout: Cache::new(root.to_owned()).repo(repo),
-            root: root.to_owned(),
-            folder,
-            revision: model.revision.clone(),
-        }
+        let name = format!("models--{}", model.repository.replace('/', "--"));
+        Self { root: root.to_owned(), name, revision: model.revision.clone() }
     }
 
     /// The cache's own folder.
@@ -38,32 +36,46 @@ impl RepositoryCache {
         &self.root
     }
 
+    /// The repository's folder.
+    fn folder(&self) -> PathBuf {
+        self.root.join(&self.name)
+    }
+
+    /// The file that says which commit the revision means.
+    fn reference(&self) -> PathBuf {
+        self.folder().join("refs").join(&self.revision)
+    }
+
     /// The commit that the revision meant when it was last looked up.
     pub(super) fn known_commit(&self) -> Option<String> {
         if is_commit(&self.revision) {
             return Some(self.revision.clone());
         }
-        let commit = fs::read_to_string(&self.reference).ok()?;
+        let commit = fs::read_to_string(self.reference()).ok()?;
         Some(commit.trim().to_owned()).filter(|commit| is_commit(commit))
     }
 
-    /// Notes which commit the revision means.
+    /// Records which commit the revision means.
     pub(super) fn remember(&self, commit: &str) -> Result<(), HubError> {
-        // A commit needs no note, and an unchanged one may lie in a cache that cannot be written.
+        // A commit needs no reference, and an unchanged one may be in a cache that cannot be written.
         if self.known_commit().as_deref() == Some(commit) {
             return Ok(());
         }
-        self.layout.create_ref(commit).map_err(HubError::cache(&self.reference))
+        let reference = self.reference();
+        if let Some(folder) = reference.parent() {
+            fs::create_dir_all(folder).map_err(HubError::cache(folder))?;
+        }
+        fs::write(&reference, commit).map_err(HubError::cache(&reference))
     }
 
     /// The folder of a commit's files.
     pub(super) fn snapshot(&self, commit: &str) -> PathBuf {
-        self.layout.pointer_path(commit)
+        self.folder().join("snapshots").join(commit)
     }
 
     /// The file of content with this hash.
     pub(super) fn blob(&self, etag: &str) -> PathBuf {
-        self.root.join(&self.folder).join("blobs").join(etag)
+        self.folder().join("blobs").join(etag)
     }
 
     /// The names of a snapshot's files, sorted, as the hub would list them.
@@ -92,7 +104,7 @@ impl RepositoryCache {
 
     /// Keeps other programs from downloading the same content until the file is dropped.
     pub(super) fn lock(&self, etag: &str, progress: &mut dyn Progress) -> Result<File, HubError> {
-        let folder = self.root.join(".locks").join(&self.folder);
+        let folder = self.root.join(".locks").join(&self.name);
         fs::create_dir_all(&folder).map_err(HubError::cache(&folder))?;
         let path = folder.join(format!("{etag}.lock"));
         let file = File::options().create(true).append(true).open(&path).map_err(HubError::cache(&path))?;
@@ -107,7 +119,7 @@ impl RepositoryCache {
         Ok(file)
     }
 
-    /// Bytes that can still be written; none where the system does not tell.
+    /// Bytes that can still be written; none where the system does not say.
     pub(super) fn free_bytes(&self) -> Option<u64> {
         free_bytes(&self.root)
     }

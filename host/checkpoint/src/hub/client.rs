@@ -17,7 +17,7 @@ const SILENCE: Duration = Duration::from_secs(30);
 /// How long a connection may take to open.
 const CONNECT: Duration = Duration::from_secs(15);
 
-/// How often a request is sent that fails for reasons that pass.
+/// How often a request is sent that fails for transient reasons.
 const ATTEMPTS: u32 = 3;
 
 /// The longest listing that is read. The largest repositories have a hundred thousand files.
@@ -32,12 +32,12 @@ pub(super) struct Listing {
     /// The commit.
     pub(super) commit: String,
     /// Its files.
-    pub(super) files: Vec<Listed>,
+    pub(super) files: Vec<ListedFile>,
 }
 
 /// A file as it is listed. Mirrors may leave out all but the name.
 #[derive(Debug, Deserialize)]
-pub(super) struct Listed {
+pub(super) struct ListedFile {
     #[serde(rename = "rfilename")]
     pub(super) name: String,
     pub(super) size: Option<u64>,
@@ -52,7 +52,7 @@ pub(super) struct Metadata {
     pub(super) size: u64,
 }
 
-/// A hub and who asks.
+/// The connection to a hub for one model, with the credentials.
 pub(super) struct Client<'a> {
     agent: Agent,
     settings: &'a Settings,
@@ -67,7 +67,7 @@ impl<'a> Client<'a> {
             .user_agent(concat!("kurtoscope/", env!("CARGO_PKG_VERSION")))
             // Ranges and lengths are those of the file, not of a compressed form of it.
             .accept_encoding("identity")
-            // The hub hands over to storage on other hosts, which have no business with the token.
+            // The hub hands over to storage on other hosts, which must not see the token.
             .redirect_auth_headers(RedirectAuthHeaders::SameHost)
             .http_status_as_error(false)
             .max_redirects_will_error(false)
@@ -83,26 +83,26 @@ impl<'a> Client<'a> {
         struct Info {
             sha: String,
             #[serde(default)]
-            siblings: Vec<Listed>,
+            siblings: Vec<ListedFile>,
         }
         let HubModel { repository, revision, .. } = self.model;
         let endpoint = &self.settings.endpoint;
         let url = format!("{endpoint}/api/models/{repository}/revision/{}?blobs=true", escaped(revision, false));
-        let mut answer = self.patiently(|| self.send(self.agent.get(&url)))?;
+        let mut answer = self.with_retries(|| self.send(self.agent.get(&url)))?;
         if answer.status() != StatusCode::OK {
             return Err(self.refusal(&url, &answer, None));
         }
-        let senseless = |detail: String| HubError::Answer { url: url.clone(), detail };
+        let invalid = |detail: String| HubError::Answer { url: url.clone(), detail };
         let text = answer.body_mut().with_config().limit(LONGEST_LISTING).read_to_string();
-        let text = text.map_err(|error| senseless(error.to_string()))?;
-        let info: Info = serde_json::from_str(&text).map_err(|error| senseless(error.to_string()))?;
+        let text = text.map_err(|error| invalid(error.to_string()))?;
+        let info: Info = serde_json::from_str(&text).map_err(|error| invalid(error.to_string()))?;
         // It becomes the name of a folder.
         if !is_commit(&info.sha) {
-            return Err(senseless(format!("{:?} is no commit", info.sha)));
+            return Err(invalid(format!("{:?} is no commit", info.sha)));
         }
         // And these become paths below it.
         if let Some(outside) = info.siblings.iter().find(|file| !is_inside(&file.name)) {
-            return Err(senseless(format!("{:?} is no path inside the repository", outside.name)));
+            return Err(invalid(format!("{:?} is no path inside the repository", outside.name)));
         }
         Ok(Listing { commit: info.sha, files: info.siblings })
     }
@@ -114,7 +114,7 @@ impl<'a> Client<'a> {
         // hub (of renamed repositories) are followed.
         for _ in 0..REDIRECTS {
             let request = || self.agent.head(&url).config().max_redirects(0).build();
-            let answer = self.patiently(|| self.send(request()))?;
+            let answer = self.with_retries(|| self.send(request()))?;
             let headers = answer.headers();
             let location = text(headers, header::LOCATION.as_str()).filter(|_| answer.status().is_redirection());
             let linked = headers.contains_key("x-linked-etag");
@@ -132,7 +132,7 @@ impl<'a> Client<'a> {
         Err(HubError::Answer { url, detail: format!("more than {REDIRECTS} redirects") })
     }
 
-    /// The bytes of a file from `start` on, whatever the server makes of that.
+    /// The bytes of a file from `start` on; a server may ignore the range.
     pub(super) fn bytes(&self, commit: &str, name: &str, start: u64) -> Result<Answer, ureq::Error> {
         let request = self.agent.get(self.address(commit, name));
         self.send(if start > 0 { request.header(header::RANGE, format!("bytes={start}-")) } else { request })
@@ -152,7 +152,7 @@ impl<'a> Client<'a> {
             ("GatedRepo", status) | (_, status @ 403) => {
                 HubError::Gated { repository, endpoint, status, with_token: self.settings.token.is_some() }
             }
-            // The hub does not tell strangers whether a repository exists.
+            // Without a token, the hub does not say whether a repository exists.
             (_, 401) if file.is_none() => HubError::NoRepository { repository, endpoint },
             (_, 401) => {
                 HubError::Gated { repository, endpoint, status: 401, with_token: self.settings.token.is_some() }
@@ -178,13 +178,13 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// Sends again where the failure may pass.
-    fn patiently(&self, send: impl Fn() -> Result<Answer, ureq::Error>) -> Result<Answer, HubError> {
+    /// Sends again where the failure may be transient.
+    fn with_retries(&self, send: impl Fn() -> Result<Answer, ureq::Error>) -> Result<Answer, HubError> {
         let mut attempt = 1;
         loop {
             match send() {
-                Ok(answer) if !is_passing(answer.status()) || attempt == ATTEMPTS => return Ok(answer),
-                Err(error) if is_lasting(&error) || attempt == ATTEMPTS => {
+                Ok(answer) if !is_transient(answer.status()) || attempt == ATTEMPTS => return Ok(answer),
+                Err(error) if is_permanent(&error) || attempt == ATTEMPTS => {
                     let detail = error.to_string();
                     return Err(HubError::Unreachable {
                         endpoint: self.settings.endpoint.clone(),
@@ -192,7 +192,7 @@ impl<'a> Client<'a> {
                         cached: false,
                     });
                 }
-                _ => std::thread::sleep(pause(attempt)),
+                _ => std::thread::sleep(backoff(attempt)),
             }
             attempt += 1;
         }
@@ -200,17 +200,17 @@ impl<'a> Client<'a> {
 }
 
 /// How long to wait after the given number of failures in a row.
-pub(super) fn pause(failures: u32) -> Duration {
+pub(super) fn backoff(failures: u32) -> Duration {
     Duration::from_millis(250 << failures.min(6))
 }
 
 /// Whether the same request may be answered better in a moment.
-pub(super) fn is_passing(status: StatusCode) -> bool {
+pub(super) fn is_transient(status: StatusCode) -> bool {
     status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::REQUEST_TIMEOUT
 }
 
 /// Whether nothing listens there, which a second attempt does not change.
-fn is_lasting(error: &ureq::Error) -> bool {
+fn is_permanent(error: &ureq::Error) -> bool {
     match error {
         ureq::Error::Io(error) => error.kind() == std::io::ErrorKind::ConnectionRefused,
         ureq::Error::Timeout(_) | ureq::Error::Protocol(_) => false,

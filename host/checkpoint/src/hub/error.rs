@@ -3,7 +3,10 @@
 use std::io;
 use std::path::PathBuf;
 
-/// Why a model could not be had from the hub.
+use crate::select::IndexError;
+use crate::source::SourceError;
+
+/// Why a model could not be fetched from the hub.
 ///
 /// Messages are complete: an underlying error is part of the text and is not repeated by `source()`.
 #[derive(Debug, thiserror::Error)]
@@ -17,7 +20,7 @@ pub enum HubError {
         /// What is wrong with it and what to do.
         detail: String,
     },
-    /// There is no such repository, or it is hidden from who asks.
+    /// There is no such repository, or this user may not see it.
     #[error(
         "hf:{repository}: no such model at {endpoint}; check the spelling, or set HF_TOKEN to a token that may read it \
          if it is private"
@@ -66,8 +69,8 @@ pub enum HubError {
     },
     /// The repository holds no weights in a format that is looked for.
     #[error(
-        "{model}: no weights among its {count} files ({files}); looked for *.safetensors, pytorch_model.bin, *.gguf, \
-         *.onnx and *.npz: name another repository, or a file of this one (hf:ORGANISATION/NAME/FILE)"
+        "{model}: no weights among its {count} files ({files}); looked for safetensors, PyTorch, GGUF, \
+         ONNX and NumPy files: name another repository, or a file of this one (hf:ORGANISATION/NAME/FILE)"
     )]
     NoWeights {
         /// The model.
@@ -103,14 +106,43 @@ pub enum HubError {
         /// What there is.
         files: String,
     },
+    /// The names of files say that there are more of them than the repository holds.
+    #[error(
+        "{model}: holds {found} of {total} files of the model, {missing} is missing; the repository is damaged: report it \
+         there, or name another file of it"
+    )]
+    Incomplete {
+        /// The model.
+        model: String,
+        /// Files found.
+        found: u64,
+        /// Files according to their names.
+        total: u64,
+        /// The first one missing.
+        missing: String,
+    },
     /// The index of shards cannot be used.
-    #[error("{}: {detail}; the repository is damaged: report it there, or name one file of it", path.display())]
+    #[error("{}: {error}", path.display())]
     Index {
         /// The index.
         path: PathBuf,
-        /// What is wrong with it.
-        detail: String,
+        /// What is wrong with it, and what to do about it.
+        error: IndexError,
     },
+    /// The index names a file that the repository does not hold.
+    #[error(
+        "{}: names {shard}, which the repository lacks; the repository is damaged: report it there, or name one file of it",
+        path.display()
+    )]
+    ShardMissing {
+        /// The index.
+        path: PathBuf,
+        /// The file.
+        shard: String,
+    },
+    /// A file that was downloaded cannot be read.
+    #[error(transparent)]
+    Source(#[from] SourceError),
     /// No connection.
     #[error(
         "{endpoint} cannot be reached: {detail}; check the network and the proxy, set HF_ENDPOINT for a mirror, or {}",

@@ -1,8 +1,8 @@
 //! Models on the Hugging Face hub: finds what to download, brings it into the cache that other tools share, and says where
 //! it is.
 //!
-//! The layout of the cache is the crate `hf-hub`'s; the transfer is our own, because weights are large: it goes on where
-//! it stopped, compares hashes, and looks for room on the disk before it begins.
+//! The transfer is our own, because weights are large: it resumes where it stopped, compares hashes, and checks the room on
+//! the disk before it begins.
 
 mod cache;
 mod choose;
@@ -12,7 +12,7 @@ mod name;
 mod settings;
 mod transfer;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -21,9 +21,12 @@ pub use name::{HubModel, NameError, PREFIX};
 pub use settings::Settings;
 
 use cache::RepositoryCache;
-use choose::{Choice, Weights, choose, folder_of};
+use choose::choose;
 use client::{Client, Listing};
-use transfer::{Wanted, length, partial, transfer};
+use transfer::{RemoteFile, length, partial, transfer};
+
+use crate::select::{Index, Selection, Weights, folder_of};
+use crate::source::json;
 
 /// A model that is on disk now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +37,7 @@ pub struct Fetched {
     pub commit: String,
 }
 
-/// Someone who watches a download.
+/// Receives the progress of a download.
 pub trait Progress {
     /// Downloading begins: `there` of `total` bytes were here before.
     fn begin(&mut self, there: u64, total: u64);
@@ -48,8 +51,7 @@ pub trait Progress {
 
 /// Brings a model to disk: its `config.json`, its index and its weights, and nothing that is there already.
 ///
-/// Of several formats one is taken: safetensors, then `pytorch_model.bin`, then a single `.gguf`, `.onnx` or `.npz`. A file
-/// that is [named](HubModel::file) goes before all of them.
+/// [`select`](fn@crate::select) decides which files are the model, unless one is [named](HubModel::file).
 ///
 /// # Errors
 /// See [`HubError`]. What was downloaded until then stays in the cache, and the next call goes on from there.
@@ -66,23 +68,30 @@ pub fn fetch(model: &HubModel, settings: &Settings, progress: &mut dyn Progress)
         other => other,
     })?;
     let names: Vec<String> = listing.files.iter().map(|file| file.name.clone()).collect();
-    let choice = choose(model, &names)?;
-    let mut download = Download::new(&client, &cache, &listing, progress);
-    download.bring(&choice.beside)?;
-    let weights = match &choice.weights {
+    let selection = choose(model, &names)?;
+    let mut job = Download::new(&client, &cache, &listing, progress);
+    let index = match &selection.weights {
+        Weights::Index(index) => Some(index),
+        Weights::File(_) | Weights::Files(_) => None,
+    };
+    let small: Vec<String> = selection.config.iter().chain(index).cloned().collect();
+    job.download(&small)?;
+    let mut weights = match &selection.weights {
+        Weights::File(file) => vec![file.clone()],
         Weights::Files(files) => files.clone(),
-        Weights::Indexed(index) => {
+        Weights::Index(index) => {
             let path = cache.snapshot(&listing.commit).join(index);
             let shards = shards(&path, folder_of(index))?;
             if let Some(missing) = shards.iter().find(|shard| !names.contains(shard)) {
-                return Err(HubError::Index { path, detail: format!("names {missing}, which the repository lacks") });
+                return Err(HubError::ShardMissing { path, shard: missing.clone() });
             }
             shards
         }
     };
-    download.bring(&weights)?;
+    weights.extend(selection.external.iter().cloned());
+    job.download(&weights)?;
     cache.remember(&listing.commit)?;
-    Ok(fetched(&cache, choice, listing.commit))
+    Ok(fetched(&cache, &selection, listing.commit))
 }
 
 /// What the cache holds without asking anyone.
@@ -90,45 +99,32 @@ fn cached(model: &HubModel, cache: &RepositoryCache) -> Result<Fetched, HubError
     let missing = || HubError::NotCached { model: model.to_string(), cache: cache.root().to_owned() };
     let commit = cache.known_commit().ok_or_else(missing)?;
     let names = cache.files(&commit);
-    let choice = match choose(model, &names) {
-        Err(HubError::NoWeights { .. } | HubError::NoFile { .. }) => return Err(missing()),
-        choice => choice?,
+    let selection = match choose(model, &names) {
+        Err(HubError::NoWeights { .. } | HubError::NoFile { .. } | HubError::Incomplete { .. }) => {
+            return Err(missing());
+        }
+        selection => selection?,
     };
-    if let Weights::Indexed(index) = &choice.weights {
+    if let Weights::Index(index) = &selection.weights {
         let shards = shards(&cache.snapshot(&commit).join(index), folder_of(index))?;
         if !shards.iter().all(|shard| names.contains(shard)) {
             return Err(missing());
         }
     }
-    Ok(fetched(cache, choice, commit))
+    Ok(fetched(cache, &selection, commit))
 }
 
-fn fetched(cache: &RepositoryCache, choice: Choice, commit: String) -> Fetched {
+fn fetched(cache: &RepositoryCache, selection: &Selection, commit: String) -> Fetched {
     let folder = cache.snapshot(&commit);
-    // A checkpoint of several files is opened by its folder, where the index is found again.
-    let path = match choice.open {
-        Some(file) if file.ends_with(".index.json") => folder.join(folder_of(&file)),
-        Some(file) => folder.join(file),
-        None => folder,
-    };
+    // Joining the empty path would add a slash.
+    let path = if selection.path().is_empty() { folder } else { folder.join(selection.path()) };
     Fetched { path, commit }
 }
 
 /// The files that an index names, sorted, with the index's folder in front.
 fn shards(path: &Path, folder: &str) -> Result<Vec<String>, HubError> {
-    #[derive(serde::Deserialize)]
-    struct Index {
-        weight_map: HashMap<String, String>,
-    }
-    let wrong = |detail: String| HubError::Index { path: path.to_owned(), detail };
-    let text = fs::read(path).map_err(HubError::cache(path))?;
-    let index: Index =
-        serde_json::from_slice(&text).map_err(|error| wrong(format!("is no index of shards: {error}")))?;
-    let shards: BTreeSet<String> = index.weight_map.into_values().collect();
-    if let Some(outside) = shards.iter().find(|shard| !name::is_inside(shard)) {
-        return Err(wrong(format!("names {outside:?}, which is not inside its folder")));
-    }
-    Ok(shards.into_iter().map(|shard| format!("{folder}{shard}")).collect())
+    let index = Index::parse(&json::read(path)?).map_err(|error| HubError::Index { path: path.to_owned(), error })?;
+    Ok(index.shards.into_keys().map(|shard| format!("{folder}{shard}")).collect())
 }
 
 /// The download of one commit's files.
@@ -151,11 +147,11 @@ impl<'a> Download<'a> {
         Self { client, cache, commit: &listing.commit, sizes, progress }
     }
 
-    /// Brings these files into the snapshot, those that are not there.
-    fn bring(&mut self, names: &[String]) -> Result<(), HubError> {
+    /// Downloads those of these files that are not in the snapshot.
+    fn download(&mut self, names: &[String]) -> Result<(), HubError> {
         let mut wanted = Vec::new();
         for name in names.iter().filter(|name| !self.is_here(name)) {
-            let file = Wanted { name: name.clone(), metadata: self.client.metadata(self.commit, name)? };
+            let file = RemoteFile { name: name.clone(), metadata: self.client.metadata(self.commit, name)? };
             if length(&self.cache.blob(&file.metadata.etag)) == Some(file.metadata.size) {
                 self.cache.link(&file.metadata.etag, self.commit, name)?;
             } else {
@@ -166,7 +162,7 @@ impl<'a> Download<'a> {
             return Ok(());
         }
         let total: u64 = wanted.iter().fold(0, |total, file| total.saturating_add(file.metadata.size));
-        let there: u64 = wanted.iter().map(|file| self.part_of(file)).sum();
+        let there: u64 = wanted.iter().map(|file| self.partial_length(file)).sum();
         self.check_room(total.saturating_sub(there))?;
         self.progress.begin(there, total);
         let outcome = self.transfer(&wanted);
@@ -174,11 +170,11 @@ impl<'a> Download<'a> {
         outcome
     }
 
-    fn transfer(&mut self, wanted: &[Wanted]) -> Result<(), HubError> {
+    fn transfer(&mut self, wanted: &[RemoteFile]) -> Result<(), HubError> {
         // What is there of later files counts from the beginning, as it did in `begin`.
-        let mut before: u64 = wanted.iter().map(|file| self.part_of(file)).sum();
+        let mut before: u64 = wanted.iter().map(|file| self.partial_length(file)).sum();
         for file in wanted {
-            before -= self.part_of(file).min(before);
+            before -= self.partial_length(file).min(before);
             transfer(self.client, self.cache, self.commit, file, before, self.progress)?;
             self.cache.link(&file.metadata.etag, self.commit, &file.name)?;
             before += file.metadata.size;
@@ -186,7 +182,7 @@ impl<'a> Download<'a> {
         Ok(())
     }
 
-    /// Whether the snapshot has the file, whole as far as the listing tells.
+    /// Whether the snapshot has the file, in the length that the listing states.
     fn is_here(&self, name: &str) -> bool {
         let here = length(&self.cache.snapshot(self.commit).join(name));
         let listed = self.sizes.get(name).copied().flatten();
@@ -194,7 +190,7 @@ impl<'a> Download<'a> {
     }
 
     /// Bytes of a file that an earlier attempt brought.
-    fn part_of(&self, file: &Wanted) -> u64 {
+    fn partial_length(&self, file: &RemoteFile) -> u64 {
         length(&partial(&self.cache.blob(&file.metadata.etag))).unwrap_or(0).min(file.metadata.size)
     }
 

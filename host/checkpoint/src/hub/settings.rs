@@ -1,10 +1,8 @@
-//! Where the hub is, where its cache is and who asks: the environment variables that Hugging Face's own tools know.
+//! Where the hub is, where its cache is and which token to send: the environment variables that Hugging Face's own tools know.
 
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-
-use hf_hub::Cache;
 
 use super::error::HubError;
 
@@ -19,7 +17,7 @@ pub struct Settings {
     /// The folder of the cache: `HF_HUB_CACHE`, `HF_HOME/hub`, `XDG_CACHE_HOME/huggingface/hub` or
     /// `~/.cache/huggingface/hub`.
     pub cache: PathBuf,
-    /// Who asks: `HF_TOKEN`, else the content of `HF_TOKEN_PATH` or of `token` in `HF_HOME`.
+    /// The access token: `HF_TOKEN`, else the content of `HF_TOKEN_PATH` or of `token` in `HF_HOME`.
     pub token: Option<String>,
     /// Take everything from the cache: `HF_HUB_OFFLINE`.
     pub offline: bool,
@@ -53,13 +51,12 @@ impl Settings {
                 name: "HOME",
                 detail: "is not set, so there is no folder for the cache; set HF_HOME to one".into(),
             })?;
-        let token_file =
-            path("HF_TOKEN_PATH").and_then(|path| fs::read_to_string(path).ok()).map(|token| token.trim().to_owned());
+        let token_file = |path: PathBuf| fs::read_to_string(path).ok();
         let token = text("HF_TOKEN")
             .or_else(|| text("HUGGING_FACE_HUB_TOKEN"))
+            .or_else(|| path("HF_TOKEN_PATH").and_then(token_file))
+            .or_else(|| home.map(|home| home.join("token")).and_then(token_file))
             .map(|token| token.trim().to_owned())
-            .or(token_file)
-            .or_else(|| home.and_then(|home| Cache::new(home.join("hub")).token()))
             .filter(|token| !token.is_empty());
         if token.as_ref().is_some_and(|token| !token.bytes().all(|byte| byte.is_ascii_graphic())) {
             return Err(HubError::Setting {

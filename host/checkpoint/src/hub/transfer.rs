@@ -1,4 +1,5 @@
-//! Brings one file from the hub into the cache: goes on where an earlier attempt stopped, and keeps only what proves right.
+//! Downloads one file from the hub into the cache: resumes where an earlier attempt stopped, and keeps only what has the
+//! right hash.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -10,7 +11,7 @@ use ureq::http::{StatusCode, header};
 
 use super::Progress;
 use super::cache::RepositoryCache;
-use super::client::{Client, Metadata, is_passing, pause, text};
+use super::client::{Client, Metadata, backoff, is_transient, text};
 use super::error::HubError;
 
 /// Failures in a row, without a byte more between them, after which a download is given up.
@@ -21,7 +22,7 @@ const BUFFER: usize = 1 << 20;
 
 /// A file to download.
 #[derive(Debug)]
-pub(super) struct Wanted {
+pub(super) struct RemoteFile {
     /// Its name in the repository.
     pub(super) name: String,
     /// What the hub says about it.
@@ -29,16 +30,16 @@ pub(super) struct Wanted {
 }
 
 /// Why an attempt ended early.
-enum Stop {
+enum AttemptError {
     /// Another attempt may go on.
-    Broken(String),
+    Transient(String),
     /// No attempt will do better.
-    Final(HubError),
+    Permanent(HubError),
 }
 
-impl From<HubError> for Stop {
+impl From<HubError> for AttemptError {
     fn from(error: HubError) -> Self {
-        Self::Final(error)
+        Self::Permanent(error)
     }
 }
 
@@ -47,18 +48,18 @@ pub(super) fn transfer(
     client: &Client<'_>,
     cache: &RepositoryCache,
     commit: &str,
-    wanted: &Wanted,
+    wanted: &RemoteFile,
     before: u64,
     progress: &mut dyn Progress,
 ) -> Result<(), HubError> {
-    let Wanted { name, metadata: Metadata { etag, size } } = wanted;
+    let RemoteFile { name, metadata: Metadata { etag, size } } = wanted;
     let blob = cache.blob(etag);
     let _lock = cache.lock(etag, progress)?;
-    // Whoever held the lock may have downloaded it.
+    // The process that held the lock may have downloaded it.
     if length(&blob) == Some(*size) {
         return Ok(());
     }
-    let mut part = Part::open(&partial(&blob), *size, cache)?;
+    let mut part = PartialFile::open(&partial(&blob), *size, cache)?;
     let mut was_here = part.length;
     loop {
         receive(client, commit, wanted, &mut part, |at| progress.at(before + at, name))?;
@@ -96,8 +97,8 @@ pub(super) fn length(path: &Path) -> Option<u64> {
 fn receive(
     client: &Client<'_>,
     commit: &str,
-    wanted: &Wanted,
-    part: &mut Part<'_>,
+    wanted: &RemoteFile,
+    part: &mut PartialFile<'_>,
     mut at: impl FnMut(u64),
 ) -> Result<(), HubError> {
     let mut failures = 0;
@@ -105,8 +106,8 @@ fn receive(
     while part.length < part.size {
         let detail = match attempt(client, commit, wanted, part, &mut at) {
             Ok(()) => String::from("the connection was closed early"),
-            Err(Stop::Broken(detail)) => detail,
-            Err(Stop::Final(error)) => return Err(error),
+            Err(AttemptError::Transient(detail)) => detail,
+            Err(AttemptError::Permanent(error)) => return Err(error),
         };
         if part.length > best {
             (best, failures) = (part.length, 0);
@@ -120,7 +121,7 @@ fn receive(
             let (received, size) = (part.length, part.size);
             return Err(HubError::Interrupted { file: wanted.name.clone(), received, size, detail });
         }
-        thread::sleep(pause(failures));
+        thread::sleep(backoff(failures));
     }
     Ok(())
 }
@@ -129,20 +130,21 @@ fn receive(
 fn attempt(
     client: &Client<'_>,
     commit: &str,
-    wanted: &Wanted,
-    part: &mut Part<'_>,
+    wanted: &RemoteFile,
+    part: &mut PartialFile<'_>,
     at: &mut dyn FnMut(u64),
-) -> Result<(), Stop> {
-    let answer = client.bytes(commit, &wanted.name, part.length).map_err(|error| Stop::Broken(error.to_string()))?;
+) -> Result<(), AttemptError> {
+    let answer =
+        client.bytes(commit, &wanted.name, part.length).map_err(|error| AttemptError::Transient(error.to_string()))?;
     match answer.status() {
         StatusCode::PARTIAL_CONTENT if range_start(&answer) == Some(part.length) => {}
         // The server does not do ranges, or not this one: all over again.
         StatusCode::OK => part.restart()?,
         StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE => {
             part.restart()?;
-            return Err(Stop::Broken("the server sent another range than was asked for".into()));
+            return Err(AttemptError::Transient("the server sent another range than was asked for".into()));
         }
-        status if is_passing(status) => return Err(Stop::Broken(format!("the server answered {status}"))),
+        status if is_transient(status) => return Err(AttemptError::Transient(format!("the server answered {status}"))),
         _ => {
             let url = client.address(commit, &wanted.name);
             return Err(client.refusal(&url, &answer, Some(&wanted.name)).into());
@@ -155,7 +157,7 @@ fn attempt(
         && (found > part.size || found < part.size && !is_part)
     {
         part.restart()?;
-        return Err(Stop::Final(HubError::Size { file: wanted.name.clone(), expected: part.size, found }));
+        return Err(AttemptError::Permanent(HubError::Size { file: wanted.name.clone(), expected: part.size, found }));
     }
     let mut body = answer.into_body().into_reader();
     let mut buffer = vec![0; BUFFER];
@@ -166,13 +168,17 @@ fn attempt(
                 let found = part.length + count as u64;
                 if found > part.size {
                     part.restart()?;
-                    return Err(Stop::Final(HubError::Size { file: wanted.name.clone(), expected: part.size, found }));
+                    return Err(AttemptError::Permanent(HubError::Size {
+                        file: wanted.name.clone(),
+                        expected: part.size,
+                        found,
+                    }));
                 }
                 part.append(buffer.get(..count).unwrap_or_default())?;
                 at(part.length);
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(Stop::Broken(error.to_string())),
+            Err(error) => return Err(AttemptError::Transient(error.to_string())),
         }
     }
 }
@@ -184,7 +190,7 @@ fn range_start(answer: &ureq::http::Response<ureq::Body>) -> Option<u64> {
 }
 
 /// A file that is not complete yet, hashed as it grows.
-struct Part<'a> {
+struct PartialFile<'a> {
     path: PathBuf,
     file: File,
     length: u64,
@@ -193,7 +199,7 @@ struct Part<'a> {
     cache: &'a RepositoryCache,
 }
 
-impl<'a> Part<'a> {
+impl<'a> PartialFile<'a> {
     /// Opens what is there, or begins anew.
     fn open(path: &Path, size: u64, cache: &'a RepositoryCache) -> Result<Self, HubError> {
         let failed = || HubError::cache(path);

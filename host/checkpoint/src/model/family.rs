@@ -68,7 +68,7 @@ enum Declared {
     Known(Family),
     /// Shares names with a family but not its layout: its names must not decide.
     Lookalike,
-    Unheard,
+    Unrecognised,
 }
 
 impl From<&str> for Declared {
@@ -86,12 +86,12 @@ impl From<&str> for Declared {
             // Falcon fuses q, k and v by groups of heads under BLOOM's names; BigCode and ChatGLM share a key and value
             // between heads under those of GPT-2 and NeoX.
             "falcon" | "RefinedWeb" | "RefinedWebModel" | "gpt_bigcode" | "chatglm" => return Self::Lookalike,
-            _ => return Self::Unheard,
+            _ => return Self::Unrecognised,
         })
     }
 }
 
-/// The modules seen that tell families apart, each by its exact path inside a layer where it has one.
+/// The modules seen that distinguish families, each by its exact path inside a layer where it has one.
 #[derive(Default)]
 struct Marks {
     c_attn: bool,
@@ -162,7 +162,7 @@ impl Marks {
         self.fits(family) || self.family() == Family::Unknown
     }
 
-    /// The one family that the names alone tell.
+    /// The one family that the names alone determine.
     fn family(&self) -> Family {
         let mut fitting =
             [Family::Gpt2, Family::Bloom, Family::GptNeox, Family::Opt, Family::Xglm, Family::Llama, Family::Bert]
@@ -174,7 +174,7 @@ impl Marks {
         }
     }
 
-    /// What it takes beyond the layers' names to tell a family from its relatives.
+    /// What it takes beyond the layers' names to distinguish a family from its relatives.
     fn confirms(&self, family: Family) -> bool {
         let opt = self.learned_positions || self.decoder;
         match family {

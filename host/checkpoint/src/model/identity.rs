@@ -70,7 +70,7 @@ fn is_buffer(family: Family, path: &Path<'_>, shape: &[u64]) -> bool {
     BUFFERS.contains(&path.leaf) || CONSTANTS.contains(&path.last()) || sinusoidal || is_mask(family, path, shape)
 }
 
-/// Tells the causal mask `attn.bias` or `attention.bias` from the bias of a projection, which has a module of its own
+/// Distinguishes the causal mask `attn.bias` or `attention.bias` from the bias of a projection, which has a module of its own
 /// (`attn.c_attn.bias`, `attention.dense.bias`).
 fn is_mask(family: Family, path: &Path<'_>, shape: &[u64]) -> bool {
     let masks = matches!(family, Family::Gpt2 | Family::GptNeox);

@@ -1,4 +1,4 @@
-//! How families lay out fused projections, and along which axis the output channels run.
+//! How families store fused projections, and along which axis the output channels run.
 
 use serde_json::Value;
 

@@ -30,7 +30,7 @@ impl Runs {
     }
 
     /// Where in the stored tensor the element at this logical position is. Positions from [`elements`](Self::elements)
-    /// on continue the pattern and mean nothing.
+    /// on continue the pattern beyond the tensor.
     pub const fn position(&self, logical: u64) -> u64 {
         let Some(run) = logical.checked_div(self.length) else { return self.start };
         self.start.saturating_add(run.saturating_mul(self.stride)).saturating_add(logical % self.length)

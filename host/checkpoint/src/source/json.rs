@@ -1,4 +1,4 @@
-//! Reads the JSON files that lie beside weights: the configuration and the index of shards.
+//! Reads the JSON files beside weights: the configuration and the index of shards.
 
 use std::fs;
 use std::io;

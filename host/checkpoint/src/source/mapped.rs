@@ -58,7 +58,7 @@ impl MappedFile {
         Some(Bytes::from_owner(Window { map: Arc::clone(&self.map), range }))
     }
 
-    /// Tells the operating system how the file is about to be read.
+    /// Advises the operating system how the file is about to be read.
     pub(crate) fn advise(&self, access: Access) {
         #[cfg(unix)]
         {

@@ -2,7 +2,14 @@
 
 use std::error::Error;
 
-use kurtoscope_host::analysis::{AnalysisError, DeviceFailure, DeviceFailureKind, JournalError};
+use kurtoscope_host::{
+    analysis::{AnalysisError, DeviceFailure, DeviceFailureKind, JournalError},
+    deployment::{PlanError, export::ExportError},
+    evidence::EvidenceError,
+    hypothesis::DefinitionError,
+    link::{DEVICE_VARIABLE, LinkError, UDEV_RULE, UrlError, UsbError},
+    run_file::ReadError,
+};
 
 use crate::causes::with_causes;
 
@@ -22,11 +29,29 @@ pub(super) fn advice(error: &(dyn Error + 'static)) -> Option<String> {
         return of_analysis(error);
     }
     let found = if let Some(failure) = error.downcast_ref::<DeviceFailure>() {
-        of_device(&failure.kind).map(Into::into)
+        let is_own_program = ["gpu", "pty"].iter().any(|scheme| failure.url.starts_with(scheme));
+        match failure.source.as_deref().and_then(|source| source.downcast_ref()) {
+            Some(LinkError::Start { .. }) if is_own_program => Some(device_program()),
+            _ => of_device(&failure.kind).map(Into::into),
+        }
+    } else if let Some(error) = error.downcast_ref::<LinkError>() {
+        of_link(error)
+    } else if let Some(error) = error.downcast_ref::<UsbError>() {
+        of_usb(error)
+    } else if let Some(UrlError::Usb(_)) = error.downcast_ref() {
+        Some("`kurtoscope devices` shows them".into())
     } else if let Some(error) = error.downcast_ref::<JournalError>() {
         Some(of_journal(error).into())
+    } else if let Some(error) = error.downcast_ref::<EvidenceError>() {
+        of_evidence(error).map(Into::into)
+    } else if let Some(error) = error.downcast_ref::<PlanError>() {
+        of_plan(error).map(Into::into)
+    } else if let Some(error) = error.downcast_ref::<ExportError>() {
+        of_export(error).map(Into::into)
+    } else if let Some(error) = error.downcast_ref::<DefinitionError>() {
+        of_definition(error).map(Into::into)
     } else {
-        None
+        error.downcast_ref::<ReadError>().map(|error| of_run_file(error).into())
     };
     found.or_else(|| advice(error.source()?))
 }
@@ -59,6 +84,10 @@ fn of_device(kind: &DeviceFailureKind) -> Option<&'static str> {
         DeviceFailureKind::NoAnswer { .. } => {
             Some("is it powered, is the cable in order, does it run Kurtoscope's firmware, and is the baud rate right?")
         }
+        DeviceFailureKind::IncompatibleFraming { .. } => Some(
+            "a board on a serial port or terminal is reached with serial:, a program that serves on standard input and \
+             output with exec:, a board's own USB interface with usb:",
+        ),
         DeviceFailureKind::SelfTestFailed { .. } => Some(
             "its driver or its hardware computes wrongly. `--allow-untrusted` measures all the same, and the report will \
              say so",
@@ -71,10 +100,94 @@ fn of_device(kind: &DeviceFailureKind) -> Option<&'static str> {
     }
 }
 
+/// What to do where there is no device program.
+pub(super) fn device_program() -> String {
+    format!(
+        "`cargo install --path firmware/linux --features gpu` installs it, and {DEVICE_VARIABLE} names it where it lies \
+         elsewhere"
+    )
+}
+
+fn of_link(error: &LinkError) -> Option<String> {
+    let advice = match error {
+        LinkError::Absent(_) => "`kurtoscope devices` lists the ports that are there",
+        LinkError::Busy(_) => "close serial monitors and other runs first",
+        LinkError::Denied(_) => "on Linux, add yourself to the group that owns it (dialout)",
+        LinkError::Usb(error) => return of_usb(error),
+        _ => return None,
+    };
+    Some(advice.into())
+}
+
+fn of_usb(error: &UsbError) -> Option<String> {
+    let advice = match error {
+        UsbError::Absent { others } if others.is_empty() => {
+            "does the cable carry data, is it in the board's device port, and does `kurtoscope-device --usb-gadget` run there?"
+        }
+        UsbError::Interface { .. } => {
+            "start `kurtoscope-device --usb-gadget` on it, and use `serial:` for a board that shows a serial port"
+        }
+        UsbError::Denied(_) => {
+            return Some(format!(
+                "on Linux, let yourself in once and plug the board in again:\n\
+                 echo '{UDEV_RULE}' | sudo tee /etc/udev/rules.d/70-kurtoscope.rules\n\
+                 sudo udevadm control --reload\n\
+                 (and be a member of the group plugdev where you are not logged in at the machine itself)"
+            ));
+        }
+        UsbError::Busy(_) => "end other runs first",
+        _ => return None,
+    };
+    Some(advice.into())
+}
+
 fn of_journal(error: &JournalError) -> &'static str {
     match error {
         JournalError::Locked { .. } => "wait for it, or give this run a folder of its own with `--out`",
         JournalError::File { .. } => "`--out` needs a folder that can be written to",
+    }
+}
+
+const fn of_run_file(error: &ReadError) -> &'static str {
+    match error {
+        ReadError::File { .. } => "name run.json, or the folder that `--out` wrote it to",
+        ReadError::Content { .. } => "measure the model again with `kurtoscope analyze MODEL --out DIR`",
+        ReadError::Schema { .. } => {
+            "measure the model again with this version, or leave the file out: schemas are not mixed"
+        }
+    }
+}
+
+const fn of_evidence(error: &EvidenceError) -> Option<&'static str> {
+    match error {
+        EvidenceError::Run(error) => Some(of_run_file(error)),
+        EvidenceError::NoRun { .. } => Some("`kurtoscope analyze MODEL --out DIR` writes run.json"),
+        EvidenceError::Folder { .. } | EvidenceError::Facts(_) => None,
+    }
+}
+
+const fn of_plan(error: &PlanError) -> Option<&'static str> {
+    match error {
+        PlanError::NotMeasured { .. } => Some(
+            "measure the model again with this version, on a device that measures it and with `--statistics all`: \
+             `kurtoscope analyze MODEL --out DIR`",
+        ),
+        PlanError::Budget { .. } => Some("`--bits` takes an average within that range"),
+        PlanError::NothingToQuantize { .. } => None,
+    }
+}
+
+const fn of_export(error: &ExportError) -> Option<&'static str> {
+    match error {
+        ExportError::Target { .. } => Some("`--target` takes one of these"),
+        ExportError::Names { .. } => None,
+    }
+}
+
+const fn of_definition(error: &DefinitionError) -> Option<&'static str> {
+    match error {
+        DefinitionError::Read { .. } => Some("give the path of a TOML file after `--hypothesis`"),
+        _ => None,
     }
 }
 
@@ -104,6 +217,16 @@ mod tests {
             Some(kept),
         ));
         assert!(text.ends_with("; the same command continues from there") && !text.contains("--out"), "{text}");
+    }
+
+    #[test]
+    fn a_run_that_cannot_be_read_has_its_cause_and_advice_once() {
+        let source = std::io::Error::other("no disk");
+        let error = EvidenceError::from(ReadError::File { path: "a/run.json".into(), source });
+        assert_eq!(
+            in_full(&error),
+            "cannot read a/run.json: no disk; name run.json, or the folder that `--out` wrote it to"
+        );
     }
 
     #[test]

@@ -7,10 +7,8 @@ use clap::{Args, Subcommand};
 use kurtoscope_shared::usb;
 
 use super::{Outcome, output};
-use kurtoscope_host::{
-    board::{self, Board, BuildRequest, Catalogue, Description, Flash, Kind, Origin},
-    text::plain,
-};
+use crate::board::{self, Board, BuildRequest, Catalogue, Description, Flash, Kind, Origin};
+use kurtoscope_host::text::plain;
 
 /// Arguments of `kurtoscope boards`.
 #[derive(Debug, Args)]
@@ -59,9 +57,9 @@ pub(super) fn run(arguments: &BoardsArguments) -> Outcome {
     }
 }
 
-/// All boards, a line each. One that cannot be described is told about at the end, and fails the command.
+/// All boards, a line each. One that cannot be described is reported, and fails the command.
 fn list(catalogue: &Catalogue) -> Outcome {
-    let (mut rows, mut trouble) = (Vec::new(), None);
+    let (mut rows, mut failure) = (Vec::new(), None);
     for board in catalogue.boards() {
         match board {
             Ok(Board { description, .. }) => rows.push([
@@ -71,7 +69,7 @@ fn list(catalogue: &Catalogue) -> Outcome {
             ]),
             Err(error) => {
                 anstream::eprintln!("kurtoscope: {error}");
-                trouble = Some(error);
+                failure = Some(error);
             }
         }
     }
@@ -83,7 +81,7 @@ fn list(catalogue: &Catalogue) -> Outcome {
     }
     writeln!(text, "\n`kurtoscope boards show NAME` explains one.")?;
     output::print(&text)?;
-    trouble.map_or(Ok(()), |error| Err(error.into()))
+    failure.map_or(Ok(()), |error| Err(error.into()))
 }
 
 /// One board, for people.

@@ -97,7 +97,7 @@ fn measure(
         files::create_directory(reference)?;
         files::create_directory(candidate)?;
     }
-    // Both are greeted before either measures, so that a device that is not there costs no time.
+    // Both have answered before either measures, so that a device that is not there costs no time.
     let mut devices = arguments.measuring.open(&[arguments.reference.clone(), device.clone()])?;
     let (reference, candidate) = devices.split_at_mut(1);
     let analyze = |devices: &mut [analysis::Device]| {

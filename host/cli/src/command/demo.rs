@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::{MeasuringArguments, Outcome, device_url, output, progress::Shown};
 use crate::demo;
-use kurtoscope_checkpoint::checkpoint::Checkpoint;
+use kurtoscope_checkpoint::Checkpoint;
 use kurtoscope_host::{
     analysis::{self, RunOptions},
     link::DeviceUrl,

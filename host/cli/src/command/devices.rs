@@ -3,10 +3,9 @@
 use std::fmt::Write;
 
 use super::{Outcome, output};
-use kurtoscope_host::{
-    board::{Board, Catalogue},
-    link::{self, AdaptersError},
-};
+use crate::board::{Board, Catalogue};
+use crate::causes::with_causes;
+use kurtoscope_host::link::{self, AdaptersError, LinkOptions};
 
 pub(super) fn run() -> Outcome {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -20,12 +19,12 @@ pub(super) fn run() -> Outcome {
         Ok(ports) => rows.extend(ports.iter().map(|port| (port.url.clone(), port.description.clone()))),
         Err(error) => rows.push(("serial:…".to_owned(), format!("the serial ports cannot be listed: {error}"))),
     }
-    rows.extend(imitated());
+    rows.extend(emulated());
     match link::boards() {
         Ok(boards) => {
             rows.extend(boards.iter().map(|board| (board.url.to_string(), format!("board, {}", board.description))))
         }
-        Err(error) => rows.push(("usb:…".to_owned(), error.to_string())),
+        Err(error) => rows.push(("usb:…".to_owned(), with_causes(&error))),
     }
     rows.push((
         "exec:COMMAND".to_owned(),
@@ -45,8 +44,8 @@ pub(super) fn run() -> Outcome {
     Ok(output::print(&text)?)
 }
 
-/// The boards that QEMU imitates.
-fn imitated() -> Vec<(String, String)> {
+/// The boards that QEMU emulates.
+fn emulated() -> Vec<(String, String)> {
     let boards = Catalogue::load(None).unwrap_or_else(|_| Catalogue::built_in());
     let row = |board: Board| {
         let qemu = board.description.qemu?;
@@ -58,7 +57,7 @@ fn imitated() -> Vec<(String, String)> {
 /// The graphics adapters, as rows; where the device command cannot list them, the row says what to do.
 fn adapters() -> Vec<(String, String)> {
     let missing = |what: String| vec![("gpu[:NAME]".to_owned(), what)];
-    match link::adapters() {
+    match link::adapters(&LinkOptions::default()) {
         Ok((adapters, said)) if adapters.is_empty() => {
             let said = if said.is_empty() { "no graphics adapter was found".to_owned() } else { said };
             missing(said)
@@ -83,6 +82,6 @@ fn adapters() -> Vec<(String, String)> {
             "a graphics adapter; needs the device command: cargo install --path firmware/linux --features gpu"
                 .to_owned(),
         ),
-        Err(error) => missing(format!("the graphics adapters cannot be listed: {error}")),
+        Err(error) => missing(format!("the graphics adapters cannot be listed: {}", with_causes(&error))),
     }
 }

@@ -21,19 +21,28 @@ use std::{error::Error, process::ExitCode, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::device_options::link_options;
 use kurtoscope_shared::Requests;
 
 use kurtoscope_host::{
-    analysis::{AnalysisError, CompressionMode, Device, DeviceFailure, DeviceOptions, Timeouts},
+    analysis::{AnalysisError, CompressionMode, Device, DeviceOptions, Timeouts},
     link::DeviceUrl,
 };
 
 /// The exit code of a comparison whose runs differ by more than was accepted.
 const BEYOND_TOLERANCE: u8 = 3;
 
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    done
+  1    failed; standard error says why
+  2    the arguments cannot be understood
+  3    compared, and different beyond the tolerance
+  130  stopped with Ctrl-C";
+
 /// How heavy are the tails of a model's weights, measured on the device that will run it
 #[derive(Debug, Parser)]
-#[command(version, propagate_version = true, arg_required_else_help = true)]
+#[command(version, propagate_version = true, arg_required_else_help = true, after_long_help = EXIT_CODES)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -53,7 +62,7 @@ enum Command {
     Demo(demo::DemoArguments),
     /// List the boards that are known, explain one, or build its firmware
     Boards(boards::BoardsArguments),
-    /// Put firmware onto a board, greet it, and show its self-test
+    /// Put firmware onto a board, and show its answer and its self-test
     Flash(flash::FlashArguments),
     /// List the devices that could be used
     Devices,
@@ -99,7 +108,7 @@ struct MeasuringArguments {
 
 impl MeasuringArguments {
     /// Opens the devices of these URLs.
-    fn open(&self, urls: &[DeviceUrl]) -> Result<Vec<Device>, DeviceFailure> {
+    fn open(&self, urls: &[DeviceUrl]) -> Result<Vec<Device>, Box<dyn Error + Send + Sync>> {
         let options = DeviceOptions {
             allow_untrusted: self.allow_untrusted,
             timeouts: Timeouts {
@@ -107,8 +116,9 @@ impl MeasuringArguments {
                 give_up: Duration::from_secs_f64(self.give_up),
             },
             compression: self.compression.into(),
+            link: link_options(urls)?,
         };
-        urls.iter().map(|url| Device::open(url, options.clone())).collect()
+        Ok(urls.iter().map(|url| Device::open(url, options.clone())).collect::<Result<_, _>>()?)
     }
 }
 
@@ -162,7 +172,7 @@ fn seconds(text: &str) -> Result<f64, String> {
 }
 
 fn device_url(text: &str) -> Result<DeviceUrl, String> {
-    text.parse().map_err(|error: kurtoscope_host::link::UrlError| error.to_string())
+    text.parse().map_err(|error: kurtoscope_host::link::UrlError| advice::in_full(&error))
 }
 
 /// Runs the command that the process was started with.

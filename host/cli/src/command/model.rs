@@ -9,7 +9,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 
 use super::progress::Shown;
 use kurtoscope_checkpoint::{
-    checkpoint::Checkpoint,
+    Checkpoint,
     hub::{self, HubModel, NameError, Settings},
 };
 

@@ -11,7 +11,7 @@ use super::{MeasuringArguments, Outcome, device_url, model::ModelArgument, outpu
 use kurtoscope_host::{
     analysis::{self, RunOptions},
     deployment::{
-        Allocated, Plan, Target,
+        Allocated, DeploymentPlan, Target,
         export::{self, Assignment, Tool},
         target::ALL,
     },
@@ -150,8 +150,8 @@ fn run_file(subject: &Path) -> Option<PathBuf> {
 
 /// What was planned.
 enum Planned {
-    Targets { plans: Vec<Plan>, without: Vec<(&'static str, kurtoscope_host::deployment::PlanError)> },
-    Target { target: &'static Target, plan: Plan },
+    Targets { plans: Vec<DeploymentPlan>, without: Vec<(&'static str, kurtoscope_host::deployment::PlanError)> },
+    Target { target: &'static Target, plan: DeploymentPlan },
     Budget { target: &'static Target, plan: Allocated },
 }
 
@@ -162,9 +162,9 @@ impl Planned {
                 let target = named.unwrap_or_else(|| default_target(&arguments.exports));
                 Ok(Self::Budget { target, plan: Allocated::of(run, target, bits)? })
             }
-            (None, Some(target)) => Ok(Self::Target { target, plan: Plan::of(run, target)? }),
+            (None, Some(target)) => Ok(Self::Target { target, plan: DeploymentPlan::of(run, target)? }),
             (None, None) => {
-                let (plans, without) = Plan::all(run);
+                let (plans, without) = DeploymentPlan::all(run);
                 match without.into_iter().partition::<Vec<_>, _>(|_| plans.is_empty()) {
                     (failed, without) if failed.is_empty() => Ok(Self::Targets { plans, without }),
                     (failed, _) => {

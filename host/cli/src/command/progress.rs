@@ -90,7 +90,7 @@ impl Shown {
     }
 
     /// Prints a line whatever else is shown.
-    fn tell(&self, text: &str) {
+    fn print(&self, text: &str) {
         let line = format!("kurtoscope: {text}");
         match self {
             Self::Bar(bar) => bar.suspend(|| anstream::eprintln!("{line}")),
@@ -145,11 +145,11 @@ impl Progress for Shown {
     }
 
     fn notice(&mut self, text: &str) {
-        self.tell(text);
+        self.print(text);
     }
 
     fn lost(&mut self, failure: &DeviceFailure) {
-        self.tell(&format!("lost a device: {}", advice::in_full(failure)));
+        self.print(&format!("lost a device: {}", advice::in_full(failure)));
     }
 
     fn finish(&mut self) {

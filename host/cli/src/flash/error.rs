@@ -11,7 +11,7 @@ pub enum FlashError {
     #[error("\"{0}\" is not a host; write --to USER@HOST, or a name from your ssh configuration")]
     Host(String),
     /// The firmware file cannot be read.
-    #[error("{path}: the firmware cannot be read: {source}")]
+    #[error("{path}: the firmware cannot be read")]
     Firmware {
         /// The file.
         path: PathBuf,
@@ -43,7 +43,7 @@ pub enum FlashError {
     },
     /// There is no ssh on this machine.
     #[error("ssh cannot be started: {0}; install the OpenSSH client, or use --root with the board's card in a reader")]
-    NoSsh(#[source] io::Error),
+    NoSsh(io::Error),
     /// ssh did not get through.
     #[error("{place}: ssh did not get through: {said}; try `ssh {place} true` until it works without a question")]
     Refused {
@@ -56,7 +56,7 @@ pub enum FlashError {
     #[error(
         "{place}: the shell there did not answer the first questions ({said}); is it a Linux system with a POSIX shell?"
     )]
-    Speechless {
+    NoShell {
         /// The host.
         place: String,
         /// What came instead.
@@ -205,7 +205,7 @@ pub enum FlashError {
         path: String,
     },
     /// A file of the mounted root file system cannot be read.
-    #[error("{path}: {source}")]
+    #[error("{path}: it cannot be read")]
     Read {
         /// The file.
         path: PathBuf,
@@ -214,7 +214,7 @@ pub enum FlashError {
     },
     /// The board does not answer after flashing.
     #[error(
-        "{url}: flashed, but the board did not answer within {seconds} s ({last}). Look at it with {hint}, or greet it again \
+        "{url}: flashed, but the board did not answer within {seconds} s ({last}). Look at it with {hint}, or ask it again \
          with the same command"
     )]
     NeverAnswers {
@@ -265,8 +265,11 @@ pub enum FlashError {
         hint: String,
     },
     /// The board answers, and cannot be worked with.
-    #[error("flashed, but {0}")]
+    #[error("flashed, but the board cannot be worked with")]
     Answers(#[source] kurtoscope_host::analysis::DeviceFailure),
+    /// The device where the board is to answer cannot be prepared.
+    #[error("flashed, but the board cannot be asked")]
+    Board(#[from] crate::board::BoardError),
     /// Several boards appeared.
     #[error("{} boards appeared after flashing: {}; choose with --device", found.len(), found.join(", "))]
     SeveralBoards {

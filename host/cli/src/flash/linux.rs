@@ -2,12 +2,12 @@
 
 use super::{
     error::FlashError,
-    plan::{Action, Content, Plan, Put},
+    plan::{Action, Content, FlashPlan, Put},
     program::Machine,
     survey::{Privilege, Survey},
     unit,
 };
-use kurtoscope_host::board::BootLine as Boot;
+use crate::board::BootLine as Boot;
 
 /// Where the program goes.
 pub const PROGRAM: &str = "/usr/local/bin/kurtoscope-device";
@@ -63,9 +63,9 @@ impl Software {
     ///
     /// # Errors
     /// When the board is another machine, has no room, cannot be written, or lacks root or systemd.
-    pub fn install(&self, place: &str, found: &Survey) -> Result<Plan, FlashError> {
+    pub fn install(&self, place: &str, found: &Survey) -> Result<FlashPlan, FlashError> {
         self.check_machine(place, found)?;
-        let mut plan = Plan::default();
+        let mut plan = FlashPlan::default();
         let mut changes = Vec::new();
         if !found.holds(PROGRAM, self.program.sha256()) {
             let version = Some(format!("kurtoscope-device {}", self.version));
@@ -122,7 +122,7 @@ impl Software {
     }
 
     /// What the boot configuration needs for the service, and what the user has to know about it.
-    fn prepare_boot(&self, found: &Survey, plan: &mut Plan, changes: &mut Vec<Put>) {
+    fn prepare_boot(&self, found: &Survey, plan: &mut FlashPlan, changes: &mut Vec<Put>) {
         let no_port = found.is_running() && found.device_ports.is_empty();
         let Some(boot) = &self.boot else {
             if no_port {
@@ -149,8 +149,8 @@ impl Software {
     ///
     /// # Errors
     /// When the board cannot be written, or lacks root.
-    pub fn remove(&self, place: &str, found: &Survey) -> Result<Plan, FlashError> {
-        let mut plan = Plan::default();
+    pub fn remove(&self, place: &str, found: &Survey) -> Result<FlashPlan, FlashError> {
+        let mut plan = FlashPlan::default();
         let mut changed = Vec::new();
         if remove_service(found, &mut plan) {
             changed.push(UNIT);
@@ -229,7 +229,7 @@ fn put(path: &str, content: Content, mode: Option<u32>, version: Option<String>)
 }
 
 /// Adds the steps that remove the service; gives whether there are any.
-fn remove_service(found: &Survey, plan: &mut Plan) -> bool {
+fn remove_service(found: &Survey, plan: &mut FlashPlan) -> bool {
     if !found.has(UNIT) && !found.enabled {
         return false;
     }
@@ -256,12 +256,12 @@ fn check_writable<'a>(
     }
 }
 
-/// Old and new content lie side by side until the new one is sound, so the new one has to fit into what is free once the
+/// Old and new content are both there until the new one is checked, so the new one has to fit into what is free once the
 /// leftovers are gone.
 fn check_room(place: &str, found: &Survey, changes: &[Put], leftovers: &[&String]) -> Result<(), FlashError> {
     let largest = changes.iter().max_by_key(|put| put.content.bytes().len());
     let (Some(free), Some(largest)) = (found.free_bytes, largest) else { return Ok(()) };
-    // Free is told of the file system that the program goes to, and only its own leftover is large.
+    // What is free is known of the file system that the program goes to, and only its own leftover is large.
     let of_program = leftovers.iter().filter(|path| **path == &leftover(PROGRAM));
     let freed: u64 = of_program.filter_map(|path| found.files.get(*path)).map(|file| file.bytes).sum();
     let needed = largest.content.bytes().len() as u64 + SPARE_BYTES;

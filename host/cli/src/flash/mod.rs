@@ -11,12 +11,12 @@
 //! | `program` | for which processor a program was built |
 //! | `uf2_file`, `volume` | microcontrollers whose boot loader shows a USB volume |
 //! | `probe` | microcontrollers behind a debug probe |
-//! | `greet` | the board's answer afterwards |
+//! | `answer` | the board's answer afterwards |
 //!
-//! What a board is, and how its firmware is built, is told in [`board`](kurtoscope_host::board).
+//! What a board is, and how its firmware is built, is in [`board`](crate::board).
 
+pub mod answer;
 pub mod error;
-pub mod greet;
 pub mod linux;
 pub mod plan;
 pub mod probe;
@@ -30,10 +30,10 @@ pub mod uf2_file;
 pub mod unit;
 pub mod volume;
 
+pub use answer::{BoardLocation, await_answer};
 pub use error::FlashError;
-pub use greet::{Whereabouts, greet};
 pub use linux::Software;
-pub use plan::{Plan, Step};
+pub use plan::{FlashPlan, Step};
 pub use probe::ProbeError;
 pub use program::Machine;
 pub use root::Root;
@@ -48,7 +48,7 @@ pub use volume::VolumeError;
 ///
 /// # Errors
 /// As the first step that fails. Those before it are done; a plan that is made anew goes on from there.
-pub fn carry_out(site: &mut dyn Site, plan: &Plan, mut before: impl FnMut(&Step)) -> Result<(), FlashError> {
+pub fn carry_out(site: &mut dyn Site, plan: &FlashPlan, mut before: impl FnMut(&Step)) -> Result<(), FlashError> {
     plan.steps.iter().try_for_each(|step| {
         before(step);
         site.carry_out(&step.what, &step.action)

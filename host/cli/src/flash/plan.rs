@@ -1,5 +1,5 @@
 //! What flashing a Linux board does, as data: a list of steps that can be printed, carried out over ssh or in a mounted
-//! root file system, and repeated. How a step is carried out is told in `ssh` and `root`.
+//! root file system, and repeated. How a step is carried out is in `ssh` and `root`.
 
 use std::fmt;
 
@@ -22,7 +22,7 @@ impl Content {
         Self { bytes, sha256 }
     }
 
-    /// Stands for content that is not built yet: in a dry run, which builds nothing.
+    /// A placeholder for content that is not built yet: in a dry run, which builds nothing.
     pub fn unbuilt() -> Self {
         Self { bytes: Vec::new(), sha256: "SHA256_OF_THE_FIRMWARE".into() }
     }
@@ -112,14 +112,14 @@ pub struct Step {
 
 /// The steps, in their order. Any step may be the last that was carried out: the list that is made next time takes up there.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Plan {
+pub struct FlashPlan {
     /// What is to be done; nothing on a board that is up to date.
     pub steps: Vec<Step>,
     /// What the user has to know or do besides.
     pub notes: Vec<String>,
 }
 
-impl Plan {
+impl FlashPlan {
     /// Adds a step.
     pub fn push(&mut self, what: impl Into<String>, action: Action) {
         self.steps.push(Step { what: what.into(), action });

@@ -10,10 +10,10 @@ use std::{
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
     /// There is no such command.
-    #[error("probe-rs cannot be started: {source}; install it (https://probe.rs){}", or(.way_out))]
+    #[error("probe-rs cannot be started: {error}; install it (https://probe.rs){}", or(.way_out))]
     NoCommand {
         /// The system's reason.
-        source: io::Error,
+        error: io::Error,
         /// What else can be done with this board.
         way_out: Option<&'static str>,
     },
@@ -75,7 +75,7 @@ pub fn find(probe: Option<&str>, way_out: Option<&'static str>) -> Result<(), Pr
 /// # Errors
 /// When there is no command, or it fails.
 pub fn run(arguments: &[String], way_out: Option<&'static str>) -> Result<Output, ProbeError> {
-    let start = |source| ProbeError::NoCommand { source, way_out };
+    let start = |error| ProbeError::NoCommand { error, way_out };
     let output = Command::new("probe-rs").args(arguments).output().map_err(start)?;
     if output.status.success() {
         return Ok(output);

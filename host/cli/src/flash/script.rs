@@ -31,7 +31,7 @@ pub fn quote(word: &str) -> String {
 pub(super) fn survey(questions: &Questions) -> String {
     let mut script = format!(
         r#"LC_ALL=C; export LC_ALL
-say() {{ printf '{ANSWER}%s\n' "$1"; }}
+print_line() {{ printf '{ANSWER}%s\n' "$1"; }}
 above() {{ d=$1; while [ ! -d "$d" ]; do d=$(dirname "$d"); done; }}
 as=
 if [ "$(id -u)" = 0 ]; then say root=root

@@ -88,7 +88,7 @@ impl Site for Ssh {
     fn survey(&mut self, questions: &Questions) -> Result<Survey, FlashError> {
         let output = self.run(&script::survey(questions), &[])?;
         let survey = script::read_survey(&String::from_utf8_lossy(&output.stdout), questions)
-            .ok_or_else(|| FlashError::Speechless { place: self.to.clone(), said: said(&output) })?;
+            .ok_or_else(|| FlashError::NoShell { place: self.to.clone(), said: said(&output) })?;
         self.privilege = survey.privilege;
         Ok(survey)
     }

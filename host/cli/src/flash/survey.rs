@@ -28,7 +28,7 @@ pub struct Found {
 /// A board as it was found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Survey {
-    /// The processor's name as the board gives it; none in a root file system whose programs tell nothing.
+    /// The processor's name as the board gives it; none in a root file system whose programs do not show it.
     pub machine: Option<String>,
     /// How steps become root.
     pub privilege: Privilege,

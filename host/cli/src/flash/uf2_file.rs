@@ -1,4 +1,4 @@
-//! A UF2 file looked at before it is written to a board: is it whole, and is it for this chip? How one is made is told in
+//! A UF2 file looked at before it is written to a board: is it whole, and is it for this chip? How one is made is in
 //! `board::uf2`, with the format.
 
 use std::path::{Path, PathBuf};

@@ -15,7 +15,7 @@ const NAME: &str = "FIRMWARE.UF2";
 /// How long a boot loader takes to restart after the last block.
 const SETTLING: Duration = Duration::from_secs(3);
 /// Bytes of one write.
-const PIECE: usize = 1 << 16;
+const WRITE_BYTES: usize = 1 << 16;
 
 /// Why a UF2 volume was not written.
 #[derive(Debug, thiserror::Error)]
@@ -78,7 +78,7 @@ pub enum VolumeError {
     },
     /// The volume went away too early, or gave an error.
     #[error(
-        "{path}: writing ended after {written} of {total} bytes ({source}); what the board held before may be gone. Bring it \
+        "{path}: writing ended after {written} of {total} bytes ({error}); what the board held before may be gone. Bring it \
          into boot mode and run the same command again"
     )]
     Interrupted {
@@ -89,7 +89,7 @@ pub enum VolumeError {
         /// Bytes of the firmware.
         total: usize,
         /// The system's reason.
-        source: io::Error,
+        error: io::Error,
     },
     /// The volume does not hold what was written.
     #[error(
@@ -159,11 +159,11 @@ pub fn write(volume: &Path, firmware: &[u8]) -> Result<Taken, VolumeError> {
     let path = volume.join(NAME);
     let total = firmware.len();
     let mut written = 0;
-    let Err(source) = write_pieces(&path, firmware, &mut written) else {
+    let Err(source) = write_parts(&path, firmware, &mut written) else {
         return if goes_away(volume) { Ok(Taken::Restarted) } else { read_back(volume, &path, firmware) };
     };
     // A boot loader that has its last block restarts at once, and the last piece is never acknowledged.
-    let is_last = total - written <= PIECE;
+    let is_last = total - written <= WRITE_BYTES;
     if is_last && may_be_a_restart(source.kind()) && goes_away(volume) {
         return Ok(Taken::Restarted);
     }
@@ -172,7 +172,7 @@ pub fn write(volume: &Path, firmware: &[u8]) -> Result<Taken, VolumeError> {
         io::ErrorKind::StorageFull => VolumeError::Full { path, written, total },
         io::ErrorKind::ReadOnlyFilesystem => VolumeError::ReadOnly { path },
         io::ErrorKind::PermissionDenied => VolumeError::Denied { path },
-        _ => VolumeError::Interrupted { path, written, total, source },
+        _ => VolumeError::Interrupted { path, written, total, error: source },
     })
 }
 
@@ -208,9 +208,9 @@ fn read_back(volume: &Path, path: &Path, firmware: &[u8]) -> Result<Taken, Volum
 }
 
 /// Writes piece by piece, each of which is on the device before it counts as written.
-fn write_pieces(path: &Path, firmware: &[u8], written: &mut usize) -> io::Result<()> {
+fn write_parts(path: &Path, firmware: &[u8], written: &mut usize) -> io::Result<()> {
     let mut file = fs::File::create(path)?;
-    for piece in firmware.chunks(PIECE) {
+    for piece in firmware.chunks(WRITE_BYTES) {
         file.write_all(piece)?;
         file.sync_all()?;
         *written += piece.len();

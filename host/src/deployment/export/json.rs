@@ -10,13 +10,13 @@
 //! }
 //! ```
 //!
-//! An element of `plans` is a [`Plan`], one for each target; `budget` is an [`Allocated`], or null where no budget was given.
+//! An element of `plans` is a [`DeploymentPlan`], one for each target; `budget` is an [`Allocated`], or null where no budget was given.
 //! Their fields are documented there and carry the same names. Sizes are in bytes, `…_db` in decibels, precisions are the
 //! names that reports use: `int4-g128`, `q4_k`, `16-bit`. Fields may be added within a schema, never removed or redefined.
 
 use serde::Serialize;
 
-use crate::deployment::{Allocated, Plan};
+use crate::deployment::{Allocated, DeploymentPlan};
 use crate::record::{Run, Tool};
 
 /// The schema that this version writes.
@@ -30,7 +30,7 @@ struct Document<'a> {
     schema: u32,
     tool: Tool,
     model: Model<'a>,
-    plans: &'a [Plan],
+    plans: &'a [DeploymentPlan],
     budget: Option<&'a Allocated>,
 }
 
@@ -45,7 +45,7 @@ struct Model<'a> {
 ///
 /// # Errors
 /// When it cannot be written as JSON.
-pub fn render(run: &Run, plans: &[Plan], budget: Option<&Allocated>) -> Result<String, serde_json::Error> {
+pub fn render(run: &Run, plans: &[DeploymentPlan], budget: Option<&Allocated>) -> Result<String, serde_json::Error> {
     let document = Document {
         schema: SCHEMA,
         tool: Tool { name: "kurtoscope".into(), version: env!("CARGO_PKG_VERSION").into() },

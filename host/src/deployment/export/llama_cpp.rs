@@ -23,7 +23,7 @@ pub const fn type_name(precision: Precision) -> Option<&'static str> {
         Precision::Q5K => Some("q5_K"),
         Precision::Q6K => Some("q6_K"),
         Precision::Q8_0 => Some("q8_0"),
-        Precision::Sixteen => Some("f16"),
+        Precision::Unquantized => Some("f16"),
         Precision::Integer { .. } | Precision::Nf4 | Precision::Mxfp4 => None,
     }
 }
@@ -39,7 +39,7 @@ const fn file_type(precision: Precision) -> &'static str {
         Precision::Q6K => "Q6_K",
         Precision::Q8_0 => "Q8_0",
         Precision::Iq4Nl => "IQ4_NL",
-        Precision::Sixteen => "F16",
+        Precision::Unquantized => "F16",
         _ => "Q4_0",
     }
 }

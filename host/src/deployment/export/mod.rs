@@ -20,7 +20,7 @@ pub mod torchao;
 use thiserror::Error;
 
 use super::allocation::Allocated;
-use super::plan::{Plan, Verdict};
+use super::plan::{DeploymentPlan, TargetVerdict};
 use super::precision::Precision;
 use super::target::{ALL, Target};
 use crate::record::Run;
@@ -77,7 +77,7 @@ impl Tool {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ExportError {
     /// The tool does not know the target.
-    #[error("{tool} has nothing like {target}; for {tool} use --target {}", targets.join(", "))]
+    #[error("{tool} has nothing like {target}; it has {}", targets.join(", "))]
     Target {
         /// The tool.
         tool: &'static str,
@@ -124,13 +124,13 @@ pub struct Stored<'a> {
 
 impl<'a> Assignment<'a> {
     /// What a plan for a target says.
-    pub fn of_plan(run: &'a Run, target: &'static Target, plan: &'a Plan) -> Self {
-        let entry = |entry: &'a super::plan::Entry| Stored {
+    pub fn of_plan(run: &'a Run, target: &'static Target, plan: &'a DeploymentPlan) -> Self {
+        let entry = |entry: &'a super::plan::PlannedMatrix| Stored {
             name: &entry.name,
             component: entry.component,
             precision: entry.precision,
         };
-        let kept = plan.count(Verdict::Keep) + plan.count(Verdict::Unknown);
+        let kept = plan.count(TargetVerdict::Keep) + plan.count(TargetVerdict::Unknown);
         Self {
             run,
             target,

@@ -28,7 +28,7 @@ fn model() -> Run {
 
 fn rendered(tool: Tool, run: &Run, name: &str) -> Result<String, ExportError> {
     let target = target(name);
-    let plan = Plan::of(run, target).expect("a plan");
+    let plan = DeploymentPlan::of(run, target).expect("a plan");
     render(tool, &Assignment::of_plan(run, target, &plan))
 }
 
@@ -65,7 +65,7 @@ fn a_budget_lists_every_matrix() {
 #[test]
 fn tools_that_do_not_know_a_target_name_those_that_they_know() {
     let error = rendered(Tool::LlamaCpp, &model(), "int4-g128").expect_err("no type").to_string();
-    assert_eq!(error, "llama.cpp has nothing like int4-g128; for llama.cpp use --target q8_0, q4_0, q4_k");
+    assert_eq!(error, "llama.cpp has nothing like int4-g128; it has q8_0, q4_0, q4_k");
     assert!(rendered(Tool::Torchao, &model(), "int8-per-tensor").is_err());
 }
 

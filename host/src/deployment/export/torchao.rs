@@ -14,7 +14,7 @@ pub fn configuration(tool: Tool, precision: Precision) -> Option<String> {
     let granularity = match scale {
         Scale::Tensor => return None,
         Scale::Channel => "PerAxis(0)".to_owned(),
-        Scale::Group(size) => format!("PerGroup({size})"),
+        Scale::Group(size) => format!("PerGroup({})", size.inputs()),
     };
     Some(match tool {
         Tool::Executorch => format!(

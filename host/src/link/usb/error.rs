@@ -1,4 +1,4 @@
-//! Why a USB board cannot be opened, and what to do about it.
+//! Why a USB board cannot be opened.
 
 /// The line for udev that lets users open boards; boards/70-kurtoscope.rules holds the same.
 pub const UDEV_RULE: &str = r#"SUBSYSTEM=="usb", ENV{DEVTYPE}=="usb_device", ENV{ID_USB_INTERFACES}=="*:ff4b01:*", MODE="0660", GROUP="plugdev", TAG+="uaccess""#;
@@ -7,12 +7,12 @@ pub const UDEV_RULE: &str = r#"SUBSYSTEM=="usb", ENV{DEVTYPE}=="usb_device", ENV
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum UsbError {
     /// The system cannot list USB devices.
-    #[error("USB devices cannot be listed: {0}")]
+    #[error("USB devices cannot be listed")]
     List(#[source] nusb::Error),
-    /// The device that was asked for is not there.
+    /// No board is attached, or not the one that was named.
     #[error("{}", absent(.others))]
     Absent {
-        /// The boards that are.
+        /// The boards that are attached.
         others: Vec<String>,
     },
     /// More than one device fits.
@@ -23,8 +23,7 @@ pub enum UsbError {
     },
     /// The device is there, but not Kurtoscope's interface.
     #[error(
-        "the device has no interface of Kurtoscope's (ff/4b/01), only {}; start `kurtoscope-device --usb-gadget` on it, and \
-         use `serial:` for a board that shows a serial port",
+        "the device has no interface of Kurtoscope's (ff/4b/01), only {}",
         if .found.is_empty() { "none that the system lists".into() } else { .found.join(", ") }
     )]
     Interface {
@@ -36,22 +35,17 @@ pub enum UsbError {
         "the board's interface has no pair of bulk endpoints; its firmware is of another version than this program"
     )]
     Endpoints,
-    /// The user may not open the device.
-    #[error(
-        "not allowed to open the board ({0}); on Linux, let yourself in once and plug the board in again:\n\
-         echo '{UDEV_RULE}' | sudo tee /etc/udev/rules.d/70-kurtoscope.rules\n\
-         sudo udevadm control --reload\n\
-         (and be a member of the group plugdev where you are not logged in at the machine itself)"
-    )]
+    /// The user may not open the device. On Linux, [`UDEV_RULE`] permits it.
+    #[error("not allowed to open the board")]
     Denied(#[source] nusb::Error),
     /// Another program or a driver has the interface.
-    #[error("the board is in use by another program or a driver ({0}); end other runs first")]
+    #[error("the board is in use by another program or a driver")]
     Busy(#[source] nusb::Error),
     /// It was unplugged while it was being opened.
-    #[error("the board went away while it was being opened ({0})")]
-    Gone(#[source] nusb::Error),
-    /// Anything else.
-    #[error("the board cannot be opened: {0}")]
+    #[error("the board was unplugged while it was being opened")]
+    Disconnected(#[source] nusb::Error),
+    /// Anything else, for the system's reason.
+    #[error("the board cannot be opened")]
     Other(#[source] nusb::Error),
 }
 
@@ -61,19 +55,16 @@ impl UsbError {
         match error.kind() {
             nusb::ErrorKind::PermissionDenied => Self::Denied(error),
             nusb::ErrorKind::Busy => Self::Busy(error),
-            nusb::ErrorKind::Disconnected | nusb::ErrorKind::NotFound => Self::Gone(error),
+            nusb::ErrorKind::Disconnected | nusb::ErrorKind::NotFound => Self::Disconnected(error),
             _ => Self::Other(error),
         }
     }
 }
 
 fn absent(others: &[String]) -> String {
-    if others.is_empty() {
-        "no board is attached; does the cable carry data, is it in the board's device port, and does \
-         `kurtoscope-device --usb-gadget` run there?"
-            .into()
-    } else {
-        format!("this board is not attached; there is {}", others.join(", "))
+    match others {
+        [] => "no board is attached".into(),
+        others => format!("this board is not attached; there is {}", others.join(", ")),
     }
 }
 

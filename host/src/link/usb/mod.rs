@@ -3,19 +3,23 @@
 
 mod choose;
 mod error;
+mod name;
 mod stream;
 
 use std::fmt;
 
-use kurtoscope_shared::usb::{TRANSFER_BYTES, TRANSFERS};
+use kurtoscope_shared::{
+    frame::Framing,
+    usb::{TRANSFER_BYTES, TRANSFERS},
+};
 use nusb::{
     DeviceInfo, Interface, MaybeFuture,
     descriptors::TransferType,
     transfer::{Bulk, Direction, In, Out},
 };
 
-pub use choose::UsbName;
-pub use error::UsbError;
+pub use error::{UDEV_RULE, UsbError};
+pub use name::UsbName;
 
 use super::{DeviceUrl, Link, LinkError};
 use choose::{Listed, choose, is_ours};
@@ -65,8 +69,8 @@ fn listed(device: &DeviceInfo) -> Listed {
 }
 
 /// Opens the one board that `wanted` names, for this program alone.
-pub(super) fn open(url: &DeviceUrl, wanted: &UsbName) -> Result<Link, LinkError> {
-    open_interface(wanted).map_err(|source| LinkError::Usb { url: url.to_string(), source })
+pub(super) fn open(wanted: &UsbName) -> Result<Link, LinkError> {
+    Ok(open_interface(wanted)?)
 }
 
 fn open_interface(wanted: &UsbName) -> Result<Link, UsbError> {
@@ -82,7 +86,7 @@ fn open_interface(wanted: &UsbName) -> Result<Link, UsbError> {
     let input = interface.endpoint::<Bulk, In>(endpoint(Direction::In)?).map_err(UsbError::from_open)?;
     let output = interface.endpoint::<Bulk, Out>(endpoint(Direction::Out)?).map_err(UsbError::from_open)?;
     let (reader, writer) = stream::pair(device, input, output, TRANSFER_BYTES, TRANSFERS);
-    Ok(Link { reader: Box::new(reader), writer: Box::new(writer), process: None })
+    Ok(Link { reader: Box::new(reader), writer: Box::new(writer), framing: Framing::LengthPrefixed, process: None })
 }
 
 /// The address of the interface's bulk endpoint of this direction.

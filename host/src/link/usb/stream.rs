@@ -13,16 +13,16 @@ use nusb::{
 };
 
 /// How long either half waits before it looks whether it is still wanted.
-const PULSE: Duration = Duration::from_millis(200);
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
-/// From the board. A read that waited in vain says [`io::ErrorKind::TimedOut`]; one behind an unplugged cable fails.
+/// From the board. A read during which nothing came gives [`io::ErrorKind::TimedOut`]; one behind an unplugged cable fails.
 pub(super) struct BulkReader {
     endpoint: EndpointRead<Bulk>,
     /// Asked whether it is still there, where the system tells: transfers that the kernel ends while a device goes may never
     /// be reported.
     device: Option<Device>,
-    /// Lives as long as this half.
-    _alive: Arc<()>,
+    /// Exists as long as this half.
+    _exists: Arc<()>,
 }
 
 /// To the board. Blocks while the transfers in flight are not taken, and fails once the reading half has been dropped:
@@ -40,12 +40,12 @@ pub(super) fn pair(
     bytes: usize,
     count: usize,
 ) -> (BulkReader, BulkWriter) {
-    let alive = Arc::new(());
-    let reader = Arc::downgrade(&alive);
-    let input = input.reader(bytes).with_num_transfers(count).with_read_timeout(PULSE);
-    let output = output.writer(bytes).with_num_transfers(count).with_write_timeout(PULSE);
+    let exists = Arc::new(());
+    let reader = Arc::downgrade(&exists);
+    let input = input.reader(bytes).with_num_transfers(count).with_read_timeout(POLL_INTERVAL);
+    let output = output.writer(bytes).with_num_transfers(count).with_write_timeout(POLL_INTERVAL);
     let device = Some(device).filter(|device| device.speed().is_some());
-    (BulkReader { endpoint: input, device, _alive: alive }, BulkWriter { endpoint: output, reader })
+    (BulkReader { endpoint: input, device, _exists: exists }, BulkWriter { endpoint: output, reader })
 }
 
 impl Read for BulkReader {

@@ -9,7 +9,7 @@ pub mod target;
 
 use super::hypotheses::block::{Block, Inline, labelled};
 use super::table::{Cell, Column, Table};
-use crate::deployment::{Basis, Noise, Outcome, target::Thresholds};
+use crate::deployment::{Basis, ErrorEstimate, Outcome, target::Thresholds};
 use crate::number;
 use crate::record::Run;
 
@@ -89,7 +89,7 @@ fn notes(remarks: &[String]) -> Option<Block> {
     (!remarks.is_empty()).then(|| Block::List(remarks.iter().map(|remark| labelled("Note", remark)).collect()))
 }
 
-fn noise(noise: Option<Noise>) -> String {
+fn noise(noise: Option<ErrorEstimate>) -> String {
     match noise {
         Some(noise) if noise.basis == Basis::Exact => "no noise".into(),
         Some(noise) => decibels(noise.decibels()),

@@ -2,7 +2,7 @@
 
 use super::{bits, decibels, figures, head, notes, size, threshold_text};
 use crate::deployment::{
-    Plan, PlanError, Verdict,
+    DeploymentPlan, PlanError, TargetVerdict,
     remedy::remedy,
     target::{EIGHT_BITS, FOUR_BITS},
     weights::matrix,
@@ -19,7 +19,7 @@ the worst, and of all as planned. `kurtoscope plan` says why, and writes the pla
 llama.cpp, ONNX Runtime, torchao and ExecuTorch.";
 
 /// A report over all targets.
-pub fn overview(run: &Run, plans: &[Plan], without: &[(&'static str, PlanError)]) -> Vec<Block> {
+pub fn overview(run: &Run, plans: &[DeploymentPlan], without: &[(&'static str, PlanError)]) -> Vec<Block> {
     let mut blocks = head(run, "What the targets would make of it");
     blocks.push(Block::Table(targets(plans), 0));
     if let Some(lacking) = lacking(without) {
@@ -45,7 +45,7 @@ pub fn overview(run: &Run, plans: &[Plan], without: &[(&'static str, PlanError)]
 }
 
 /// A line for each target: verdicts, signal to noise, size.
-fn targets(plans: &[Plan]) -> Table {
+fn targets(plans: &[DeploymentPlan]) -> Table {
     let mut table = Table::new([
         ("Target", Words),
         ("Pass", Numbers),
@@ -75,13 +75,13 @@ fn targets(plans: &[Plan]) -> Table {
 }
 
 /// Matrices that pass, are at risk, are kept in more bits.
-fn counts(plan: &Plan) -> [Cell; 3] {
-    let kept = plan.count(Verdict::Keep) + plan.count(Verdict::Unknown);
-    [plan.count(Verdict::Pass), plan.count(Verdict::AtRisk), kept].map(|count| count.to_string().into())
+fn counts(plan: &DeploymentPlan) -> [Cell; 3] {
+    let kept = plan.count(TargetVerdict::Keep) + plan.count(TargetVerdict::Unknown);
+    [plan.count(TargetVerdict::Pass), plan.count(TargetVerdict::AtRisk), kept].map(|count| count.to_string().into())
 }
 
 /// The same in fewer columns.
-fn targets_narrow(plans: &[Plan]) -> Table {
+fn targets_narrow(plans: &[DeploymentPlan]) -> Table {
     let mut table = Table::new([
         ("Target", Words),
         ("Pass", Numbers),
@@ -110,7 +110,7 @@ fn targets_narrow(plans: &[Plan]) -> Table {
 /// What a run's own report says: the targets that it has figures for, and the matrices that fail the most of them, with what
 /// helps.
 pub fn brief(run: &Run, limit: usize) -> Option<(Table, Table)> {
-    let (plans, _) = Plan::all(run);
+    let (plans, _) = DeploymentPlan::all(run);
     if plans.is_empty() {
         return None;
     }
@@ -118,7 +118,7 @@ pub fn brief(run: &Run, limit: usize) -> Option<(Table, Table)> {
         Table::new([("Tensor", Names), ("Fails", Words), ("Remedy at 8 bits", Words), ("Remedy at 4 bits", Words)]);
     let mut failing: Vec<(&str, Vec<&'static str>, f64)> = Vec::new();
     for plan in &plans {
-        for entry in plan.troubled() {
+        for entry in plan.not_passing() {
             let error = entry.at_target.map_or(0.0, |noise| noise.relative_mse);
             match failing.iter_mut().find(|(name, _, _)| *name == entry.name) {
                 Some((_, targets, worst)) => {
@@ -151,5 +151,12 @@ pub fn brief(run: &Run, limit: usize) -> Option<(Table, Table)> {
 fn lacking(without: &[(&'static str, PlanError)]) -> Option<String> {
     let (_, first) = without.first()?;
     let names: Vec<&str> = without.iter().map(|(name, _)| *name).collect();
-    Some(format!("No plan for {}: {first}", names.join(", ")))
+    let advice = match first {
+        PlanError::NotMeasured { .. } => {
+            ". Measure the model again with this version, on a device that measures it and with --statistics all: \
+             kurtoscope analyze MODEL --out DIR"
+        }
+        PlanError::NothingToQuantize { .. } | PlanError::Budget { .. } => "",
+    };
+    Some(format!("No plan for {}: {first}{advice}", names.join(", ")))
 }

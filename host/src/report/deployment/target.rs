@@ -2,7 +2,7 @@
 
 use super::{decibels, figures, head, noise, notes, outcome_row, outcomes, stored, threshold_text};
 use crate::deployment::{
-    Entry, Plan, Precision, Remedy, Verdict,
+    DeploymentPlan, PlannedMatrix, Precision, Remedy, TargetVerdict,
     remedy::{Quantity, Treatment},
     target::Thresholds,
 };
@@ -14,22 +14,22 @@ use crate::report::table::{Cell, Column, Table};
 use Column::{Names, Numbers, Words};
 
 /// A report for one target.
-pub fn plan(run: &Run, plan: &Plan, limit: usize) -> Vec<Block> {
+pub fn plan(run: &Run, plan: &DeploymentPlan, limit: usize) -> Vec<Block> {
     let mut blocks = head(run, &format!("Plan for {}", plan.target));
     blocks.push(Block::Paragraph(words(verdicts(plan))));
     blocks.push(Block::Table(comparison(plan), 0));
-    let troubled = plan.troubled();
-    if !troubled.is_empty() {
-        let shown = troubled.len().min(limit);
-        let of = if shown < troubled.len() {
-            format!("the noisiest {shown} of {}", troubled.len())
+    let not_passing = plan.not_passing();
+    if !not_passing.is_empty() {
+        let shown = not_passing.len().min(limit);
+        let of = if shown < not_passing.len() {
+            format!("the noisiest {shown} of {}", not_passing.len())
         } else {
             shown.to_string()
         };
         blocks.push(Block::Heading(2, format!("Matrices that do not simply pass: {of}")));
-        blocks.push(Block::Table(entries(&troubled[..shown]), 0));
+        blocks.push(Block::Table(entries(&not_passing[..shown]), 0));
         blocks.push(Block::Heading(2, "Why, and what helps".into()));
-        blocks.push(Block::List(troubled[..shown].iter().filter_map(|entry| reason(entry)).collect()));
+        blocks.push(Block::List(not_passing[..shown].iter().filter_map(|entry| reason(entry)).collect()));
     }
     blocks.extend(notes(&plan.remarks));
     let thresholds = Thresholds { pass: plan.pass_db, risk: plan.risk_db, reason: plan.reason };
@@ -38,15 +38,15 @@ pub fn plan(run: &Run, plan: &Plan, limit: usize) -> Vec<Block> {
     blocks
 }
 
-fn verdicts(plan: &Plan) -> String {
-    let [keep, risk, pass, unknown] = Verdict::ALL.map(|verdict| plan.count(verdict));
+fn verdicts(plan: &DeploymentPlan) -> String {
+    let [keep, risk, pass, unknown] = TargetVerdict::ALL.map(|verdict| plan.count(verdict));
     let mut text =
         format!("Of {} matrices {pass} pass, {risk} are at risk, {keep} are kept in more bits", plan.entries.len());
     if unknown > 0 {
         text += &format!(", and {unknown} stay in more because the run does not tell");
     }
     let mut kept: Vec<Precision> =
-        plan.entries.iter().filter(|entry| entry.verdict == Verdict::Keep).map(|entry| entry.precision).collect();
+        plan.entries.iter().filter(|entry| entry.verdict == TargetVerdict::Keep).map(|entry| entry.precision).collect();
     kept.sort();
     kept.dedup();
     if !kept.is_empty() {
@@ -56,7 +56,7 @@ fn verdicts(plan: &Plan) -> String {
     text + "."
 }
 
-fn comparison(plan: &Plan) -> Table {
+fn comparison(plan: &DeploymentPlan) -> Table {
     let mut table = outcomes();
     outcome_row(&mut table, "as planned".into(), &plan.planned);
     outcome_row(&mut table, format!("all in {}", plan.precision), &plan.uniform);
@@ -64,7 +64,7 @@ fn comparison(plan: &Plan) -> Table {
     table
 }
 
-fn entries(entries: &[&Entry]) -> Table {
+fn entries(entries: &[&PlannedMatrix]) -> Table {
     let mut table = Table::new([
         ("Tensor", Names),
         ("Verdict", Words),
@@ -90,7 +90,7 @@ fn entries(entries: &[&Entry]) -> Table {
 }
 
 /// Why a matrix does not pass and what helps, with its numbers.
-fn reason(entry: &Entry) -> Option<Line> {
+fn reason(entry: &PlannedMatrix) -> Option<Line> {
     let remedy = entry.remedy.as_ref()?;
     let mut line = vec![Inline::Name(entry.name.clone())];
     if !entry.target.is_quantized() {
@@ -99,7 +99,7 @@ fn reason(entry: &Entry) -> Option<Line> {
     }
     let what = match (remedy.treatment, remedy.reaches_db) {
         (None, _) => format!("what helps at {} bits is not known", remedy.bits),
-        (Some(Treatment::KeepSixteen), _) => format!("nothing helps at {} bits, keep it in 16", remedy.bits),
+        (Some(Treatment::KeepUnquantized), _) => format!("nothing helps at {} bits, keep it in 16", remedy.bits),
         (Some(treatment), reached) => {
             let reached =
                 reached.map_or_else(String::new, |reached| format!(", which reaches {} dB", decibels(Some(reached))));

@@ -1,11 +1,14 @@
+use kurtoscope_shared::quantization::Scheme;
+
 use super::budget::budget;
 use super::overview::{brief, overview};
 use super::target::plan;
 use super::*;
 use crate::deployment::testing::{Made, run};
-use crate::deployment::{Allocated, Plan, Target};
+use crate::deployment::{Allocated, DeploymentPlan, Target};
 use crate::report::hypotheses::{markdown, terminal};
 use crate::report::terminal::Style;
+use crate::scheme_key::TensorScheme;
 
 fn target(name: &str) -> &'static Target {
     Target::named(name).expect("a target")
@@ -21,8 +24,8 @@ fn model() -> Run {
         made("model.layers.0.self_attn.o_proj.weight", 0.5)
             .kurtosis(560.0, 3.1)
             .concentrated(0.99, 0.99)
-            .predicted("int8_per_tensor", 10.7)
-            .predicted("int8_per_tensor_clipped", 38.0)
+            .predicted(TensorScheme::Int8, 10.7)
+            .predicted(TensorScheme::Int8Clipped, 38.0)
             .tensor(),
         made("model.layers.0.mlp.down_proj.weight", 12.0).kurtosis(40.0, 39.0).concentrated(0.011, 0.9).tensor(),
         made("odd|`name`\u{1b}[31m.weight", 31.0).tensor(),
@@ -37,13 +40,17 @@ fn shown(blocks: &[Block]) -> String {
 #[test]
 fn a_target_on_a_terminal() {
     let run = model();
-    insta::assert_snapshot!(shown(&plan(&run, &Plan::of(&run, target("int8-per-tensor")).expect("a plan"), 2)));
+    insta::assert_snapshot!(shown(&plan(
+        &run,
+        &DeploymentPlan::of(&run, target("int8-per-tensor")).expect("a plan"),
+        2
+    )));
 }
 
 #[test]
 fn a_target_as_markdown() {
     let run = model();
-    let found = Plan::of(&run, target("int4-g128")).expect("a plan");
+    let found = DeploymentPlan::of(&run, target("int4-g128")).expect("a plan");
     insta::assert_snapshot!(markdown::render(&plan(&run, &found, usize::MAX)));
 }
 
@@ -59,9 +66,9 @@ fn all_targets_on_a_terminal() {
     let mut run = model();
     run.model.synthetic = true;
     for tensor in &mut run.tensors {
-        tensor.quantization.remove("nf4_b64");
+        tensor.quantization.remove(Scheme::Nf4B64.key());
     }
-    let (plans, without) = Plan::all(&run);
+    let (plans, without) = DeploymentPlan::all(&run);
     insta::assert_snapshot!(shown(&overview(&run, &plans, &without)));
 }
 

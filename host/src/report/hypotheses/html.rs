@@ -2,7 +2,7 @@
 
 use super::block::{Block, Inline, Line};
 use super::markdown::more;
-use super::plot::{self, Place};
+use super::plot::{self, PlotUse};
 use crate::report::table::html as escape;
 use crate::text::plain;
 
@@ -43,7 +43,7 @@ fn block(block: &Block) -> String {
         Block::Table(table, 0) => table.html(),
         Block::Table(table, left_out) => format!("{}<p class=\"more\">{}</p>\n", table.html(), more(*left_out)),
         Block::Plot { title, plot, .. } => {
-            let drawn = plot::svg(plot, title, Place::Inline);
+            let drawn = plot::svg(plot, title, PlotUse::Inline);
             format!(
                 "<figure>\n<div class=\"plot\">\n{drawn}</div>\n<figcaption>{}</figcaption>\n</figure>\n",
                 words(title)

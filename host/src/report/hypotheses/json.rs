@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::Material;
 use crate::evidence::Evidence;
-use crate::evidence::recorded::{Contradiction, Table, Verdict};
+use crate::evidence::recorded::{Contradiction, RecordedTable, RecordedVerdict};
 use crate::experiment::Experiment;
 use crate::hypothesis::Judgement;
 use crate::report::RenderError;
@@ -30,7 +30,7 @@ struct File<'a> {
 struct Document<'a> {
     title: &'a str,
     date: &'a str,
-    verdicts: &'a [Verdict],
+    verdicts: &'a [RecordedVerdict],
     /// Judged on the document's earlier figures; `hypotheses` are on the later ones.
     hypotheses_on_earlier_figures: &'a [Judgement],
     tables: Vec<Reproduced<'a>>,
@@ -40,7 +40,7 @@ struct Document<'a> {
 #[derive(Serialize)]
 struct Reproduced<'a> {
     #[serde(flatten)]
-    table: &'a Table,
+    table: &'a RecordedTable,
     /// Null where the document did not keep what it takes.
     reproduced: Option<bool>,
 }

@@ -1,7 +1,7 @@
 //! The report as Markdown, with its plots as files beside it.
 
 use super::block::{Block, Inline, Line};
-use super::plot::{self, Place};
+use super::plot::{self, PlotUse};
 use crate::report::table::{code, escape};
 use crate::text::plain;
 
@@ -28,7 +28,7 @@ pub fn render(blocks: &[Block]) -> String {
 /// The plots' files: name and content.
 pub fn plots(blocks: &[Block]) -> Vec<(String, String)> {
     let plots = blocks.iter().filter_map(|block| match block {
-        Block::Plot { file, title, plot } => Some((format!("{file}.svg"), plot::svg(plot, title, Place::File))),
+        Block::Plot { file, title, plot } => Some((format!("{file}.svg"), plot::svg(plot, title, PlotUse::File))),
         _ => None,
     });
     plots.collect()

@@ -40,7 +40,7 @@ const INK_WRITTEN: &str = "#010203";
 
 /// How a plot is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub enum PlotUse {
     /// In a page, from which it takes its colour.
     Inline,
     /// A file of its own, which follows the reader's preference.
@@ -48,7 +48,7 @@ pub enum Place {
 }
 
 /// The plot as SVG. `title` is what readers hear who do not see it.
-pub fn svg(plot: &Plot, title: &str, place: Place) -> String {
+pub fn svg(plot: &Plot, title: &str, place: PlotUse) -> String {
     let shown = plot.series.len().min(NAMED);
     let lines = shown.div_ceil(COLUMNS) + usize::from(plot.series.len() > NAMED);
     let height = HEIGHT + LINE * lines as u32 + LINE / 2;
@@ -188,11 +188,11 @@ fn font(size: u32) -> TextStyle<'static> {
 
 /// The drawing under a root of our own: it scales, has a name for those who do not see it, and takes its ink from the
 /// text around it.
-fn framed(drawing: &str, title: &str, height: u32, place: Place) -> String {
+fn framed(drawing: &str, title: &str, height: u32, place: PlotUse) -> String {
     let body = drawing.split_once('>').map_or("", |(_, body)| body).replace(INK_WRITTEN, "currentColor");
     let style = match place {
-        Place::Inline => "",
-        Place::File => {
+        PlotUse::Inline => "",
+        PlotUse::File => {
             "<style>svg{color:#1f2328;background:#fff}@media(prefers-color-scheme:dark){svg{color:#e6e9ee;\
              background:#14171c}}</style>\n"
         }
@@ -221,17 +221,17 @@ mod tests {
     #[test]
     fn names_are_escaped_and_ink_is_the_texts() {
         let plot = plot(vec![series("</text><script>alert(1)</script>", true, &[(0.0, 3.0), (4.0, 500.0)])]);
-        let drawn = svg(&plot, "a <b> & c", Place::Inline);
+        let drawn = svg(&plot, "a <b> & c", PlotUse::Inline);
         assert!(!drawn.contains("<script"), "{drawn}");
         assert!(drawn.contains("<title>a &lt;b&gt; &amp; c</title>"));
         assert!(drawn.contains("currentColor") && !drawn.contains(INK_WRITTEN) && !drawn.contains("#000000"));
         assert!(drawn.trim_end().ends_with("</svg>") && drawn.matches("<svg").count() == 1);
-        assert!(!drawn.contains("<style>") && svg(&plot, "", Place::File).contains("prefers-color-scheme:dark"));
+        assert!(!drawn.contains("<style>") && svg(&plot, "", PlotUse::File).contains("prefers-color-scheme:dark"));
     }
 
     #[test]
     fn a_point_higher_up_is_drawn_higher_up() {
-        let drawn = svg(&plot(vec![series("a", false, &[(0.0, 3.0), (4.0, 500.0)])]), "", Place::Inline);
+        let drawn = svg(&plot(vec![series("a", false, &[(0.0, 3.0), (4.0, 500.0)])]), "", PlotUse::Inline);
         let circles: Vec<Vec<f64>> = drawn
             .lines()
             .filter(|line| line.starts_with("<circle"))
@@ -247,7 +247,7 @@ mod tests {
     #[test]
     fn many_series_are_counted_in_the_legend() {
         let many = (0..40).map(|number| series(&format!("model {number}"), false, &[(1.0, 3.0)])).collect();
-        let drawn = svg(&plot(many), "", Place::Inline);
+        let drawn = svg(&plot(many), "", PlotUse::Inline);
         assert!(drawn.contains("model 23") && !drawn.contains("model 24") && drawn.contains("and 16 more"));
     }
 }

@@ -1,4 +1,4 @@
-use kurtoscope_shared::{Element, Requests, quantization::dequantized, statistics::Statistic};
+use kurtoscope_shared::{Element, Random, Requests, quantization::dequantized, statistics::Statistic};
 use proptest::prelude::*;
 
 use super::*;
@@ -70,9 +70,8 @@ fn agrees(values: &[f32], row: usize) {
 }
 
 fn bell(count: u32) -> Vec<f32> {
-    let uniform = |index: u32| (index.wrapping_mul(0x9e37_79b9) ^ 0x5bd1).wrapping_mul(0x85eb_ca6b) >> 8;
-    let value = |index| (0..6).map(|part| uniform(6 * index + part) as f32 / (1 << 24) as f32 - 0.5).sum::<f32>();
-    (0..count).map(value).collect()
+    let mut random = Random::new(1);
+    (0..count).map(|_| 0.7 * random.normal() as f32).collect()
 }
 
 /// Tails of Student's t with three degrees of freedom, nearly: a normal value over the root of a mean of squares.

@@ -1,26 +1,7 @@
-//! Checkpoints of several files, fingerprints, and files damaged at random.
-
-use proptest::prelude::*;
+//! Checkpoints of several files, and fingerprints.
 
 use super::*;
-use crate::checkpoint::contents::Data;
-use crate::checkpoint::safetensors::read;
-
-/// A file of one byte tensor for each name, 700 bytes each.
-fn shard(names: &[&str]) -> Vec<u8> {
-    let entries: Vec<_> = names
-        .iter()
-        .enumerate()
-        .map(|(i, name)| {
-            format!(r#""{name}":{{"dtype":"U8","shape":[7,100],"data_offsets":[{},{}]}}"#, i * 700, (i + 1) * 700)
-        })
-        .collect();
-    let mut bytes = file(&format!("{{{}}}", entries.join(",")), 0);
-    for name in names {
-        bytes.extend((0..700u32).map(|i| (i % 251) as u8 ^ name.len() as u8));
-    }
-    bytes
-}
+use crate::testing::shard;
 
 fn index(map: serde_json::Value) -> String {
     json!({ "metadata": {}, "weight_map": map }).to_string()
@@ -113,7 +94,7 @@ fn folders_without_safetensors() {
     // What is in them is not looked at to choose between them.
     assert!(
         message(&["b.npz", "a.Q4.gguf", "a.Q8.GGUF"])
-            .ends_with("M: 3 models are here: a.Q4.gguf, a.Q8.GGUF, b.npz; name the one to measure")
+            .ends_with("M: 2 models are here: a.Q4.gguf, a.Q8.GGUF; name the one to measure")
     );
     assert_eq!(message(&["a.onnx", "optimizer.pt"]).split(": ").next(), Some("M/a.onnx"));
     assert_eq!(message(&["a.onnx", "model.bin"]).split(": ").next(), Some("M/model.bin"));
@@ -142,107 +123,4 @@ fn fingerprints_know_the_tensors_and_not_the_files() {
     let signed = same_shape.replace("U8", "I8");
     let prints = [header, &same_shape, &signed].map(|header| print(&[("model.safetensors", file(header, 700))]));
     assert!(prints[0] != prints[1] && prints[1] != prints[2]);
-}
-
-/// One random change to a file.
-#[derive(Debug, Clone)]
-enum Damage {
-    Flip(usize, u8),
-    Cut(usize),
-    Insert(usize, Vec<u8>),
-    Length(u64),
-    Replace(usize, &'static str),
-}
-
-fn damage() -> impl Strategy<Value = Damage> {
-    let anywhere = 0..2000usize;
-    prop_oneof![
-        (0..300usize, any::<u8>()).prop_map(|(at, bits)| Damage::Flip(at, bits)),
-        anywhere.clone().prop_map(Damage::Cut),
-        (anywhere, proptest::collection::vec(any::<u8>(), 1..20)).prop_map(|(at, bytes)| Damage::Insert(at, bytes)),
-        prop_oneof![0..2000u64, any::<u64>()].prop_map(Damage::Length),
-        (
-            0..6usize,
-            prop_oneof![
-                Just("0"),
-                Just("-1"),
-                Just("1e9"),
-                Just("18446744073709551615"),
-                Just("18446744073709551616"),
-                Just("2305843009213693951"),
-                Just("700"),
-                Just("[]"),
-                Just("null"),
-                Just("\"F4\""),
-            ]
-        )
-            .prop_map(|(which, text)| Damage::Replace(which, text)),
-    ]
-}
-
-impl Damage {
-    fn apply(&self, bytes: &mut Vec<u8>) {
-        match self {
-            Self::Flip(at, bits) => {
-                if let Some(byte) = bytes.get_mut(*at) {
-                    *byte ^= bits;
-                }
-            }
-            Self::Cut(at) => bytes.truncate(*at),
-            Self::Insert(at, new) => {
-                let at = (*at).min(bytes.len());
-                bytes.splice(at..at, new.iter().copied());
-            }
-            Self::Length(length) => {
-                if let Some(prefix) = bytes.first_chunk_mut::<8>() {
-                    *prefix = length.to_le_bytes();
-                }
-            }
-            Self::Replace(which, text) => replace_number(bytes, *which, text),
-        }
-    }
-}
-
-/// Puts `text` in place of the number that comes `which` in the header, and keeps the header's length right.
-fn replace_number(bytes: &mut Vec<u8>, which: usize, text: &str) {
-    let Some(&prefix) = bytes.first_chunk::<8>() else { return };
-    let Some(end) = usize::try_from(u64::from_le_bytes(prefix)).ok().and_then(|length| length.checked_add(8)) else {
-        return;
-    };
-    let Some(header) = bytes.get(8..end) else { return };
-    let is_digit = |i: usize| header.get(i).is_some_and(u8::is_ascii_digit);
-    let mut starts = (0..header.len()).filter(|&i| is_digit(i) && (i == 0 || !is_digit(i - 1)));
-    let Some(start) = starts.nth(which) else { return };
-    let stop = (start..).find(|&i| !is_digit(i)).unwrap_or(start);
-    bytes.splice(8 + start..8 + stop, text.bytes());
-    let length = (end - 8) - (stop - start) + text.len();
-    bytes[..8].copy_from_slice(&(length as u64).to_le_bytes());
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
-
-    #[test]
-    fn no_damage_panics(damages in proptest::collection::vec(damage(), 1..4)) {
-        let mut bytes = shard(&["model.a", "model.b"]);
-        for damage in &damages {
-            damage.apply(&mut bytes);
-        }
-        match read(Path::new("m"), &bytes) {
-            Ok(contents) => {
-                for tensor in &contents.tensors {
-                    let elements = tensor.shape.iter().product::<u64>();
-                    let Data::Mapped(range) = &tensor.data else { panic!("safetensors lie as they are measured") };
-                    let stored = bytes.get(range.clone()).expect("inside the file");
-                    prop_assert_eq!(stored.len() as u64, elements * tensor.element.size() as u64);
-                }
-            }
-            Err(error) => prop_assert!(error.to_string().starts_with("m: "), "{}", error),
-        }
-    }
-
-    #[test]
-    fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
-        prop_assert!(read(Path::new("m"), &bytes).map(|contents| contents.tensors.is_empty()).unwrap_or(true));
-    }
 }

@@ -1,13 +1,15 @@
 //! Flashing a board that runs Linux: over ssh, or into its root file system.
 
-use super::{FlashArguments, Outcome, WayError, firmware, firmware_in_words, meet, read, say, tell};
+use super::{
+    FlashArguments, Outcome, WayError, confirm_answer, describe_firmware, firmware, print_line, read, show_progress,
+};
+use crate::board::{Board, Flash};
 use crate::flash::{
-    FlashError, Machine, Plan, Root, Site, Software, Ssh, Survey, Whereabouts, carry_out, linux::PROGRAM,
+    BoardLocation, FlashError, FlashPlan, Machine, Root, Site, Software, Ssh, Survey, carry_out, linux::PROGRAM,
     plan::Content, unit::Service,
 };
-use kurtoscope_host::board::{Board, Flash};
 
-type Trouble = Box<dyn std::error::Error + Send + Sync>;
+type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 pub(super) fn run(arguments: &FlashArguments, board: &Board) -> Outcome {
     match (&arguments.to, &arguments.root) {
@@ -27,12 +29,12 @@ fn over_ssh(arguments: &FlashArguments, board: &Board, to: &str) -> Outcome {
         return Ok(());
     }
     if arguments.remove {
-        say(done)?;
+        print_line(done)?;
         return note(&plan);
     }
-    tell(done);
-    tell_notes(&plan);
-    let whereabouts = Whereabouts::Url(match &arguments.device {
+    show_progress(done);
+    show_notes(&plan);
+    let location = BoardLocation::Url(match &arguments.device {
         Some(device) => device.clone(),
         None => {
             let (name, engine) = (&board.description.name, engine(arguments, board));
@@ -40,7 +42,7 @@ fn over_ssh(arguments: &FlashArguments, board: &Board, to: &str) -> Outcome {
         }
     });
     let hint = format!("`ssh {to} {PROGRAM} --version` and `ssh {to} journalctl -u kurtoscope-device`");
-    meet(arguments, board, whereabouts, &hint)
+    confirm_answer(arguments, board, location, &hint)
 }
 
 fn into_root(arguments: &FlashArguments, board: &Board, root: &std::path::Path) -> Outcome {
@@ -50,32 +52,32 @@ fn into_root(arguments: &FlashArguments, board: &Board, root: &std::path::Path) 
     }
     match &arguments.device {
         Some(device) if !arguments.remove => {
-            tell(done);
-            tell_notes(&plan);
-            meet(arguments, board, Whereabouts::Url(device.clone()), "a screen, or its serial console")
+            show_progress(done);
+            show_notes(&plan);
+            confirm_answer(arguments, board, BoardLocation::Url(device.clone()), "a screen, or its serial console")
         }
         _ => {
-            say(done)?;
+            print_line(done)?;
             note(&plan)
         }
     }
 }
 
-/// The notes before the board is greeted: they hold whatever it answers.
-fn tell_notes(plan: &Plan) {
-    plan.notes.iter().for_each(|note| tell(&format!("Note: {note}")));
+/// The notes before the board answers: they hold whatever it answers.
+fn show_notes(plan: &FlashPlan) {
+    plan.notes.iter().for_each(|note| show_progress(&format!("Note: {note}")));
 }
 
-fn note(plan: &Plan) -> Outcome {
-    plan.notes.iter().try_for_each(|note| say(&format!("Note: {note}")))
+fn note(plan: &FlashPlan) -> Outcome {
+    plan.notes.iter().try_for_each(|note| print_line(&format!("Note: {note}")))
 }
 
 /// Brings the board to where it should be, or says how it would be done. Gives the plan, and in words what is true now.
-fn flash(arguments: &FlashArguments, board: &Board, site: &mut dyn Site) -> Result<(Plan, &'static str), Trouble> {
+fn flash(arguments: &FlashArguments, board: &Board, site: &mut dyn Site) -> Result<(FlashPlan, &'static str), Failure> {
     let software = software(arguments, board)?;
     let found = site.survey(&software.questions())?;
     let place = site.place();
-    tell(&format!("{place}: {}", in_words(&found)));
+    show_progress(&format!("{place}: {}", describe(&found)));
     let plan = if arguments.remove { software.remove(&place, &found)? } else { software.install(&place, &found)? };
     let done = match (plan.steps.is_empty(), arguments.remove) {
         (true, true) => "Nothing of Kurtoscope is there",
@@ -90,22 +92,22 @@ fn flash(arguments: &FlashArguments, board: &Board, site: &mut dyn Site) -> Resu
     let (count, mut number) = (plan.steps.len(), 0);
     carry_out(site, &plan, |step| {
         number += 1;
-        tell(&format!("{number}/{count} {}", step.what));
+        show_progress(&format!("{number}/{count} {}", step.what));
     })?;
     Ok((plan, done))
 }
 
 /// The steps, and the commands by which each would be done.
-fn show(arguments: &FlashArguments, board: &Board, site: &dyn Site, plan: &Plan, done: &str) -> Outcome {
+fn show(arguments: &FlashArguments, board: &Board, site: &dyn Site, plan: &FlashPlan, done: &str) -> Outcome {
     if plan.steps.is_empty() {
-        return say(done);
+        return print_line(done);
     }
-    let firmware = firmware_in_words(arguments, board);
-    say(&format!("Firmware: {firmware}\nThese steps would be done, and nothing is changed now:"))?;
+    let firmware = describe_firmware(arguments, board);
+    print_line(&format!("Firmware: {firmware}\nThese steps would be done, and nothing is changed now:"))?;
     for (number, step) in plan.steps.iter().enumerate() {
-        say(&format!("{}. {}\n    {}", number + 1, step.what, indented(&site.shown(&step.action))))?;
+        print_line(&format!("{}. {}\n    {}", number + 1, step.what, indented(&site.shown(&step.action))))?;
         if let Some(text) = step.action.content().and_then(Content::text) {
-            say(&format!("    with this content:\n    {}", indented(text)))?;
+            print_line(&format!("    with this content:\n    {}", indented(text)))?;
         }
     }
     note(plan)
@@ -121,7 +123,7 @@ fn engine(arguments: &FlashArguments, board: &Board) -> String {
 }
 
 /// What goes onto this board.
-fn software(arguments: &FlashArguments, board: &Board) -> Result<Software, Trouble> {
+fn software(arguments: &FlashArguments, board: &Board) -> Result<Software, Failure> {
     let description = &board.description;
     let machine = Machine::of_name(&description.target).ok_or_else(|| WayError::Unknown {
         board: description.name.clone(),
@@ -143,7 +145,7 @@ fn software(arguments: &FlashArguments, board: &Board) -> Result<Software, Troub
     Ok(Software { board: description.name.clone(), machine, program, version, service, boot })
 }
 
-fn program(arguments: &FlashArguments, board: &Board, machine: Machine) -> Result<Vec<u8>, Trouble> {
+fn program(arguments: &FlashArguments, board: &Board, machine: Machine) -> Result<Vec<u8>, Failure> {
     let path = firmware(arguments, board)?.program;
     let program = read(&path)?;
     match Machine::of_program(&program) {
@@ -157,7 +159,7 @@ fn program(arguments: &FlashArguments, board: &Board, machine: Machine) -> Resul
 }
 
 /// A board as it was found, in a line.
-fn in_words(found: &Survey) -> String {
+fn describe(found: &Survey) -> String {
     let mut words = vec![found.machine.clone().unwrap_or_else(|| "unknown processor".into())];
     words.push(if found.systemd { "systemd".into() } else { "no systemd".into() });
     words.extend(found.free_bytes.map(|bytes| format!("{} MiB free", bytes >> 20)));

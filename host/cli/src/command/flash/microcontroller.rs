@@ -1,11 +1,12 @@
 //! Flashing a microcontroller: through its boot loader's volume, or a debug probe.
 
-use super::{FlashArguments, Method, Outcome, WayError, firmware, firmware_in_words, meet, read, say, tell};
-use crate::flash::{Whereabouts, probe, uf2_file, volume};
-use kurtoscope_host::{
-    board::{Board, Flash, uf2},
-    link::DeviceUrl,
+use super::{
+    FlashArguments, Method, Outcome, WayError, confirm_answer, describe_firmware, firmware, print_line, read,
+    show_progress,
 };
+use crate::board::{Board, Flash, uf2};
+use crate::flash::{BoardLocation, probe, uf2_file, volume};
+use kurtoscope_host::link::DeviceUrl;
 
 /// What to look at where the board does not answer.
 const HINT: &str = "its lights, another cable and `kurtoscope devices`, or flash it once more";
@@ -36,10 +37,10 @@ pub(super) fn run(arguments: &FlashArguments, board: &Board) -> Outcome {
 }
 
 /// Where the board is after it restarted: to be asked just before.
-fn whereabouts(arguments: &FlashArguments, usual: DeviceUrl, keeps_port: bool) -> Whereabouts {
+fn location(arguments: &FlashArguments, usual: DeviceUrl, keeps_port: bool) -> BoardLocation {
     match arguments.device {
-        Some(_) => Whereabouts::Url(usual),
-        None => Whereabouts::before_restart(usual, keeps_port),
+        Some(_) => BoardLocation::Url(usual),
+        None => BoardLocation::before_restart(usual, keeps_port),
     }
 }
 
@@ -60,13 +61,13 @@ fn through_volume(
     if arguments.dry_run {
         let place = volume::find(given, board_id, enter)
             .map_or_else(|error| format!("a volume (now: {error})"), |path| path.display().to_string());
-        return say(&format!(
+        return print_line(&format!(
             "These steps would be done, and nothing is changed now:\n\
              1. read {}, which has to be whole and for chips of family {family:#010x}\n\
              2. copy it to {place}\n\
              3. wait for the boot loader to restart the board, or read the file back\n\
-             4. greet the board and show its self-test",
-            firmware_in_words(arguments, board)
+             4. wait for the board to answer and show its self-test",
+            describe_firmware(arguments, board)
         ));
     }
     let path = firmware(arguments, board)?.image;
@@ -76,35 +77,35 @@ fn through_volume(
         if bytes.starts_with(b"\x7fELF") { uf2::from_elf(&bytes, &board.description.target, family)? } else { bytes };
     let blocks = uf2_file::check(&path, &bytes, name, family)?;
     let volume = volume::find(given, board_id, enter)?;
-    let whereabouts = whereabouts(arguments, usual, false);
-    tell(&format!("Copying {blocks} blocks to {}", volume.display()));
-    tell(match volume::write(&volume, &bytes)? {
+    let location = location(arguments, usual, false);
+    show_progress(&format!("Copying {blocks} blocks to {}", volume.display()));
+    show_progress(match volume::write(&volume, &bytes)? {
         volume::Taken::Restarted => "The boot loader took all of them and restarted the board",
         volume::Taken::ReadBack => {
             "Read back: the same bytes. The volume is still there; restart the board if it does not by itself"
         }
     });
-    meet(arguments, board, whereabouts, HINT)
+    confirm_answer(arguments, board, location, HINT)
 }
 
 fn through_probe(arguments: &FlashArguments, board: &Board, usual: DeviceUrl, chip: &str) -> Outcome {
     let commands = |program: &std::path::Path| probe::commands(chip, arguments.probe.as_deref(), program);
     if arguments.dry_run {
-        let program = firmware_in_words(arguments, board);
+        let program = describe_firmware(arguments, board);
         let commands = commands(program.as_ref()).into_iter().map(|words| format!("probe-rs {}", words.join(" ")));
-        let steps = commands.chain(["greet the board and show its self-test".into()]);
-        say("These steps would be done, and nothing is changed now:")?;
-        return steps.enumerate().try_for_each(|(number, step)| say(&format!("{}. {step}", number + 1)));
+        let steps = commands.chain(["wait for the board to answer and show its self-test".into()]);
+        print_line("These steps would be done, and nothing is changed now:")?;
+        return steps.enumerate().try_for_each(|(number, step)| print_line(&format!("{}. {step}", number + 1)));
     }
     let program = firmware(arguments, board)?.program;
     read(&program)?;
     let way_out = matches!(board.description.flash, Flash::Uf2Volume { .. })
         .then_some("bring the board into boot mode and flash with --method uf2");
     probe::find(arguments.probe.as_deref(), way_out)?;
-    let whereabouts = whereabouts(arguments, usual, true);
+    let location = location(arguments, usual, true);
     for words in commands(&program) {
-        tell(&format!("probe-rs {}", words.join(" ")));
+        show_progress(&format!("probe-rs {}", words.join(" ")));
         probe::run(&words, way_out)?;
     }
-    meet(arguments, board, whereabouts, HINT)
+    confirm_answer(arguments, board, location, HINT)
 }

@@ -12,11 +12,9 @@ use std::{
 use clap::{Args, ValueEnum};
 
 use super::{Outcome, device_url, output, seconds};
-use crate::flash::{Whereabouts, greet};
-use kurtoscope_host::{
-    board::{self, Board, BuildRequest, Catalogue, Flash, Kind},
-    link::DeviceUrl,
-};
+use crate::board::{self, Board, BuildRequest, Catalogue, Flash, Kind};
+use crate::flash::{BoardLocation, await_answer};
+use kurtoscope_host::link::DeviceUrl;
 
 /// Which board, where it is, and what to do to it.
 #[derive(Debug, Args)]
@@ -153,13 +151,13 @@ fn firmware(arguments: &FlashArguments, board: &Board) -> Result<Firmware, Box<d
     if let Some(path) = &arguments.firmware {
         return Ok(Firmware { program: path.clone(), image: path.clone() });
     }
-    tell(&format!("Building the firmware of {}", board.description.name));
+    show_progress(&format!("Building the firmware of {}", board.description.name));
     let built = board::build(BuildRequest { board, show: true })?;
     Ok(Firmware { image: built.image.unwrap_or_else(|| built.program.clone()), program: built.program })
 }
 
 /// What a dry run shows instead of building.
-fn firmware_in_words(arguments: &FlashArguments, board: &Board) -> String {
+fn describe_firmware(arguments: &FlashArguments, board: &Board) -> String {
     match &arguments.firmware {
         Some(path) => path.display().to_string(),
         None => format!("what `kurtoscope boards build {}` gives", board.description.name),
@@ -170,14 +168,14 @@ fn read(path: &Path) -> Result<Vec<u8>, crate::flash::FlashError> {
     std::fs::read(path).map_err(|source| crate::flash::FlashError::Firmware { path: path.into(), source })
 }
 
-/// Greets the board and shows what it says of itself.
-fn meet(arguments: &FlashArguments, board: &Board, whereabouts: Whereabouts, hint: &str) -> Outcome {
-    tell("Waiting for the board's answer");
-    let device = greet(whereabouts, &board.description.name, Duration::from_secs_f64(arguments.wait), hint)?;
+/// Waits for the board to answer and shows what it reports of itself.
+fn confirm_answer(arguments: &FlashArguments, board: &Board, location: BoardLocation, hint: &str) -> Outcome {
+    show_progress("Waiting for the board's answer");
+    let device = await_answer(location, &board.description.name, Duration::from_secs_f64(arguments.wait), hint)?;
     let adapter = device.adapter.as_ref().map(|adapter| format!(" on {}", adapter.name)).unwrap_or_default();
     let error =
         device.self_test.max_relative_error.map_or_else(|| "unknown".to_owned(), |error| format!("{error:.1e}"));
-    say(&format!(
+    print_line(&format!(
         "{} answers: firmware {}, engine {}{adapter}\n\
          Self-test passed; largest relative error {error} on known answers\n\
          Next: kurtoscope analyze MODEL --device {}",
@@ -189,11 +187,11 @@ fn meet(arguments: &FlashArguments, board: &Board, whereabouts: Whereabouts, hin
 }
 
 /// A line for people who watch, on standard error.
-fn tell(line: &str) {
+fn show_progress(line: &str) {
     anstream::eprintln!("{line}");
 }
 
 /// A line of the result, on standard output.
-fn say(line: &str) -> Outcome {
+fn print_line(line: &str) -> Outcome {
     Ok(output::print(&format!("{line}\n"))?)
 }

@@ -1,0 +1,68 @@
+//! What a reader of any format finds in one file: the same few facts about every tensor, and how its elements are read.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use kurtoscope_shared::Element;
+use serde_json::Value;
+
+use crate::source::MappedFile;
+use crate::unmeasured::Unmeasured;
+
+/// What one file holds.
+#[derive(Debug, Default)]
+pub(crate) struct FileContents {
+    /// The tensors that can be measured, in no particular order.
+    pub(crate) tensors: Vec<TensorEntry>,
+    /// The tensors that cannot.
+    pub(crate) unmeasured: Vec<Unmeasured>,
+    /// The file states that its weights are synthetic.
+    pub(crate) synthetic: bool,
+    /// What the file itself states about the model, under the keys of a `config.json`; used where there is none.
+    pub(crate) config: Option<Value>,
+}
+
+/// One tensor of a file.
+#[derive(Debug)]
+pub(crate) struct TensorEntry {
+    pub(crate) name: String,
+    pub(crate) shape: Vec<u64>,
+    /// The type of the elements as they are measured.
+    pub(crate) element: Element,
+    /// How the file stores them, as reports name it: the element's name, or the name of a quantized block.
+    pub(crate) stored: String,
+    pub(crate) data: TensorData,
+}
+
+/// Where a tensor's elements come from.
+#[derive(Debug, Clone)]
+pub(crate) enum TensorData {
+    /// The file stores them as they are measured: these bytes, always inside the file.
+    Mapped(Range<usize>),
+    /// They are computed from the file when they are asked for.
+    Computed {
+        /// How.
+        elements: Arc<dyn ElementSource>,
+        /// The bytes of the file that they are computed from; all of it where the reader does not know.
+        from: Range<usize>,
+    },
+}
+
+/// Computes elements that have to be unpacked, dequantized or reordered before they can be measured.
+pub(crate) trait ElementSource: fmt::Debug + Send + Sync {
+    /// The elements at positions `range`, rows outermost, as little-endian bytes of the entry's element type.
+    ///
+    /// `range` is inside the tensor. Called from several threads at once, mostly with ranges that follow each other; what
+    /// is kept between calls is bounded by one tensor.
+    ///
+    /// # Errors
+    /// What is wrong, as text that follows a tensor's name; the file has changed or is damaged.
+    fn read(&self, range: Range<u64>) -> Result<Bytes, String>;
+
+    /// The file that they are computed from, and the bytes there, where it is not the file that lists the tensor.
+    fn elsewhere(&self) -> Option<(&MappedFile, Range<usize>)> {
+        None
+    }
+}
