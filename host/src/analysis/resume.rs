@@ -148,7 +148,7 @@ fn mismatch(found: &JournalHeader, now: &JournalHeader, asked: Option<usize>, de
         .find(|known| found.statistics.iter().any(|held| held.tag == known.tag && held.key != known.key))
     {
         let name = name_of(other.tag).unwrap_or_default();
-        return Some(format!("its {name} are of another version of Kurtoscope"));
+        return Some(format!("its statistic \"{name}\" has another form than this version's"));
     }
     if let Some(asked) = asked.filter(|asked| *asked as u64 != found.chunk_bytes) {
         return Some(format!("it is in chunks of {} bytes, and {asked} are asked for", found.chunk_bytes));
@@ -235,5 +235,36 @@ pub fn add_earlier(shares: &mut Vec<record::DeviceShare>, earlier: Vec<EarlierDe
                 seconds: 0.0,
             }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kurtoscope_shared::{
+        MagnitudeHistogram, Requests,
+        statistics::{Statistic, StatisticKey},
+    };
+
+    fn header(statistics: Vec<StatisticKey>) -> JournalHeader {
+        JournalHeader {
+            tool: "0.1.0".into(),
+            statistics,
+            fingerprint: "6f1c".into(),
+            chunk_bytes: 4096,
+            plan: 7,
+            engines: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_journal_whose_statistics_have_other_keys_is_not_continued() {
+        let now = header(Requests::TAILS.keys());
+        assert_eq!(mismatch(&now, &now, None, &[]), None);
+        let mut before = now.clone();
+        let histograms = before.statistics.iter_mut().filter(|held| held.tag == MagnitudeHistogram::TAG);
+        histograms.for_each(|held| held.key[7] ^= 1);
+        let reason = mismatch(&before, &now, None, &[]).expect("another form");
+        assert_eq!(reason, "its statistic \"histogram of magnitudes\" has another form than this version's");
     }
 }

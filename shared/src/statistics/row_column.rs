@@ -30,15 +30,16 @@ impl Schema for RowColumnSums {
 
 impl Serialize for RowColumnSums {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        struct Single<'a>(&'a [f64]);
-
-        impl Serialize for Single<'_> {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_seq(self.0.iter().map(|sum| *sum as f32))
-            }
-        }
-
         (&self.rows, Single(&self.columns)).serialize(serializer)
+    }
+}
+
+/// Sums in binary64 that travel as binary32.
+pub(super) struct Single<'a>(pub(super) &'a [f64]);
+
+impl Serialize for Single<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(|sum| *sum as f32))
     }
 }
 

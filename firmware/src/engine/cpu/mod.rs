@@ -33,6 +33,9 @@ use super::ChunkSpec;
 
 /// All that this engine measures.
 pub type Everything = (Extremes, MagnitudeHistogram, QuantizationErrors, RowColumnSums);
+/// What goes by the tensor's rows.
+#[cfg(feature = "gpu")]
+type ByRow = (QuantizationErrors, RowColumnSums);
 /// What takes little memory.
 pub type Small = (Extremes,);
 
@@ -66,8 +69,7 @@ fn measure_in_f64<L: StatisticList>(bytes: &[u8], spec: ChunkSpec) -> Measuremen
 /// Adds what is measured by row alone to `measurement`, for an engine that measures the rest elsewhere.
 #[cfg(feature = "gpu")]
 pub(super) fn measure_by_row(bytes: &[u8], spec: ChunkSpec, measurement: &mut Measurement) {
-    type ByRow = (QuantizationErrors, RowColumnSums);
-    if (spec.requests.quantization_errors, spec.requests.row_column_sums) == (None, None) {
+    if !spec.requests.goes_by_row() {
         return;
     }
     let mut collectors = <ByRow as StatisticList>::Collectors::<'_, f32>::new(&spec, bytes);
