@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use burn::tensor::{Tensor, TensorData};
 use burn_wgpu::wgpu;
 use kurtoscope_firmware::engine::{
-    BurnEngine, Completion, Engine, Payload, Piece,
+    BurnEngine, ChunkSpec, Completion, Engine, Payload,
     gpu::{Choice, GpuEngine},
     reference,
 };
-use kurtoscope_shared::{Element, protocol::Statistics};
+use kurtoscope_shared::{Element, Requests};
 
 /// Payload of a chunk.
 const BYTES: usize = 1 << 26;
@@ -74,8 +74,8 @@ fn main() {
     println!("copy on the adapter       {copied:>10.1?}  {copied_rate:6.2} GB/s read and written");
 
     let mut resident = engine.keep(Element::F32, payload.clone().into()).expect("fits");
-    let kernel = median(|| resident.pass(Statistics::MOMENTS).expect("measured"));
-    let full = median(|| resident.pass(Statistics::FULL).expect("measured"));
+    let kernel = median(|| resident.pass(Requests::MOMENTS).expect("measured"));
+    let full = median(|| resident.pass(Requests::FULL).expect("measured"));
     let report = |what: &str, time: Duration| {
         let rate = gigabytes(BYTES, time);
         println!("{what:25} {time:>10.1?}  {rate:6.2} GB/s = {:.2} of the copy", rate / copied_rate);
@@ -102,7 +102,7 @@ fn main() {
         };
         for _ in 0..CHUNKS {
             let chunk = free.pop().expect("one is free");
-            running.push_back(engine.submit(Piece::of(Element::F32, Statistics::FULL), chunk));
+            running.push_back(engine.submit(ChunkSpec::of(Element::F32, Requests::FULL), chunk));
             if running.len() >= engine.in_flight() {
                 collect(&mut engine, &mut free, running.pop_front().expect("two"));
             }
@@ -115,7 +115,7 @@ fn main() {
     let alone = median(|| {
         for start in (0..BYTES).step_by(1 << 20) {
             processor
-                .measure(Piece::of(Element::F32, Statistics::FULL), &payload[start..start + (1 << 20)])
+                .measure(ChunkSpec::of(Element::F32, Requests::FULL), &payload[start..start + (1 << 20)])
                 .expect("measured");
         }
     });

@@ -5,13 +5,14 @@ use std::error::Error;
 
 use embedded_io_adapters::std::FromStd;
 use kurtoscope_firmware::{
-    Board, Session,
-    engine::{Engine, Piece, check},
+    Board, Framing, Session,
+    engine::{ChunkSpec, Engine, check},
     serve,
 };
 use kurtoscope_shared::{
-    Moments,
-    protocol::{Adapter, ElementSet, EngineKind, FaultKind, Limits, Measurement, Statistics},
+    Measurement, Moments,
+    protocol::{Adapter, ElementSet, EngineKind, FaultKind, Limits},
+    statistics::SupportedStatistic,
 };
 
 /// The largest payload of a chunk, bytes.
@@ -30,21 +31,20 @@ impl Engine for PlainMoments {
     }
 
     fn limits(&self) -> Limits {
-        Limits {
-            max_payload: MAX_PAYLOAD,
-            window_bytes: 2 * MAX_PAYLOAD,
-            elements: ElementSet::ALL,
-            statistics: Statistics::MOMENTS,
-        }
+        Limits { max_payload: MAX_PAYLOAD, window_bytes: 2 * MAX_PAYLOAD, elements: ElementSet::ALL }
+    }
+
+    fn statistics(&self) -> &'static [SupportedStatistic] {
+        const { &[SupportedStatistic::of::<Moments>()] }
     }
 
     fn tolerance(&self) -> f64 {
         1e-9
     }
 
-    fn measure(&mut self, piece: Piece, payload: &[u8]) -> Result<Measurement, FaultKind> {
-        check(piece, payload, self.limits())?;
-        let values = payload.chunks_exact(piece.element.size()).filter_map(|bytes| piece.element.decode(bytes));
+    fn measure(&mut self, spec: ChunkSpec, payload: &[u8]) -> Result<Measurement, FaultKind> {
+        check(spec, payload, self.limits())?;
+        let values = payload.chunks_exact(spec.element.size()).filter_map(|bytes| spec.element.decode(bytes));
         Ok(Measurement { moments: Moments::from_values(values), ..Measurement::default() })
     }
 }
@@ -53,5 +53,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     let board = Board { name: "an engine of one's own".into(), identity: "example".into() };
     let mut session = Session::new(PlainMoments, board);
     let (reader, writer) = (std::io::stdin().lock(), std::io::stdout().lock());
-    serve(&mut session, FromStd::new(reader), FromStd::new(writer)).map_err(|error| format!("{error:?}").into())
+    serve(&mut session, Framing::LengthPrefixed, FromStd::new(reader), FromStd::new(writer))
+        .map_err(|error| format!("{error:?}").into())
 }

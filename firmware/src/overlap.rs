@@ -111,17 +111,15 @@ mod tests {
     use super::*;
     use crate::{
         Board,
-        engine::{BurnEngine, Completion, Payload, Piece, Submission},
+        engine::{BurnEngine, ChunkSpec, Completion, Payload, Submission},
         serve,
     };
     use embedded_io::{ErrorKind, ErrorType};
     use kurtoscope_shared::{
-        Element,
+        Element, Measurement, Requests,
         frame::{self, FrameEvent},
-        protocol::{
-            Adapter, Chunk, Compression, EngineKind, FaultKind, Hello, Limits, Measurement, PROTOCOL_VERSION,
-            SCHEMA_HASH, Statistics, ToDevice,
-        },
+        protocol::{Adapter, Chunk, Compression, EngineKind, FaultKind, Hello, Limits, PROTOCOL_VERSION, ToDevice},
+        statistics::SupportedStatistic,
     };
     use std::{
         collections::VecDeque,
@@ -132,7 +130,7 @@ mod tests {
     /// Computes when asked for the answer, as something beside the processor would, and notes how much it had at once.
     struct Lazy {
         engine: BurnEngine,
-        waiting: VecDeque<(u32, Piece, Payload)>,
+        waiting: VecDeque<(u32, ChunkSpec, Payload)>,
         next: u32,
         most: Arc<AtomicUsize>,
     }
@@ -147,25 +145,28 @@ mod tests {
         fn limits(&self) -> Limits {
             self.engine.limits()
         }
+        fn statistics(&self) -> &'static [SupportedStatistic] {
+            self.engine.statistics()
+        }
         fn tolerance(&self) -> f64 {
             self.engine.tolerance()
         }
-        fn measure(&mut self, piece: Piece, payload: &[u8]) -> Result<Measurement, FaultKind> {
-            self.engine.measure(piece, payload)
+        fn measure(&mut self, spec: ChunkSpec, payload: &[u8]) -> Result<Measurement, FaultKind> {
+            self.engine.measure(spec, payload)
         }
         fn in_flight(&self) -> usize {
             2
         }
-        fn submit(&mut self, piece: Piece, payload: Payload) -> Submission {
+        fn submit(&mut self, spec: ChunkSpec, payload: Payload) -> Submission {
             self.next += 1;
-            self.waiting.push_back((self.next, piece, payload));
+            self.waiting.push_back((self.next, spec, payload));
             self.most.fetch_max(self.waiting.len(), Ordering::Relaxed);
             Submission::Running(self.next)
         }
         fn collect(&mut self, number: u32) -> Completion {
-            let (first, piece, payload) = self.waiting.pop_front().expect("one is running");
+            let (first, spec, payload) = self.waiting.pop_front().expect("one is running");
             assert_eq!(first, number);
-            Completion { outcome: self.engine.measure(piece, &payload), payload: Some(payload) }
+            Completion { outcome: self.engine.measure(spec, &payload), payload: Some(payload) }
         }
     }
 
@@ -188,7 +189,7 @@ mod tests {
     /// A conversation with faults in it.
     fn conversation(framing: Framing) -> Vec<u8> {
         let mut bytes = Vec::new();
-        let hello = Hello { protocol: PROTOCOL_VERSION, schema: SCHEMA_HASH, session: 5 };
+        let hello = Hello { protocol: PROTOCOL_VERSION, session: 5 };
         frame::encode(framing, &ToDevice::Hello(hello), &[], &mut bytes).expect("encodes");
         for sequence in 0..20u32 {
             let count = 1000 + sequence;
@@ -203,7 +204,7 @@ mod tests {
                 element: Element::F32,
                 compression,
                 row: 0,
-                statistics: Statistics::FULL,
+                requests: Requests::FULL,
             };
             frame::encode(framing, &ToDevice::Chunk(chunk), &payload, &mut bytes).expect("encodes");
             if sequence == 11 {

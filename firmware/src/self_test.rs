@@ -2,18 +2,19 @@
 //!
 //! The data are triples `(c + 2v, c - v, c - v)` of integers. Whatever the `v`, a triple's mean is `c`, and the sums of
 //! the second to fourth powers around it are `6v²`, `6v³` and `18v⁴`: so the moments of any number of triples follow
-//! from integer arithmetic alone, which shares nothing with an engine. What is quantized is held against the schemes' definitions. The `v` are heavy-tailed: each power of two
+//! from integer arithmetic alone, which shares nothing with an engine. Then every statistic is held
+//! against its definition, on a few rows. The `v` are heavy-tailed: each power of two
 //! half as often as the one before, with the largest planted once.
 
 use alloc::vec::Vec;
 
 use kurtoscope_shared::{
-    Element, Moments,
-    protocol::{EngineKind, Measurement, SelfTest, Statistics},
-    quantization::{LARGEST_BLOCK, Scheme, dequantized},
+    Element, Measurement, Moments, Requests,
+    protocol::{EngineKind, SelfTest},
+    statistics::{ExtremeCount, SELF_TEST_SPAN, StatisticKey, self_test_values},
 };
 
-use crate::engine::{Engine, Piece};
+use crate::engine::{ChunkSpec, Engine};
 
 /// Triples in the smallest case; larger ones follow in steps of 16 up to what the device takes.
 const SMALLEST: usize = 5;
@@ -24,10 +25,7 @@ const LARGEST_BYTES_CPU: usize = 1 << 16;
 const LARGEST_BYTES_GPU: usize = 1 << 26;
 
 /// What every case asks for, as far as the engine measures it.
-const STATISTICS: Statistics = Statistics { tail: true, top: 1, ..Statistics::MOMENTS };
-
-/// Rows that are quantized.
-const ROWS: usize = 3;
+const REQUESTS: Requests = Requests { histogram: Some(()), extremes: ExtremeCount::new(1), ..Requests::MOMENTS };
 
 /// The mean of every case: not zero, so that engines which forget to centre are found out.
 const CENTRE: i32 = 3;
@@ -55,58 +53,37 @@ pub fn run<E: Engine>(engine: &mut E) -> SelfTest {
             worst = if error > worst || error.is_nan() { error } else { worst };
         }
     }
-    if limits.statistics.quantization > 0 && limits.elements.contains(Element::F32) {
+    if limits.elements.contains(Element::F32) {
         answers += 1;
-        worst = if quantizes(engine) { worst } else { f64::INFINITY };
+        worst = if measures_by_definition(engine) { worst } else { f64::INFINITY };
     }
     // Written so that a worst error of NaN fails.
     SelfTest { passed: worst <= tolerance && answers > 0, answers, max_relative_error: worst, tolerance }
 }
 
 /// As the session measures: the engine takes the buffer, which may hold all that the device takes, without a copy.
-fn measured<E: Engine>(engine: &mut E, piece: Piece, bytes: Vec<u8>) -> Option<Measurement> {
-    let submission = engine.submit(piece, bytes.into());
+fn measured<E: Engine>(engine: &mut E, spec: ChunkSpec, bytes: Vec<u8>) -> Option<Measurement> {
+    let submission = engine.submit(spec, bytes.into());
     engine.wait(submission).outcome.ok()
 }
 
-/// The relative error up to which sums of squared errors, which are summed in binary32, are right.
-const QUANTIZATION_TOLERANCE: f64 = 1e-4;
-
-/// Whether the engine's errors of quantizing are those of their definition, which is carried out here one element at a
-/// time, and its sums of fourth powers are near those in binary64.
-fn quantizes<E: Engine>(engine: &mut E) -> bool {
-    let value = |index: usize| (index * index % 251) as f32 - 125.3;
-    let values: Vec<f32> = (0..ROWS * LARGEST_BLOCK).map(value).collect();
-    let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-    let limits = engine.limits();
-    if bytes.len() > limits.max_payload as usize {
+/// Whether the engine measures each of its statistics as it is defined, where the device takes as many elements as that
+/// needs.
+fn measures_by_definition<E: Engine>(engine: &mut E) -> bool {
+    let bytes: Vec<u8> = self_test_values().flat_map(f32::to_le_bytes).collect();
+    if bytes.len() > engine.limits().max_payload as usize {
         return true;
     }
-    let asked = Statistics { quantization: 1, lines: true, ..Statistics::MOMENTS }.and(limits.statistics);
-    let piece = Piece { row: LARGEST_BLOCK as u32, ..Piece::of(Element::F32, asked) };
-    let Some(found) = measured(engine, piece, bytes) else { return false };
-    let schemes = asked.quantization != 1
-        || Scheme::ALL.into_iter().all(|scheme| {
-            let blocks = values.chunks(scheme.block().unwrap_or(LARGEST_BLOCK));
-            let error = |(value, level): (&f32, f32)| f64::from(value - level) * f64::from(value - level);
-            let of_block =
-                |block| dequantized(scheme, block).into_iter().zip(block).map(|(q, x)| error((x, q))).sum::<f64>();
-            let expected: f64 = blocks.map(of_block).sum();
-            let is_near = |found: f64| (found - expected).abs() <= QUANTIZATION_TOLERANCE * expected;
-            found.noise.of(scheme).is_some_and(is_near)
-        });
-    let fourth = |value: f32| f64::from(value * value) * f64::from(value * value);
-    let lines = !asked.lines
-        || values
-            .chunks(LARGEST_BLOCK)
-            .zip(&found.lines.rows)
-            .filter(|(row, sum)| {
-                let expected: f64 = row.iter().copied().map(fourth).sum();
-                (f64::from(**sum) - expected).abs() <= QUANTIZATION_TOLERANCE * expected
-            })
-            .count()
-            == ROWS;
-    schemes && lines
+    let (statistics, tolerance) = (engine.statistics(), engine.tolerance());
+    let requests = Requests::LARGEST.limited_to(&keys(engine));
+    let spec = ChunkSpec { row: SELF_TEST_SPAN.row as u32, ..ChunkSpec::of(Element::F32, requests) };
+    let Some(found) = measured(engine, spec, bytes) else { return false };
+    found.check(&requests, &SELF_TEST_SPAN, tolerance).is_ok()
+        && statistics.iter().all(|statistic| statistic.is_right(&found, &requests, tolerance))
+}
+
+fn keys<E: Engine>(engine: &E) -> Vec<StatisticKey> {
+    engine.statistics().iter().map(|statistic| statistic.key).collect()
 }
 
 /// The largest relative error of one case; `None` where the engine gave no answer or counted wrongly.
@@ -129,14 +106,11 @@ fn case<E: Engine>(engine: &mut E, element: Element, triples: usize) -> Option<f
     }
     expected.count = 3 * triples as u64;
     (expected.m2, expected.m3, expected.m4) = (squares as f64, cubes as f64, fourths as f64);
-    let statistics = STATISTICS.and(engine.limits().statistics);
-    let measured = measured(engine, Piece::of(element, statistics), bytes)?;
-    // The histogram and both ends hold every element, or the ones that the moments hold.
-    let ends = [measured.top.highest.first()?.value, measured.top.lowest.first()?.value];
-    let has_tail = statistics.tail != measured.tail.is_empty();
-    if !measured.is_valid(expected.count) || !has_tail || ends != [expected.max, expected.min] {
-        return None;
-    }
+    let spec = ChunkSpec::of(element, REQUESTS.limited_to(&keys(engine)));
+    let span = spec.span(bytes.len());
+    let measured = measured(engine, spec, bytes)?;
+    // With that, the histogram and both ends hold every element, or the ones that the moments hold.
+    measured.check(&spec.requests, &span, engine.tolerance()).ok()?;
     let found = measured.moments;
     let exact = |moments: &Moments| (moments.count, moments.non_finite, moments.zeros, moments.min, moments.max);
     if exact(&found) != exact(&expected) {
@@ -171,7 +145,10 @@ fn push(value: i32, element: Element, bytes: &mut Vec<u8>) {
 mod tests {
     use super::*;
     use crate::engine::BurnEngine;
-    use kurtoscope_shared::protocol::{Adapter, FaultKind, Limits};
+    use kurtoscope_shared::{
+        protocol::{Adapter, FaultKind, Limits},
+        statistics::SupportedStatistic,
+    };
 
     /// An engine that does something wrong to an otherwise right measurement.
     struct Faulty(BurnEngine, Fault);
@@ -189,11 +166,14 @@ mod tests {
         fn limits(&self) -> Limits {
             self.0.limits()
         }
+        fn statistics(&self) -> &'static [SupportedStatistic] {
+            self.0.statistics()
+        }
         fn tolerance(&self) -> f64 {
             self.0.tolerance()
         }
-        fn measure(&mut self, piece: Piece, payload: &[u8]) -> Result<Measurement, FaultKind> {
-            let mut found = self.0.measure(piece, payload)?;
+        fn measure(&mut self, spec: ChunkSpec, payload: &[u8]) -> Result<Measurement, FaultKind> {
+            let mut found = self.0.measure(spec, payload)?;
             (self.1)(&mut found);
             Ok(found)
         }
@@ -235,12 +215,15 @@ mod tests {
             fn limits(&self) -> Limits {
                 self.0.limits()
             }
+            fn statistics(&self) -> &'static [SupportedStatistic] {
+                self.0.statistics()
+            }
             fn tolerance(&self) -> f64 {
                 1e-6
             }
-            fn measure(&mut self, piece: Piece, payload: &[u8]) -> Result<Measurement, FaultKind> {
+            fn measure(&mut self, spec: ChunkSpec, payload: &[u8]) -> Result<Measurement, FaultKind> {
                 let large = payload.len() > 1 << 25;
-                let mut found = self.0.measure(piece, payload)?;
+                let mut found = self.0.measure(spec, payload)?;
                 found.moments.m4 *= if large { 0.99 } else { 1.0 };
                 Ok(found)
             }
@@ -253,16 +236,21 @@ mod tests {
     #[test]
     fn wrong_engines_fail() {
         let faults: [(&str, Fault); 9] = [
-            ("histogram lost", |found| found.tail = kurtoscope_shared::Tail::default()),
-            ("largest element lost", |found| found.top.highest.truncate(0)),
+            ("histogram lost", |found| found.histogram = None),
+            ("largest element lost", |found| found.extremes.iter_mut().for_each(|found| found.highest.clear())),
             ("fourth moment off by a millionth", |found| found.moments.m4 *= 1.000_001),
             ("mean off", |found| found.moments.mean += 1e-6),
             ("not a number", |found| found.moments.m3 = f64::NAN),
             ("an element dropped", |found| found.moments.count -= 1),
             ("an error of quantizing off", |found| {
-                found.noise.errors.iter_mut().flatten().for_each(|errors| errors.sampled *= 1.001);
+                found
+                    .quantization_errors
+                    .iter_mut()
+                    .flat_map(|found| &mut found.errors)
+                    .flatten()
+                    .for_each(|errors| errors.sampled *= 1.001);
             }),
-            ("a row's fourth powers lost", |found| found.lines = kurtoscope_shared::Lines::default()),
+            ("a row's fourth powers lost", |found| found.row_column_sums = None),
             ("minimum lost", |found| found.moments.min = 0.0),
         ];
         for (name, fault) in faults {

@@ -5,15 +5,16 @@ use alloc::{collections::VecDeque, string::String, vec::Vec};
 use embedded_hal::digital::OutputPin;
 use kurtoscope_shared::{
     compression,
+    crc::crc32c,
     frame::{self, FrameError, Framing},
     protocol::{
-        Chunk, Compression, CompressionSet, Fault, FaultKind, LinkHealth, MAX_TOP, PROTOCOL_VERSION, Report,
-        SCHEMA_HASH, SelfTest, ToDevice, ToHost, Welcome, peek_version,
+        Chunk, Compression, CompressionSet, Fault, FaultKind, LinkHealth, PROTOCOL_VERSION, Report, SelfTest, ToDevice,
+        ToHost, Welcome, peek_version,
     },
 };
 
 use crate::{
-    engine::{Completion, Engine, Payload, Piece, Submission},
+    engine::{ChunkSpec, Completion, Engine, Payload, Submission},
     self_test,
     status_led::{NoPin, Status, StatusLed},
 };
@@ -55,6 +56,8 @@ pub struct Session<E, M = NoPin, F = NoPin> {
 struct Running {
     chunk: Chunk,
     submission: Submission,
+    /// CRC-32C of the elements.
+    payload_checksum: u32,
     /// Whether the payload's buffer is the frame's.
     is_frame: bool,
 }
@@ -131,12 +134,12 @@ impl<E: Engine, M: OutputPin, F: OutputPin> Session<E, M, F> {
     ///
     /// Returns a buffer for reuse where one is free again.
     pub fn finish(&mut self, output: &mut Vec<u8>) -> Option<Vec<u8>> {
-        let Running { chunk, submission, is_frame } = self.running.pop_front()?;
+        let Running { chunk, submission, payload_checksum, is_frame } = self.running.pop_front()?;
         let Completion { outcome, payload } = self.engine.wait(submission);
         let answer = match outcome {
             Ok(measurement) => {
                 let (session, sequence, link) = (chunk.session, chunk.sequence, self.link);
-                ToHost::Report(Report { session, sequence, measurement, link })
+                ToHost::Report(Report { session, sequence, payload_checksum, link, measurement })
             }
             Err(kind) => self.fault(Some(chunk.sequence), kind),
         };
@@ -190,7 +193,6 @@ impl<E: Engine, M: OutputPin, F: OutputPin> Session<E, M, F> {
         self.status_led.show(if self.self_test.passed { Status::Off } else { Status::Fault });
         ToHost::Welcome(Welcome {
             protocol: PROTOCOL_VERSION,
-            schema: SCHEMA_HASH,
             session,
             firmware: String::from(env!("CARGO_PKG_VERSION")),
             board: self.board.name.clone(),
@@ -198,6 +200,7 @@ impl<E: Engine, M: OutputPin, F: OutputPin> Session<E, M, F> {
             engine: self.engine.kind(),
             adapter: self.engine.adapter(),
             limits: self.engine.limits(),
+            statistics: self.engine.statistics().iter().map(|statistic| statistic.key).collect(),
             compressions: self.compressions,
             self_test: self.self_test,
         })
@@ -227,9 +230,6 @@ impl<E: Engine, M: OutputPin, F: OutputPin> Session<E, M, F> {
         if chunk.compression == Compression::Plain && expected != u64::from(found) {
             return Err(FaultKind::PayloadLength { expected, found });
         }
-        if chunk.statistics.top > MAX_TOP {
-            return Err(FaultKind::TopTooLarge { found: chunk.statistics.top, max: MAX_TOP });
-        }
         if chunk.compression == Compression::Plain {
             return Ok(None);
         }
@@ -256,9 +256,10 @@ impl<E: Engine, M: OutputPin, F: OutputPin> Session<E, M, F> {
     /// Gives a chunk to the engine, and answers for the oldest while that has as many as it takes.
     fn submit(&mut self, chunk: Chunk, payload: Payload, is_frame: bool, output: &mut Vec<u8>) -> Option<Vec<u8>> {
         self.status_led.show(Status::Measuring);
-        let Chunk { element, offset, row, statistics, .. } = chunk;
-        let submission = self.engine.submit(Piece { element, offset, row, statistics }, payload);
-        self.running.push_back(Running { chunk, submission, is_frame });
+        let Chunk { element, offset, row, requests, .. } = chunk;
+        let payload_checksum = crc32c(&[&payload]);
+        let submission = self.engine.submit(ChunkSpec { element, offset, row, requests }, payload);
+        self.running.push_back(Running { chunk, submission, payload_checksum, is_frame });
         let mut freed = None;
         while self.running.len() >= self.engine.in_flight().max(1) {
             freed = self.finish(output).or(freed);

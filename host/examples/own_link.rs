@@ -13,7 +13,7 @@ use std::{
 
 use embedded_io_adapters::std::FromStd;
 use kurtoscope_checkpoint::Checkpoint;
-use kurtoscope_firmware::{Session, engine::BurnEngine, serve, session::Board};
+use kurtoscope_firmware::{Framing, Session, engine::BurnEngine, serve, session::Board};
 use kurtoscope_host::{
     analysis::{self, Device, DeviceOptions, Quiet},
     link::{Connector, DeviceUrl, Link, LinkError},
@@ -27,11 +27,13 @@ struct TcpConnector {
 
 impl Connector for TcpConnector {
     fn open(&mut self, _attempt: u32) -> Result<Link, LinkError> {
-        let absent = |source| LinkError::Absent { url: format!("tcp {}", self.address), source };
-        let stream = TcpStream::connect(&self.address).map_err(absent)?;
-        stream.set_nodelay(true).map_err(absent)?;
-        let reader = stream.try_clone().map_err(absent)?;
-        Ok(Link { reader: Box::new(reader), writer: Box::new(ClosingWriter(stream)), process: None })
+        let stream = TcpStream::connect(&self.address).map_err(LinkError::Absent)?;
+        stream.set_nodelay(true).map_err(LinkError::Absent)?;
+        let reader = stream.try_clone().map_err(LinkError::Absent)?;
+        let writer = ClosingWriter(stream);
+        // TCP loses no bytes, so frames need only their length.
+        let framing = Framing::LengthPrefixed;
+        Ok(Link { reader: Box::new(reader), writer: Box::new(writer), framing, process: None })
     }
 }
 
@@ -64,7 +66,8 @@ fn start_board() -> io::Result<String> {
             let Ok(reader) = stream.try_clone() else { continue };
             let board = Board { name: "in this process".into(), identity: "example".into() };
             let mut session = Session::new(BurnEngine::cpu(), board);
-            if let Err(error) = serve(&mut session, FromStd::new(reader), FromStd::new(stream)) {
+            if let Err(error) = serve(&mut session, Framing::LengthPrefixed, FromStd::new(reader), FromStd::new(stream))
+            {
                 eprintln!("the board's connection ended: {error:?}");
             }
         }

@@ -18,7 +18,9 @@
 
 use std::collections::BTreeMap;
 
-use kurtoscope_shared::{Moments, Noise, Tail, quantization::Scheme};
+use kurtoscope_shared::{
+    MagnitudeHistogram, Moments, QuantizationErrors, quantization::Scheme, statistics::SampleStride,
+};
 
 use crate::record::QuantizationError;
 use crate::scheme_key::TensorScheme;
@@ -32,46 +34,51 @@ const FINER: f64 = 0.986;
 /// How many are tried, down to a 280th of the largest magnitude.
 const CLIPPINGS: i32 = 400;
 
-/// The errors of all schemes, by key: predicted where there is a histogram, measured where `noise` holds them. `density` says
-/// of how many elements one was quantized.
-pub fn all(tail: &Tail, noise: &Noise, moments: &Moments, density: u8) -> BTreeMap<String, QuantizationError> {
+/// The errors of all schemes, by key: predicted where there is a histogram, measured where `measured` holds them, of one
+/// element of `stride`.
+pub fn all(
+    histogram: &MagnitudeHistogram,
+    measured: Option<&QuantizationErrors>,
+    moments: &Moments,
+    stride: Option<SampleStride>,
+) -> BTreeMap<String, QuantizationError> {
     let mut errors = BTreeMap::new();
-    // Without any magnitude in it, a histogram was not asked for, or has nothing to tell.
-    if !tail.is_empty() || moments.zeros == moments.count {
-        errors.extend(predict(tail, moments));
+    // Without any magnitude in it, a histogram was not asked for, or has nothing to say.
+    if !histogram.is_empty() || moments.zeros == moments.count {
+        errors.extend(predict(histogram, moments));
     }
-    let share = (density > 1).then(|| 1.0 / f64::from(density));
+    let share = stride.filter(|stride| *stride > SampleStride::EVERY).map(|stride| 1.0 / f64::from(stride.get()));
     errors.extend(Scheme::ALL.into_iter().filter_map(|scheme| {
-        let error = QuantizationError { share, ..relative_to(signal(moments), noise.of(scheme)?) };
+        let error = QuantizationError { share, ..relative_to(signal(moments), measured?.of(scheme)?) };
         Some((scheme.key().to_owned(), error))
     }));
     errors
 }
 
 /// The predicted errors of one scale for the tensor, by key.
-pub fn predict(tail: &Tail, moments: &Moments) -> BTreeMap<String, QuantizationError> {
+pub fn predict(histogram: &MagnitudeHistogram, moments: &Moments) -> BTreeMap<String, QuantizationError> {
     let error = |scheme: TensorScheme| {
         let predict = if scheme.is_clipped() { clipped } else { per_tensor };
-        (scheme.key().to_owned(), predict(tail, moments, scheme.bits()))
+        (scheme.key().to_owned(), predict(histogram, moments, scheme.bits()))
     };
     TensorScheme::ALL.into_iter().map(error).collect()
 }
 
 /// The predicted error of symmetric quantization to `bits` bits with one scale for the whole tensor.
 ///
-/// `tail` and `moments` describe the same elements. Both figures are `None` without a finite, non-zero element, where
+/// `histogram` and `moments` describe the same elements. Both figures are `None` without a finite, non-zero element, where
 /// the sum of squares leaves f64's range, and for `bits` outside [`BITS`].
-pub fn per_tensor(tail: &Tail, moments: &Moments, bits: u32) -> QuantizationError {
-    with_largest(tail, moments, bits, largest(moments))
+pub fn per_tensor(histogram: &MagnitudeHistogram, moments: &Moments, bits: u32) -> QuantizationError {
+    with_largest(histogram, moments, bits, largest(moments))
 }
 
 /// The same with the clipping for which the predicted error is least: `clip` is the magnitude that the highest level stands for,
 /// and elements beyond it go to that level.
-pub fn clipped(tail: &Tail, moments: &Moments, bits: u32) -> QuantizationError {
+pub fn clipped(histogram: &MagnitudeHistogram, moments: &Moments, bits: u32) -> QuantizationError {
     let largest = largest(moments);
     let tried = (0..CLIPPINGS).map(|step| {
         let clip = largest * FINER.powi(step);
-        (clip, with_largest(tail, moments, bits, clip))
+        (clip, with_largest(histogram, moments, bits, clip))
     });
     let error = |found: &QuantizationError| found.relative_mse.unwrap_or(f64::INFINITY);
     let best = tried.min_by(|(_, a), (_, b)| error(a).total_cmp(&error(b)));
@@ -99,7 +106,7 @@ fn relative_to(signal: f64, noise: f64) -> QuantizationError {
 }
 
 /// The predicted error where the highest level stands for the magnitude `clip`.
-fn with_largest(tail: &Tail, moments: &Moments, bits: u32, clip: f64) -> QuantizationError {
+fn with_largest(histogram: &MagnitudeHistogram, moments: &Moments, bits: u32, clip: f64) -> QuantizationError {
     let usable = moments.count > 0 && signal(moments).is_finite() && clip > 0.0 && clip.is_finite();
     if !usable || !BITS.contains(&bits) {
         return UNDEFINED;
@@ -109,7 +116,7 @@ fn with_largest(tail: &Tail, moments: &Moments, bits: u32, clip: f64) -> Quantiz
     let largest = largest(moments);
     let mut known = known_magnitudes(moments);
     let mut noise: f64 = known.iter().map(|magnitude| steps.error_of(*magnitude)).sum();
-    for bin in tail.bins() {
+    for bin in histogram.bins() {
         let before = known.len();
         known.retain(|magnitude| !(bin.lower..bin.upper).contains(magnitude));
         let unknown = bin.count.saturating_sub((before - known.len()) as u64);
@@ -162,8 +169,7 @@ mod tests {
     use super::*;
     use kurtoscope_shared::{
         Random,
-        quantization::Errors,
-        tail::{BINS, bin_of},
+        statistics::{ChunkSpan, SquaredErrors, Statistic},
     };
 
     fn data(n: usize, draw: impl FnMut(&mut Random) -> f64) -> Vec<f64> {
@@ -175,22 +181,19 @@ mod tests {
         (0..n).map(|_| f64::from(draw(&mut random) as f32)).collect()
     }
 
-    fn measured(values: &[f64]) -> (Tail, Moments) {
-        let mut counts = vec![0u64; BINS];
-        for value in values.iter().filter(|value| **value != 0.0) {
-            counts[bin_of(value.abs())] += 1;
-        }
-        (Tail::from_dense(&counts), Moments::from_values(values.iter().copied()))
+    fn measured(values: &[f64]) -> (MagnitudeHistogram, Moments) {
+        let span = ChunkSpan { offset: 0, count: values.len() as u64, row: 0 };
+        (MagnitudeHistogram::reference(values, (), &span), Moments::reference(values, (), &span))
     }
 
     fn predicted(values: &[f64], bits: u32) -> QuantizationError {
-        let (tail, moments) = measured(values);
-        per_tensor(&tail, &moments, bits)
+        let (histogram, moments) = measured(values);
+        per_tensor(&histogram, &moments, bits)
     }
 
     fn clipped_of(values: &[f64], bits: u32) -> QuantizationError {
-        let (tail, moments) = measured(values);
-        clipped(&tail, &moments, bits)
+        let (histogram, moments) = measured(values);
+        clipped(&histogram, &moments, bits)
     }
 
     fn exact_db(values: &[f64], bits: u32) -> f64 {
@@ -301,8 +304,8 @@ mod tests {
 
     #[test]
     fn every_scheme_is_predicted() {
-        let (tail, moments) = measured(&data(1000, Random::normal));
-        let errors = predict(&tail, &moments);
+        let (histogram, moments) = measured(&data(1000, Random::normal));
+        let errors = predict(&histogram, &moments);
         assert_eq!(
             errors.keys().map(String::as_str).collect::<Vec<_>>(),
             ["int4_per_tensor", "int4_per_tensor_clipped", "int8_per_tensor", "int8_per_tensor_clipped"]
@@ -314,10 +317,10 @@ mod tests {
     fn measured_errors_are_relative_to_the_sum_of_squares() {
         let moments = Moments::from_values([3.0, -1.0].into_iter());
         let mut errors = vec![None; Scheme::ALL.len()];
-        let in_full = |in_full| Some(Errors { in_full, sampled: 0.0 });
+        let in_full = |in_full| Some(SquaredErrors { in_full, sampled: 0.0 });
         (errors[Scheme::Q8_0 as usize], errors[Scheme::Q4_0 as usize]) = (in_full(0.1), in_full(0.0));
-        let noise = Noise { errors, ..Noise::default() };
-        let errors = all(&Tail::default(), &noise, &moments, 8);
+        let measured = QuantizationErrors { errors, ..QuantizationErrors::default() };
+        let errors = all(&MagnitudeHistogram::default(), Some(&measured), &moments, SampleStride::new(8));
         assert_eq!(errors.keys().map(String::as_str).collect::<Vec<_>>(), ["q4_0", "q8_0"]);
         let found = errors["q8_0"];
         assert_eq!((found.relative_mse, found.predicted, found.share), (Some(0.1 / 10.0), false, Some(0.125)));

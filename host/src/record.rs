@@ -47,6 +47,19 @@ pub struct Run {
     /// Tensors that could not be measured, and why.
     #[serde(default)]
     pub unmeasured: Vec<Unmeasured>,
+    /// Statistics that were asked for and that not every device measures, so that no record has them; not in the file where
+    /// there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing_statistics: Vec<MissingStatistics>,
+}
+
+/// What a device does not measure, or measures in another form than this program.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MissingStatistics {
+    /// The device's URL.
+    pub device: String,
+    /// The names of the statistics.
+    pub statistics: Vec<String>,
 }
 
 /// Name and version of the program that wrote a file.

@@ -3,13 +3,12 @@
 //! Decoding here is the plain reference; engines have faster paths and are tested against this one.
 
 use half::{bf16, f16};
-use postcard_schema::Schema;
 use serde::{Deserialize, Serialize};
 
 /// The type of one stored element. All are little-endian, as every supported checkpoint format stores them.
 ///
 /// The order of the variants is part of the wire format: add new ones at the end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, Schema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Element {
     /// IEEE 754 binary64.
     F64,

@@ -6,14 +6,11 @@
 //! | module | holds |
 //! |---|---|
 //! | [`element`] | the types of stored numbers and their exact values |
-//! | [`lines`] | sums of fourth powers by row and by column |
-//! | [`moments`] | count, mean and central moments that merge |
-//! | [`tail`] | a histogram of magnitudes that merges |
-//! | [`top`] | the elements at both ends, with positions |
+//! | [`statistics`] | what is measured: moments, histogram, extremes, row and column sums, quantization errors |
 //! | [`protocol`] | the messages, and the rules of the conversation |
 //! | [`frame`] | how messages are cut out of a byte stream |
 //! | [`compression`] | fewer bytes for the same elements, on slow links |
-//! | [`quantization`] | schemes of quantization in blocks, and the errors that they make |
+//! | [`quantization`] | schemes of quantization in blocks |
 //! | [`random`] | the seeded generator of random numbers |
 //! | [`usb`] | how a board shows itself on USB |
 #![no_std]
@@ -26,19 +23,14 @@ pub mod compression;
 pub mod crc;
 pub mod element;
 pub mod frame;
-pub mod lines;
-pub mod moments;
 pub mod protocol;
 pub mod quantization;
 pub mod random;
-pub mod tail;
-pub mod top;
+pub mod statistics;
 pub mod usb;
 
 pub use element::Element;
-pub use lines::Lines;
-pub use moments::Moments;
-pub use quantization::Noise;
 pub use random::Random;
-pub use tail::Tail;
-pub use top::{Extreme, Top};
+pub use statistics::{
+    Extreme, Extremes, MagnitudeHistogram, Measurement, Moments, QuantizationErrors, Requests, RowColumnSums,
+};

@@ -1,9 +1,9 @@
-//! Schemes of quantization in blocks, and the error that they make: what a device sums up while a chunk is at hand.
+//! Schemes of quantization in blocks: which value each of them gives an element. What the differences add up to is a
+//! statistic, [`quantization_error`](crate::statistics::quantization_error).
 //!
 //! Each scheme cuts a row of weights into blocks of consecutive elements, gives every block a scale of its own and every
-//! element the nearest of a few levels. What is summed is the squared difference between a weight and its level:
-//! `Σ(x - q(x))²`. A block never crosses the end of a row; where the row's length is no multiple of the block's, the
-//! last block of the row is shorter.
+//! element the nearest of a few levels. A block never crosses the end of a row; where the row's length is no multiple of
+//! the block's, the last block of the row is shorter.
 //!
 //! | key | block | scale `d` | levels | source |
 //! |---|---|---|---|---|
@@ -19,8 +19,6 @@
 use alloc::vec::Vec;
 
 use half::f16;
-use postcard_schema::Schema;
-use serde::{Deserialize, Serialize};
 
 /// A scheme of quantization in blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -53,7 +51,7 @@ pub enum Scheme {
 }
 
 impl Scheme {
-    /// Every scheme, in the order of [`Noise::errors`].
+    /// Every scheme, in the order of [`QuantizationErrors::errors`](crate::statistics::QuantizationErrors::errors).
     pub const ALL: [Self; 12] = [
         Self::Int8PerRow,
         Self::Int8G32,
@@ -120,109 +118,6 @@ pub const NF4_LEVELS: [f32; 16] = [
     0.722_956_84,
     1.0,
 ];
-
-/// The squared errors of a chunk or a tensor, by scheme. They merge by addition, and stand for all elements where only some
-/// were quantized.
-///
-/// Errors grow with the scale, which is known of every block. So what the samples say is not multiplied by how few they
-/// are, but by the ratio of the squares of all scales to those of the samples' scales: the ratio estimator (W. G.
-/// Cochran, *Sampling Techniques*, 3rd edition, 1977, chapter 6).
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, Schema)]
-pub struct Noise {
-    /// One a scheme in the order of [`Scheme::ALL`]; empty where nothing was measured, none for a scheme whose blocks the
-    /// chunk cuts.
-    pub errors: Vec<Option<Errors>>,
-    /// The scales of blocks of 32.
-    pub blocks: Scales,
-    /// The scales of rows.
-    pub rows: Scales,
-}
-
-/// Sums of squared errors, `Σ(x - q(x))²`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, Schema)]
-pub struct Errors {
-    /// Of elements in groups that were quantized in full.
-    pub in_full: f64,
-    /// Of the elements that were taken of the other groups.
-    pub sampled: f64,
-}
-
-/// Sums of the squares of largest magnitudes, over the groups of which samples were taken.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, Schema)]
-pub struct Scales {
-    /// Each group once.
-    pub all: f64,
-    /// Each group as often as the share of it that was taken.
-    pub sampled: f64,
-}
-
-impl Scales {
-    fn is_valid(&self) -> bool {
-        let Self { all, sampled } = *self;
-        all >= 0.0 && all.is_finite() && sampled >= 0.0 && sampled.is_finite()
-    }
-
-    fn merge(&mut self, other: &Self) {
-        self.all += other.all;
-        self.sampled += other.sampled;
-    }
-
-    /// What all groups' errors are, if `sampled` are those of the samples; `None` where there are groups and no samples.
-    fn extend(&self, sampled: f64) -> Option<f64> {
-        if self.sampled > 0.0 {
-            Some(sampled * (self.all / self.sampled))
-        } else {
-            // Groups of zeros have no errors.
-            (self.all == 0.0).then_some(0.0)
-        }
-    }
-}
-
-impl Noise {
-    /// Whether the sums can be those of a measurement: none or one a scheme, finite and not negative.
-    pub fn is_valid(&self) -> bool {
-        let is_sum = |sum: f64| sum >= 0.0 && sum.is_finite();
-        let is_sound = |errors: &Errors| is_sum(errors.in_full) && is_sum(errors.sampled);
-        (self.errors.is_empty() || self.errors.len() == Scheme::ALL.len())
-            && self.errors.iter().flatten().all(is_sound)
-            && self.blocks.is_valid()
-            && self.rows.is_valid()
-    }
-
-    /// Adds another part's errors. A scheme that is missing in either part is missing in the whole; where nothing at all is
-    /// known of one part, the whole is the other, as it is with a part without elements.
-    pub fn merge(&mut self, other: &Self) {
-        if self.errors.is_empty() {
-            self.clone_from(other);
-            return;
-        }
-        if other.errors.is_empty() {
-            return;
-        }
-        for (errors, more) in self.errors.iter_mut().zip(&other.errors) {
-            *errors = errors.zip(*more).map(|(errors, more)| Errors {
-                in_full: errors.in_full + more.in_full,
-                sampled: errors.sampled + more.sampled,
-            });
-        }
-        self.blocks.merge(&other.blocks);
-        self.rows.merge(&other.rows);
-    }
-
-    /// The error of one scheme over all elements; `None` where it was not measured.
-    pub fn of(&self, scheme: Scheme) -> Option<f64> {
-        let errors = self.errors.get(scheme as usize).copied().flatten()?;
-        let scales = if scheme.block().is_none() { &self.rows } else { &self.blocks };
-        Some(errors.in_full + scales.extend(errors.sampled)?).filter(|sum| sum.is_finite())
-    }
-
-    /// Leaves out the schemes for which `is_kept` is false.
-    pub fn retain(&mut self, is_kept: impl Fn(Scheme) -> bool) {
-        for (scheme, errors) in Scheme::ALL.into_iter().zip(&mut self.errors) {
-            *errors = errors.filter(|_| is_kept(scheme));
-        }
-    }
-}
 
 /// The value that `scheme` gives each element of one block: what the engines are held against. Elements that are not
 /// finite have no defined result.

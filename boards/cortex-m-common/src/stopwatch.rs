@@ -3,8 +3,12 @@
 use core::fmt::Write;
 
 use cortex_m::peripheral::{SYST, syst::SystClkSource};
-use kurtoscope_firmware::engine::{Engine, Piece};
-use kurtoscope_shared::protocol::{Adapter, EngineKind, FaultKind, Limits, Measurement};
+use kurtoscope_firmware::engine::{Engine, ChunkSpec};
+use kurtoscope_shared::{
+    Measurement,
+    protocol::{Adapter, EngineKind, FaultKind, Limits},
+    statistics::SupportedStatistic,
+};
 
 use crate::{console::Console, heap::Heap, stack};
 
@@ -44,22 +48,26 @@ impl<E: Engine, const HEAP: usize> Engine for Stopwatch<E, HEAP> {
         self.engine.limits()
     }
 
+    fn statistics(&self) -> &'static [SupportedStatistic] {
+        self.engine.statistics()
+    }
+
     fn tolerance(&self) -> f64 {
         self.engine.tolerance()
     }
 
-    fn measure(&mut self, piece: Piece, payload: &[u8]) -> Result<Measurement, FaultKind> {
-        let Piece { element, statistics, .. } = piece;
+    fn measure(&mut self, spec: ChunkSpec, payload: &[u8]) -> Result<Measurement, FaultKind> {
+        let ChunkSpec { element, requests, .. } = spec;
         let elements = payload.len() / element.size();
         let before = SYST::get_current();
-        let outcome = self.engine.measure(piece, payload);
+        let outcome = self.engine.measure(spec, payload);
         let ticks = before.wrapping_sub(SYST::get_current()) & RELOAD;
         let (heap, heap_size, stack, stack_size) = (self.heap.peak(), self.heap.size(), stack::peak(), stack::size());
         // A console that cannot be written is no reason not to measure.
         let _ = writeln!(
             self.console,
             "{elements} {element} top {} ticks {ticks} heap {heap} of {heap_size} stack {stack} of {stack_size}",
-            statistics.top
+            requests.extremes.map_or(0, |kept| kept.get())
         );
         let _ = &self.timer;
         outcome

@@ -8,17 +8,18 @@ use burn::{
     },
     tensor::{DType, TensorData},
 };
-use kurtoscope_shared::protocol::{FaultKind, Measurement};
+use kurtoscope_shared::{Measurement, protocol::FaultKind};
 
+use super::ChunkSpec;
 #[cfg(feature = "gpu")]
 use super::gpu::{Failure, Launch, Partials};
-use super::{OnProcessor, Piece, cpu, lend::lend};
+use super::{OnProcessor, lend::lend};
 
 /// What to measure, and how an accelerator is to go about it.
 #[derive(Debug, Clone, Copy)]
 pub struct Task {
     /// The elements, and what to measure of them.
-    pub piece: Piece,
+    pub spec: ChunkSpec,
     /// How a processor measures; an accelerator has its own way.
     pub on_processor: OnProcessor,
     /// How the kernel is launched; the processor needs nothing of it.
@@ -27,11 +28,11 @@ pub struct Task {
 }
 
 impl Task {
-    /// A task for the processor, in f64.
-    pub fn on_processor(piece: Piece) -> Self {
+    /// A task for the processor.
+    pub fn on_processor(spec: ChunkSpec, on_processor: OnProcessor) -> Self {
         Self {
-            piece,
-            on_processor: cpu::measure,
+            spec,
+            on_processor,
             #[cfg(feature = "gpu")]
             launch: None,
         }
@@ -64,7 +65,7 @@ pub trait MeasureBackend: Backend {
 
 impl MeasureBackend for Flex {
     fn measure(content: IntTensor<Self>, task: Task) -> Measured<Self> {
-        Measured::Finished(Box::new((task.on_processor)(content.bytes(), task.piece)))
+        Measured::Finished(Box::new((task.on_processor)(content.bytes(), task.spec)))
     }
 
     #[cfg(feature = "gpu")]
@@ -77,8 +78,8 @@ impl MeasureBackend for Flex {
 ///
 /// # Errors
 /// [`FaultKind::Engine`] if burn went to another backend.
-pub(super) fn measure(on_processor: OnProcessor, payload: &[u8], piece: Piece) -> Result<Measurement, FaultKind> {
-    let task = Task { on_processor, ..Task::on_processor(piece) };
+pub(super) fn measure(on_processor: OnProcessor, payload: &[u8], spec: ChunkSpec) -> Result<Measurement, FaultKind> {
+    let task = Task::on_processor(spec, on_processor);
     let measured = lend(payload, |bytes| {
         // As the backend's own operation: `Tensor::from_data` brings conversions between all types into a small program.
         let device = DispatchDevice::Flex(Default::default());

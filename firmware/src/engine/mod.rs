@@ -17,9 +17,10 @@ pub mod reference;
 use alloc::boxed::Box;
 
 use kurtoscope_shared::{
-    Element,
-    protocol::{Adapter, EngineKind, FaultKind, Limits, Measurement, Statistics},
+    Element, Measurement, Requests,
+    protocol::{Adapter, EngineKind, FaultKind, Limits},
     quantization::LARGEST_BLOCK,
+    statistics::{ChunkSpan, SupportedStatistic},
 };
 
 pub use burn_engine::{BurnEngine, OnProcessor};
@@ -29,40 +30,43 @@ pub use payload::Payload;
 
 /// What a payload is, and what to measure of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Piece {
+pub struct ChunkSpec {
     /// Type of the elements.
     pub element: Element,
     /// Position of the first one in its tensor.
     pub offset: u64,
-    /// Elements in a row of the tensor; 0 where it has no rows. A piece holds whole rows, or a part of one row.
+    /// Elements in a row of the tensor; 0 where it has no rows. A chunk holds whole rows, or a part of one row.
     pub row: u32,
-    /// What to measure besides the moments.
-    pub statistics: Statistics,
+    /// What to measure besides the moments. An engine leaves out what it does not [support](Engine::statistics).
+    pub requests: Requests,
 }
 
-impl Piece {
+impl ChunkSpec {
     /// The beginning of a tensor without rows.
-    pub const fn of(element: Element, statistics: Statistics) -> Self {
-        Self { element, offset: 0, row: 0, statistics }
+    pub const fn of(element: Element, requests: Requests) -> Self {
+        Self { element, offset: 0, row: 0, requests }
     }
 
-    /// Whether a payload of `count` elements lies in the tensor's rows as what is asked for needs it: whole rows, or a part
-    /// of one that begins at a multiple of the largest block.
-    fn is_sound(&self, count: u64) -> bool {
-        let row = u64::from(self.row);
+    /// Where a payload of so many bytes lies in its tensor.
+    pub const fn span(&self, bytes: usize) -> ChunkSpan {
+        ChunkSpan { offset: self.offset, count: (bytes / self.element.size()) as u64, row: self.row as u64 }
+    }
+
+    /// Whether a payload of so many bytes lies in the tensor's rows as what is asked for needs it: whole rows, or a part of
+    /// one that begins at a multiple of the largest block.
+    fn fits_rows(&self, bytes: usize) -> bool {
+        if !self.requests.goes_by_row() {
+            return true;
+        }
+        let ChunkSpan { offset, count, row } = self.span(bytes);
         let block = LARGEST_BLOCK as u64;
-        let fits = match row {
-            0 => self.offset.is_multiple_of(block),
+        match row {
+            0 => offset.is_multiple_of(block),
             row => {
-                let begin = self.offset % row;
+                let begin = offset % row;
                 let is_part = begin.is_multiple_of(block) && begin + count <= row;
                 is_part || begin == 0 && count.is_multiple_of(row)
             }
-        };
-        match self.statistics.quantization {
-            0 if !self.statistics.lines => true,
-            0 | 1 | 2 | 4 | 8 | 16 | 32 | 64 => fits,
-            _ => false,
         }
     }
 }
@@ -108,6 +112,9 @@ pub trait Engine {
     /// What the engine can take in one chunk, and how much its device should have queued.
     fn limits(&self) -> Limits;
 
+    /// The statistics that the engine measures, the moments among them.
+    fn statistics(&self) -> &'static [SupportedStatistic];
+
     /// The relative error of mean (in standard deviations), variance, skewness (absolute below 1) and kurtosis that the
     /// engine stands by; its self-test is held against this.
     fn tolerance(&self) -> f64;
@@ -121,7 +128,7 @@ pub trait Engine {
     /// when the chunk is not one that [`limits`](Self::limits) allows; [`FaultKind::OutOfMemory`], [`FaultKind::DeviceLost`],
     /// [`FaultKind::Kernel`] and [`FaultKind::Engine`] when this chunk failed and another may work; [`FaultKind::Unfit`]
     /// when no chunk will work any more.
-    fn measure(&mut self, piece: Piece, payload: &[u8]) -> Result<Measurement, FaultKind>;
+    fn measure(&mut self, spec: ChunkSpec, payload: &[u8]) -> Result<Measurement, FaultKind>;
 
     /// How many chunks may be submitted before the first of them is collected; at least 1.
     fn in_flight(&self) -> usize {
@@ -129,8 +136,8 @@ pub trait Engine {
     }
 
     /// Takes a chunk, and returns as soon as the next may be submitted. The engine keeps the payload until it is collected.
-    fn submit(&mut self, piece: Piece, payload: Payload) -> Submission {
-        Submission::finished(self.measure(piece, &payload), payload)
+    fn submit(&mut self, spec: ChunkSpec, payload: Payload) -> Submission {
+        Submission::finished(self.measure(spec, &payload), payload)
     }
 
     /// Waits for a chunk that is [`Submission::Running`]; [`FaultKind::Engine`] for a number that no running chunk has.
@@ -153,8 +160,8 @@ pub trait Engine {
 /// # Errors
 /// The first of [`FaultKind::UnsupportedElement`], [`FaultKind::TooLarge`], [`FaultKind::PayloadLength`] and
 /// [`FaultKind::Request`] that applies.
-pub fn check(piece: Piece, payload: &[u8], limits: Limits) -> Result<(), FaultKind> {
-    let element = piece.element;
+pub fn check(spec: ChunkSpec, payload: &[u8], limits: Limits) -> Result<(), FaultKind> {
+    let element = spec.element;
     let found = u32::try_from(payload.len()).unwrap_or(u32::MAX);
     if !limits.elements.contains(element) {
         return Err(FaultKind::UnsupportedElement { element });
@@ -166,9 +173,7 @@ pub fn check(piece: Piece, payload: &[u8], limits: Limits) -> Result<(), FaultKi
         let expected = payload.len().next_multiple_of(element.size()) as u64;
         return Err(FaultKind::PayloadLength { expected, found });
     }
-    if piece.statistics.and(limits.statistics) != piece.statistics
-        || !piece.is_sound((payload.len() / element.size()) as u64)
-    {
+    if !spec.fits_rows(payload.len()) {
         return Err(FaultKind::Request);
     }
     Ok(())

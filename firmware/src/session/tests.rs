@@ -3,9 +3,10 @@
 use super::*;
 use crate::{engine::BurnEngine, status_led::tests::Probe};
 use kurtoscope_shared::{
-    Element,
+    Element, Requests,
     frame::{Decoder, FrameEvent},
-    protocol::{Hello, Statistics},
+    protocol::Hello,
+    statistics::{KNOWN, StatisticKey},
 };
 use proptest::prelude::*;
 
@@ -14,12 +15,12 @@ fn board() -> Board {
 }
 
 fn hello(session: u32) -> ToDevice {
-    ToDevice::Hello(Hello { protocol: PROTOCOL_VERSION, schema: SCHEMA_HASH, session })
+    ToDevice::Hello(Hello { protocol: PROTOCOL_VERSION, session })
 }
 
 fn chunk(session: u32, sequence: u32, count: u32) -> ToDevice {
-    let (element, compression, statistics) = (Element::F32, Compression::Plain, Statistics::FULL);
-    ToDevice::Chunk(Chunk { session, sequence, tensor: 0, offset: 0, count, element, compression, row: 0, statistics })
+    let (element, compression, requests) = (Element::F32, Compression::Plain, Requests::FULL);
+    ToDevice::Chunk(Chunk { session, sequence, tensor: 0, offset: 0, count, element, compression, row: 0, requests })
 }
 
 /// Sends one frame's content to the session and reads its one answer.
@@ -54,7 +55,8 @@ fn greets_and_measures() {
     assert_eq!((report.session, report.sequence), (9, 5));
     let moments = report.measurement.moments;
     assert!((moments.mean - 4.0).abs() < 1e-15 && (moments.m4 - 1394.0).abs() < 1e-9, "{moments:?}");
-    assert_eq!(report.measurement.top.highest[0].position, 4);
+    assert_eq!(report.measurement.extremes.expect("asked for").highest[0].position, 4);
+    assert_eq!(report.payload_checksum, crc32c(&[&payload]));
 }
 
 #[test]
@@ -129,9 +131,25 @@ fn compressed_payloads_that_are_none_are_refused_before_memory_is_taken() {
 #[test]
 fn a_host_of_another_version_learns_ours() {
     let mut session = Session::new(BurnEngine::cpu(), board());
-    let stranger = postcard::to_allocvec(&(0u32, 77u16, [1u8; 8])).expect("encodes");
+    let stranger = postcard::to_allocvec(&(0u32, 77u16, [0xffu8; 8])).expect("encodes");
     let ToHost::Welcome(welcome) = tell(&mut session, Ok(stranger)) else { panic!("no welcome") };
-    assert_eq!((welcome.protocol, welcome.schema), (PROTOCOL_VERSION, SCHEMA_HASH));
+    assert_eq!(welcome.protocol, PROTOCOL_VERSION);
+}
+
+#[test]
+fn a_device_introduces_what_it_measures_and_leaves_out_the_rest() {
+    let mut session = Session::new(BurnEngine::single_precision(1 << 12), board());
+    let ToHost::Welcome(welcome) = ask(&mut session, &hello(9), &[]) else { panic!("no welcome") };
+    assert_eq!(
+        welcome.statistics,
+        [StatisticKey::of::<kurtoscope_shared::Moments>(), StatisticKey::of::<kurtoscope_shared::Extremes>()]
+    );
+    let ToHost::Report(report) = ask(&mut session, &chunk(9, 0, 2), &[0; 8]) else { panic!("no report") };
+    assert!(report.measurement.histogram.is_none() && report.measurement.extremes.is_some());
+    let mut all = Session::new(BurnEngine::cpu(), board());
+    let ToHost::Welcome(mut welcome) = ask(&mut all, &hello(9), &[]) else { panic!("no welcome") };
+    welcome.statistics.sort_by_key(|known| known.tag);
+    assert_eq!(welcome.statistics, KNOWN);
 }
 
 #[test]

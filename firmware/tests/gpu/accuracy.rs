@@ -1,9 +1,9 @@
 //! Against two passes in f64: every distribution, element type and awkward size.
 
-use kurtoscope_firmware::engine::{BurnEngine, Engine, Piece, gpu::GpuEngine};
+use kurtoscope_firmware::engine::{BurnEngine, ChunkSpec, Engine, gpu::GpuEngine};
 use kurtoscope_shared::{
-    Element, Moments, Random,
-    protocol::{Measurement, Statistics},
+    Element, MagnitudeHistogram, Measurement, Moments, Random, Requests,
+    statistics::{ExtremeCount, SampleStride},
 };
 
 use super::{
@@ -60,13 +60,14 @@ fn worst(found: &Moments, expected: &Moments) -> f64 {
 /// Measures in as many chunks as the adapter needs, merged as a host merges them.
 fn measure(engine: &mut GpuEngine, element: Element, bytes: &[u8]) -> Measurement {
     let chunk = engine.limits().max_payload as usize;
-    let mut whole = Measurement { moments: Moments::EMPTY, ..Measurement::default() };
+    let mut whole = Measurement::default();
     for start in (0..bytes.len()).step_by(chunk) {
         let part = &bytes[start..bytes.len().min(start + chunk)];
-        let measured = engine.measure(Piece::of(element, Statistics::FULL), part).expect("measured");
-        whole.moments = whole.moments.merge(measured.moments);
-        whole.tail.merge(&measured.tail);
-        whole.top.merge(&measured.top, (start / element.size()) as u64, usize::from(Statistics::FULL.top));
+        let offset = (start / element.size()) as u64;
+        let spec = ChunkSpec { offset, ..ChunkSpec::of(element, Requests::TAILS) };
+        let measured = engine.measure(spec, part).expect("measured");
+        assert_eq!(measured.check(&spec.requests, &spec.span(part.len()), LIMIT), Ok(()));
+        whole.append(&measured, &spec.requests, &spec.span(part.len()));
     }
     whole
 }
@@ -76,11 +77,11 @@ fn hold(engine: &mut GpuEngine, distribution: Distribution, element: Element, co
     let name = format!("{} x {count} as {element}", distribution.0);
     let bytes = draw(distribution, element, count);
     let found = measure(engine, element, &bytes);
-    let expected = reference::measure(&bytes, element, usize::from(Statistics::FULL.top));
+    let expected = reference::measure(&bytes, element, ExtremeCount::DEFAULT.get());
     let exact = |m: &Moments| (m.count, m.non_finite, m.zeros, m.min, m.max);
     assert_eq!(exact(&found.moments), exact(&expected.moments), "{name}");
-    assert_eq!(found.tail, expected.tail, "{name}");
-    assert_eq!(found.top, expected.top, "{name}");
+    assert_eq!(found.histogram, Some(expected.histogram), "{name}");
+    assert_eq!(found.extremes, Some(expected.extremes), "{name}");
     let error = worst(&found.moments, &expected.moments);
     assert!(error <= LIMIT, "{name}: {error:.2e}\n{:?}\n{:?}", found.moments, expected.moments);
     error
@@ -145,8 +146,9 @@ fn nothing_finite_is_counted_alone() {
     let bytes: Vec<u8> = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY].iter().flat_map(|x| x.to_le_bytes()).collect();
     let found = measure(&mut engine, Element::F32, &bytes);
     assert_eq!((found.moments.count, found.moments.non_finite), (0, 3));
-    assert!(found.tail.is_empty() && found.top.highest.is_empty());
-    let empty = engine.measure(Piece::of(Element::F32, Statistics::FULL), &[]).expect("measured");
+    assert_eq!(found.histogram, Some(MagnitudeHistogram::default()));
+    assert!(found.extremes.expect("asked for").highest.is_empty());
+    let empty = engine.measure(ChunkSpec::of(Element::F32, Requests::FULL), &[]).expect("measured");
     assert_eq!(empty.moments.count, 0);
 }
 
@@ -156,14 +158,14 @@ fn every_code_of_the_short_types() {
     for element in [Element::F16, Element::Bf16] {
         let bytes: Vec<u8> = (0..=u16::MAX).flat_map(u16::to_le_bytes).collect();
         let (found, expected) = (measure(&mut engine, element, &bytes), reference::measure(&bytes, element, 16));
-        assert_eq!((found.tail, found.top), (expected.tail, expected.top), "{element}");
+        assert_eq!((found.histogram, found.extremes), (Some(expected.histogram), Some(expected.extremes)), "{element}");
         assert_eq!(found.moments.non_finite, expected.moments.non_finite);
         assert_eq!((found.moments.min, found.moments.max), (expected.moments.min, expected.moments.max));
         assert!(worst(&found.moments, &expected.moments) <= LIMIT, "{element}");
     }
     let bytes: Vec<u8> = (0..=u8::MAX).collect();
     let (found, expected) = (measure(&mut engine, Element::I8, &bytes), reference::measure(&bytes, Element::I8, 16));
-    assert_eq!((found.tail, found.top), (expected.tail, expected.top));
+    assert_eq!((found.histogram, found.extremes), (Some(expected.histogram), Some(expected.extremes)));
     assert!(worst(&found.moments, &expected.moments) <= LIMIT);
 }
 
@@ -171,7 +173,7 @@ fn every_code_of_the_short_types() {
 fn types_beyond_the_kernel_are_measured_all_the_same() {
     let Some(mut engine) = engine(1 << 24) else { return };
     let bytes: Vec<u8> = [1.0f64, 2.0, 3.0, 4.0, 10.0].iter().flat_map(|x| x.to_le_bytes()).collect();
-    let found = engine.measure(Piece::of(Element::F64, Statistics::FULL), &bytes).expect("measured").moments;
+    let found = engine.measure(ChunkSpec::of(Element::F64, Requests::FULL), &bytes).expect("measured").moments;
     assert!((found.mean - 4.0).abs() < 1e-15 && (found.m4 - 1394.0).abs() < 1e-9);
 }
 
@@ -194,9 +196,13 @@ fn rows_are_quantized_as_on_the_processor() {
     let Some(mut engine) = engine(1 << 24) else { return };
     for element in [Element::F32, Element::Bf16] {
         let bytes = draw(ALL[5], element, 640 * 1000);
-        let piece = Piece { row: 640, ..Piece::of(element, Statistics { quantization: 8, ..Statistics::FULL }) };
-        let found = engine.measure(piece, &bytes).expect("measured");
-        let expected = BurnEngine::cpu_with_payload(1 << 24).measure(piece, &bytes).expect("measured");
-        assert_eq!((found.noise, found.lines), (expected.noise, expected.lines), "{element}");
+        let spec = ChunkSpec {
+            row: 640,
+            ..ChunkSpec::of(element, Requests { quantization_errors: SampleStride::new(8), ..Requests::FULL })
+        };
+        let found = engine.measure(spec, &bytes).expect("measured");
+        let expected = BurnEngine::cpu_with_payload(1 << 24).measure(spec, &bytes).expect("measured");
+        assert_eq!(found.quantization_errors, expected.quantization_errors, "{element}");
+        assert_eq!(found.row_column_sums, expected.row_column_sums, "{element}");
     }
 }

@@ -1,13 +1,10 @@
 //! What goes wrong on an adapter is told as a fault, and the engine goes on.
 
 use kurtoscope_firmware::{
-    engine::{Engine, Piece},
+    engine::{ChunkSpec, Engine},
     self_test,
 };
-use kurtoscope_shared::{
-    Element,
-    protocol::{FaultKind, Statistics},
-};
+use kurtoscope_shared::{Element, Requests, protocol::FaultKind};
 
 use super::engine;
 
@@ -29,11 +26,11 @@ fn the_adapter_proves_itself_up_to_sixteen_million_elements() {
 fn a_lost_adapter_is_opened_again() {
     let Some(mut engine) = engine(1 << 22) else { return };
     let chunk = wave(300_001);
-    let before = engine.measure(Piece::of(Element::F32, Statistics::FULL), &chunk).expect("measured");
+    let before = engine.measure(ChunkSpec::of(Element::F32, Requests::FULL), &chunk).expect("measured");
     engine.handles().0.destroy();
-    let fault = engine.measure(Piece::of(Element::F32, Statistics::FULL), &chunk).expect_err("the device is gone");
+    let fault = engine.measure(ChunkSpec::of(Element::F32, Requests::FULL), &chunk).expect_err("the device is gone");
     assert!(matches!(fault, FaultKind::DeviceLost | FaultKind::Engine), "{fault:?}");
-    let after = engine.measure(Piece::of(Element::F32, Statistics::FULL), &chunk).expect("opened again");
+    let after = engine.measure(ChunkSpec::of(Element::F32, Requests::FULL), &chunk).expect("opened again");
     assert_eq!(after, before);
 }
 
@@ -43,7 +40,7 @@ fn an_adapter_that_is_lost_again_and_again_is_given_up() {
     let faults: Vec<_> = (0..3)
         .map(|_| {
             engine.handles().0.destroy();
-            engine.measure(Piece::of(Element::F32, Statistics::MOMENTS), &wave(5000)).expect_err("the device is gone")
+            engine.measure(ChunkSpec::of(Element::F32, Requests::MOMENTS), &wave(5000)).expect_err("the device is gone")
         })
         .collect();
     assert_eq!(faults[2], FaultKind::Unfit, "{faults:?}");
@@ -52,9 +49,9 @@ fn an_adapter_that_is_lost_again_and_again_is_given_up() {
 #[test]
 fn chunks_beyond_the_limits_never_reach_the_adapter() {
     let Some(mut engine) = engine(1 << 12) else { return };
-    let refused = engine.measure(Piece::of(Element::F32, Statistics::MOMENTS), &wave(1025));
+    let refused = engine.measure(ChunkSpec::of(Element::F32, Requests::MOMENTS), &wave(1025));
     assert_eq!(refused, Err(FaultKind::TooLarge { found: 4100, max: 4096 }));
-    let ragged = engine.measure(Piece::of(Element::F32, Statistics::MOMENTS), &wave(10)[..39]);
+    let ragged = engine.measure(ChunkSpec::of(Element::F32, Requests::MOMENTS), &wave(10)[..39]);
     assert_eq!(ragged, Err(FaultKind::PayloadLength { expected: 40, found: 39 }));
-    assert!(engine.measure(Piece::of(Element::F32, Statistics::MOMENTS), &wave(10)).is_ok());
+    assert!(engine.measure(ChunkSpec::of(Element::F32, Requests::MOMENTS), &wave(10)).is_ok());
 }

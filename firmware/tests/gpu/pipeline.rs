@@ -1,7 +1,7 @@
 //! Chunks that are on the adapter together.
 
-use kurtoscope_firmware::engine::{Engine, Piece, Submission};
-use kurtoscope_shared::{Element, protocol::Statistics};
+use kurtoscope_firmware::engine::{ChunkSpec, Engine, Submission};
+use kurtoscope_shared::{Element, Requests};
 
 use super::engine;
 
@@ -14,11 +14,11 @@ fn chunks_in_flight_do_not_disturb_each_other() {
         .to_vec();
     let alone: Vec<_> = chunks
         .iter()
-        .map(|chunk| engine.measure(Piece::of(Element::F32, Statistics::FULL), chunk).expect("measured"))
+        .map(|chunk| engine.measure(ChunkSpec::of(Element::F32, Requests::FULL), chunk).expect("measured"))
         .collect();
     let submitted: Vec<_> = chunks
         .iter()
-        .map(|chunk| engine.submit(Piece::of(Element::F32, Statistics::FULL), chunk.clone().into()))
+        .map(|chunk| engine.submit(ChunkSpec::of(Element::F32, Requests::FULL), chunk.clone().into()))
         .collect();
     for (submission, expected) in submitted.into_iter().zip(alone) {
         let Submission::Running(number) = submission else { panic!("the adapter measures these") };

@@ -1,6 +1,6 @@
 //! The textbook's two passes in f64, to hold the adapter against.
 
-use kurtoscope_shared::{Element, Extreme, Moments, Tail, Top, tail};
+use kurtoscope_shared::{Element, Extreme, Extremes, MagnitudeHistogram, Moments, statistics::histogram};
 
 /// Elements summed on their own before they are added to the rest: keeps the reference itself within about 1e-14.
 const BLOCK: usize = 1024;
@@ -8,8 +8,8 @@ const BLOCK: usize = 1024;
 /// Everything that a measurement holds, of finite elements.
 pub struct Reference {
     pub moments: Moments,
-    pub tail: Tail,
-    pub top: Top,
+    pub histogram: MagnitudeHistogram,
+    pub extremes: Extremes,
 }
 
 pub fn measure(bytes: &[u8], element: Element, k: usize) -> Reference {
@@ -32,9 +32,9 @@ pub fn measure(bytes: &[u8], element: Element, k: usize) -> Reference {
         zeros: finite.iter().filter(|value| **value == 0.0).count() as u64,
         ..Moments::EMPTY
     };
-    let mut bins = vec![0u64; tail::BINS];
+    let mut bins = vec![0u64; histogram::BINS];
     for value in finite.iter().filter(|value| **value != 0.0) {
-        bins[tail::bin_of(value.abs())] += 1;
+        bins[histogram::bin_of(value.abs())] += 1;
     }
     let mut order: Vec<Extreme> = (0u64..)
         .zip(&all)
@@ -49,11 +49,13 @@ pub fn measure(bytes: &[u8], element: Element, k: usize) -> Reference {
         kept.sort_by(|a, b| before(a, b).then(a.position.cmp(&b.position)));
         kept
     };
-    let top =
-        Top { highest: first(|a, b| b.value.total_cmp(&a.value)), lowest: first(|a, b| a.value.total_cmp(&b.value)) };
+    let extremes = Extremes {
+        highest: first(|a, b| b.value.total_cmp(&a.value)),
+        lowest: first(|a, b| a.value.total_cmp(&b.value)),
+    };
     if let (Some(low), Some(high)) = (finite.iter().copied().reduce(f64::min), finite.iter().copied().reduce(f64::max))
     {
         (moments.min, moments.max) = (low, high);
     }
-    Reference { moments, tail: Tail::from_dense(&bins), top }
+    Reference { moments, histogram: MagnitudeHistogram::from_dense(&bins), extremes }
 }

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use kurtoscope_shared::{Extreme, Moments, Tail, protocol::Measurement, quantization::Scheme};
+use kurtoscope_shared::{
+    Extreme, MagnitudeHistogram, Measurement, Moments,
+    statistics::{ExtremeCount, MeasuredPart, PartLayout, SampleStride},
+};
 
 use super::{
-    collect::{Merged, TOP},
-    concentration::{self, Sums},
+    collect::Merged,
+    concentration,
     plan::{MeasurementPlan, PlannedTensor, RecordedTensor, Source},
 };
 use crate::{
@@ -17,6 +20,9 @@ use kurtoscope_checkpoint::{
     Checkpoint,
     model::{Component, Family, Identity, row_length, unravel},
 };
+
+/// Elements farthest from the mean that a record shows.
+const TOP: usize = ExtremeCount::DEFAULT.get();
 
 /// The quantiles of |x| that a record holds.
 const QUANTILES: [(&str, f64); 5] = [("0.5", 0.5), ("0.9", 0.9), ("0.99", 0.99), ("0.999", 0.999), ("0.9999", 0.9999)];
@@ -66,8 +72,8 @@ pub(super) fn tensors(
                     of: Some(stored.name.clone()),
                 };
                 let found = &merged[*target];
-                let density = plan.targets[*target].statistics.quantization;
-                tensor(header, &Whole::of(found, density), tolerance)
+                let stride = plan.targets[*target].requests.quantization_errors;
+                tensor(header, &Whole::of(found, stride), tolerance)
             }));
         }
     }
@@ -95,54 +101,34 @@ struct Whole {
     measurement: Measurement,
     concentration: Option<Concentration>,
     /// Of how many elements one was quantized.
-    density: u8,
+    stride: Option<SampleStride>,
 }
 
 impl Whole {
-    fn of(found: &Merged, density: u8) -> Self {
-        Self { measurement: found.measurement.clone(), concentration: found.concentration, density }
+    fn of(found: &Merged, stride: Option<SampleStride>) -> Self {
+        Self { measurement: found.measurement.clone(), concentration: found.concentration, stride }
     }
 }
 
 /// A stored tensor's measurement; a fused one's is the merge of its parts, with positions in the whole.
 fn whole(source: &Source, shape: &[u64], plan: &MeasurementPlan, merged: &[Merged]) -> Whole {
     match source {
-        Source::Whole(target) => Whole::of(&merged[*target], plan.targets[*target].statistics.quantization),
+        Source::Whole(target) => Whole::of(&merged[*target], plan.targets[*target].requests.quantization_errors),
         Source::Tied(_) => Whole::default(),
         Source::Parts(parts) => {
-            let mut whole = Measurement::default();
-            let mut sums = None;
-            let mut density = 0;
+            let targets: Vec<&PlannedTensor> = parts.iter().map(|(_, target)| &plan.targets[*target]).collect();
             // Rows of the whole are rows of its parts, or else made up of one row of each.
             let part_row = parts.first().and_then(|(part, _)| row_length(&part.shape));
             let shares_rows = part_row.is_some() && part_row == row_length(shape);
-            for (_, target) in parts {
-                let PlannedTensor { runs, row, statistics, .. } = &plan.targets[*target];
-                let Measurement { moments, tail, top, noise, .. } = &merged[*target].measurement;
-                let mut top = top.clone();
-                for extreme in top.highest.iter_mut().chain(&mut top.lowest) {
-                    extreme.position = runs.position(extreme.position);
-                }
-                whole.moments = whole.moments.merge(*moments);
-                whole.tail.merge(tail);
-                whole.top.merge(&top, 0, TOP);
-                let is_cut = |scheme: Scheme| {
-                    let row = *row as usize;
-                    !shares_rows && scheme.block().is_none_or(|block| row == 0 || !row.is_multiple_of(block))
-                };
-                let mut noise = noise.clone();
-                noise.retain(|scheme| !is_cut(scheme));
-                whole.noise.merge(&noise);
-                density = density.max(statistics.quantization);
-                let part = &merged[*target].sums;
-                sums = Some(match sums {
-                    None => part.clone(),
-                    Some(sums) if shares_rows => Sums::below(sums, part),
-                    Some(sums) => Sums::beside(sums, part),
-                });
-            }
-            let concentration = sums.and_then(|sums| concentration::of(&sums, &whole.moments));
-            Whole { measurement: whole, concentration, density }
+            let positions: Vec<_> =
+                targets.iter().map(|target| |position: u64| target.runs.position(position)).collect();
+            let measured = parts.iter().zip(&targets).zip(&positions).map(|(((_, index), target), position)| {
+                let layout = PartLayout { row: target.row.into(), shares_rows, position };
+                MeasuredPart { measurement: &merged[*index].measurement, requests: target.requests, layout }
+            });
+            let measurement = Measurement::join(&measured.collect::<Vec<_>>());
+            let stride = targets.iter().filter_map(|target| target.requests.quantization_errors).max();
+            Whole { concentration: concentration::of(&measurement), measurement, stride }
         }
     }
 }
@@ -159,15 +145,16 @@ struct Header {
 
 fn tensor(header: Header, whole: &Whole, tolerance: f64) -> Tensor {
     let found = &whole.measurement;
-    let Measurement { moments, tail, top, noise, .. } = found;
+    let moments = &found.moments;
     let any = moments.count > 0;
     // A small device may keep no histogram; what follows from one that lacks elements would be wrong.
-    let counted = tail.total().checked_add(moments.zeros) == Some(moments.count);
-    let none = Tail::default();
-    let tail = if counted { tail } else { &none };
+    let none = MagnitudeHistogram::default();
+    let histogram = found.histogram.as_ref().unwrap_or(&none);
+    let counted = histogram.total().checked_add(moments.zeros) == Some(moments.count);
+    let histogram = if counted { histogram } else { &none };
     let finite = |value: f64| (any && value.is_finite()).then_some(value);
     let sigma = moments.standard_deviation().filter(|sigma| *sigma > 0.0 && sigma.is_finite());
-    let farthest = top.farthest(moments.mean, TOP);
+    let farthest = found.extremes.as_ref().map(|extremes| extremes.farthest(moments.mean, TOP)).unwrap_or_default();
     let outlier = |extreme: &Extreme| Outlier {
         index: unravel(extreme.position, &header.shape),
         value: extreme.value,
@@ -190,9 +177,9 @@ fn tensor(header: Header, whole: &Whole, tolerance: f64) -> Tensor {
             four: kurtosis_without(moments, &farthest, 4, tolerance),
             sixteen: kurtosis_without(moments, &farthest, 16, tolerance),
         },
-        quantiles: if any && counted { quantiles(found) } else { BTreeMap::new() },
+        quantiles: if any && counted { quantiles(histogram, moments) } else { BTreeMap::new() },
         concentration: whole.concentration,
-        quantization: quantization::all(tail, noise, moments, whole.density),
+        quantization: quantization::all(histogram, found.quantization_errors.as_ref(), moments, whole.stride),
         name: header.name,
         shape: header.shape,
         dtype: header.dtype,
@@ -203,11 +190,10 @@ fn tensor(header: Header, whole: &Whole, tolerance: f64) -> Tensor {
     }
 }
 
-fn quantiles(found: &Measurement) -> BTreeMap<String, f64> {
-    let zeros = found.moments.zeros;
+fn quantiles(histogram: &MagnitudeHistogram, moments: &Moments) -> BTreeMap<String, f64> {
     // The last bin reaches beyond the largest element.
-    let largest = found.moments.min.abs().max(found.moments.max.abs());
-    let of = |q: f64| Some(found.tail.quantile(q, zeros)?.min(largest));
+    let largest = moments.min.abs().max(moments.max.abs());
+    let of = |q: f64| Some(histogram.quantile(q, moments.zeros)?.min(largest));
     QUANTILES.iter().filter_map(|(key, q)| Some((String::from(*key), of(*q)?))).collect()
 }
 
@@ -226,19 +212,25 @@ fn kurtosis_without(moments: &Moments, farthest: &[Extreme], k: usize, tolerance
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kurtoscope_firmware::engine::cpu;
+
+    fn farthest(found: &Measurement) -> Vec<Extreme> {
+        found.extremes.as_ref().expect("asked for").farthest(found.moments.mean, TOP)
+    }
 
     fn measured(values: &[f64]) -> Measurement {
         let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        let statistics = kurtoscope_shared::protocol::Statistics::FULL;
-        let piece = kurtoscope_firmware::engine::Piece::of(kurtoscope_shared::Element::F64, statistics);
-        kurtoscope_firmware::engine::cpu::measure(&bytes, piece)
+        let requests = kurtoscope_shared::Requests::FULL;
+        let spec = kurtoscope_firmware::engine::ChunkSpec::of(kurtoscope_shared::Element::F64, requests);
+        cpu::measure::<cpu::Everything>(&bytes, spec)
     }
 
     #[test]
     fn no_quantile_exceeds_the_largest_element() {
         for values in [&[1.0; 40][..], &[-3.01, 0.5, 0.25, 0.125]] {
             let largest = values.iter().fold(0f64, |largest: f64, x: &f64| largest.max(x.abs()));
-            let quantiles = quantiles(&measured(values));
+            let found = measured(values);
+            let quantiles = quantiles(&found.histogram.expect("asked for"), &found.moments);
             assert_eq!(quantiles.len(), QUANTILES.len());
             assert!(quantiles.values().all(|quantile| *quantile <= largest), "{quantiles:?}");
         }
@@ -250,7 +242,7 @@ mod tests {
         values[77] = 300.0;
         values[200] = -90.0;
         let found = measured(&values);
-        let farthest = found.top.farthest(found.moments.mean, TOP);
+        let farthest = farthest(&found);
         assert_eq!((farthest[0].position, farthest[1].position), (77, 200));
         for k in [1, 4, 16] {
             let left: Vec<f64> = (0..values.len())
@@ -275,10 +267,11 @@ mod tests {
             role: Role::Parameter,
             of: None,
         };
-        let mut whole = Whole { measurement: measured(&values), concentration: None, density: 1 };
+        let mut whole =
+            Whole { measurement: measured(&values), concentration: None, stride: Some(SampleStride::EVERY) };
         let counted = tensor(header(), &whole, 1e-10);
         assert!(counted.quantiles.len() == 5 && counted.quantization["int8_per_tensor"].sqnr_db.is_some());
-        whole.measurement.tail = Tail::default();
+        whole.measurement.histogram = None;
         let not_counted = tensor(header(), &whole, 1e-10);
         assert!(not_counted.quantiles.is_empty() && !not_counted.quantization.contains_key("int8_per_tensor"));
         assert_eq!(not_counted.kurtosis, counted.kurtosis);
@@ -289,7 +282,7 @@ mod tests {
         let mut values: Vec<f64> = (0..100).map(|i| f64::from(i % 7)).collect();
         values[3] = 1e30;
         let found = measured(&values);
-        let farthest = found.top.farthest(found.moments.mean, TOP);
+        let farthest = farthest(&found);
         assert_eq!(kurtosis_without(&found.moments, &farthest, 1, 1e-10), None);
         assert_eq!(kurtosis_without(&found.moments, &farthest[..3], 4, 1e-10), None, "fewer elements than asked for");
     }

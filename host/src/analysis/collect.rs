@@ -2,56 +2,40 @@
 
 use std::collections::BTreeMap;
 
-use kurtoscope_shared::{
-    Lines, Moments, Noise,
-    protocol::{Measurement, Statistics},
-};
+use kurtoscope_shared::{Measurement, Requests, statistics::ChunkSpan};
 
 use super::{
-    concentration::{self, Sums},
-    plan::{MeasurementPlan, PlannedChunk},
+    concentration,
+    plan::{MeasurementPlan, PlannedChunk, PlannedTensor},
 };
 use crate::record::Concentration;
-
-/// Elements kept at each end of a tensor.
-pub const TOP: usize = Statistics::FULL.top as usize;
 
 /// What all chunks of a target say together.
 #[derive(Debug, Clone, Default)]
 pub struct Merged {
-    /// The merged measurement, its `lines` empty.
+    /// The merged measurement. Its row and column sums are kept of parts of fused tensors alone, for those of the whole.
     pub measurement: Measurement,
     /// Where the fourth powers lie.
     pub concentration: Option<Concentration>,
-    /// The sums behind that, of parts of fused tensors alone: those of the whole come from them.
-    pub sums: Sums,
-}
-
-/// What waits of a chunk for those before it.
-#[derive(Debug)]
-struct Waiting {
-    count: u64,
-    moments: Moments,
-    noise: Noise,
-    lines: Lines,
 }
 
 /// A target in the making.
 #[derive(Debug, Default)]
 struct PartialTensor {
     merged: Merged,
-    waiting: BTreeMap<u64, Waiting>,
+    /// Chunks that wait for those before them, by offset.
+    waiting: BTreeMap<u64, (ChunkSpan, Measurement)>,
     /// Elements that are merged.
     next: u64,
     elements: u64,
+    requests: Requests,
     is_part: bool,
 }
 
 /// Collects reports in any order.
 ///
-/// Floating-point sums depend on their order, so the sums of a target are merged in order of offset, and wait until
-/// everything before them is there: some hundred bytes a waiting chunk, and a number for each of its rows and columns.
-/// Histograms and extremes are merged at once.
+/// Floating-point sums depend on their order, so chunks of a target are merged in order of offset, and wait until everything
+/// before them is there: a few kilobytes a waiting chunk, and a number for each of its rows and columns.
 #[derive(Debug)]
 pub struct Collector {
     targets: Vec<PartialTensor>,
@@ -60,8 +44,9 @@ pub struct Collector {
 impl Collector {
     /// A collector for all of a plan's targets.
     pub fn new(plan: &MeasurementPlan) -> Self {
-        let target = |target: &super::plan::PlannedTensor| PartialTensor {
+        let target = |target: &PlannedTensor| PartialTensor {
             elements: target.runs.elements(),
+            requests: target.requests,
             is_part: target.is_part,
             ..PartialTensor::default()
         };
@@ -69,30 +54,22 @@ impl Collector {
     }
 
     /// Takes the measurement of one chunk. Each chunk is taken once.
-    pub fn take(&mut self, chunk: &PlannedChunk, measurement: &Measurement) {
+    pub fn take(&mut self, plan: &MeasurementPlan, chunk: &PlannedChunk, measurement: &Measurement) {
         let target = &mut self.targets[chunk.target];
-        let merged = &mut target.merged.measurement;
-        merged.tail.merge(&measurement.tail);
-        merged.top.merge(&measurement.top, chunk.offset, TOP);
-        let Measurement { moments, noise, lines, .. } = measurement;
-        let count = u64::from(chunk.count);
-        let waiting = Waiting { count, moments: *moments, noise: noise.clone(), lines: lines.clone() };
-        target.waiting.insert(chunk.offset, waiting);
-        while let Some(waiting) = target.waiting.remove(&target.next) {
-            let is_first = target.next == 0;
-            merged.moments = merged.moments.merge(waiting.moments);
-            if is_first {
-                merged.noise = waiting.noise;
-            } else {
-                merged.noise.merge(&waiting.noise);
-            }
-            target.merged.sums.append(&waiting.lines, is_first);
-            target.next += waiting.count;
+        let span = plan.span(chunk);
+        if span.offset == target.next {
+            target.append(measurement, &span);
+        } else {
+            target.waiting.insert(span.offset, (span, measurement.clone()));
+        }
+        while let Some((span, measurement)) = target.waiting.remove(&target.next) {
+            target.append(&measurement, &span);
         }
         if target.next >= target.elements {
-            target.merged.concentration = concentration::of(&target.merged.sums, &merged.moments);
+            let Merged { measurement, concentration } = &mut target.merged;
+            *concentration = concentration::of(measurement);
             if !target.is_part {
-                target.merged.sums = Sums::default();
+                measurement.row_column_sums = None;
             }
         }
     }
@@ -103,22 +80,29 @@ impl Collector {
     }
 }
 
+impl PartialTensor {
+    fn append(&mut self, next: &Measurement, span: &ChunkSpan) {
+        self.merged.measurement.append(next, &self.requests, span);
+        self.next += span.count;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kurtoscope_firmware::engine::{Piece, cpu};
+    use kurtoscope_firmware::engine::{ChunkSpec, cpu};
     use kurtoscope_shared::Element;
     use proptest::prelude::*;
 
     fn plan_of(chunks: &[PlannedChunk], elements: u64) -> MeasurementPlan {
         let runs = kurtoscope_checkpoint::model::Runs::whole(elements);
-        let statistics = Statistics::FULL;
+        let requests = Requests::FULL;
         let target = super::super::plan::PlannedTensor {
             tensor: 0,
             runs,
             element: Element::F32,
             row: 4,
-            statistics,
+            requests,
             is_part: false,
         };
         MeasurementPlan { entries: vec![], targets: vec![target], chunks: chunks.to_vec(), bytes: 0 }
@@ -134,16 +118,16 @@ mod tests {
                 .enumerate()
                 .map(|(number, bytes)| {
                     let chunk = PlannedChunk { target: 0, offset: (number * 4 * size) as u64, count: (bytes.len() / 4) as u32 };
-                    let statistics = Statistics::FULL;
-                    let piece = Piece { element: Element::F32, offset: chunk.offset, row: 4, statistics };
-                    (chunk, cpu::measure(bytes, piece))
+                    let requests = Requests::FULL;
+                    let spec = ChunkSpec { element: Element::F32, offset: chunk.offset, row: 4, requests };
+                    (chunk, cpu::measure::<cpu::Everything>(bytes, spec))
                 })
                 .collect();
             let plan = plan_of(&reports.iter().map(|(chunk, _)| *chunk).collect::<Vec<_>>(), values.len() as u64);
             let collect = |reports: &[(PlannedChunk, Measurement)]| {
                 let mut collector = Collector::new(&plan);
                 for (chunk, measurement) in reports {
-                    collector.take(chunk, measurement);
+                    collector.take(&plan, chunk, measurement);
                 }
                 collector.finish().remove(0)
             };

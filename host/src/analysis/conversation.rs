@@ -6,9 +6,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use kurtoscope_shared::protocol::{FaultKind, Measurement, ToHost, Welcome};
+use kurtoscope_shared::{
+    Measurement,
+    protocol::{FaultKind, Report, ToHost, Welcome},
+};
 
-use super::{failure::DeviceFailureKind, link_counter::LinkCounter, options::Timeouts, plan::ChunkNumber};
+use super::{
+    failure::{DeviceFailureKind, InvalidReport},
+    link_counter::LinkCounter,
+    options::Timeouts,
+    plan::ChunkNumber,
+};
 
 /// How often a chunk that the device itself refuses is sent before the device is given up.
 pub const ATTEMPTS: u32 = 4;
@@ -166,12 +174,12 @@ impl Conversation {
         }
     }
 
-    /// Takes a message from the device. `valid` judges a measurement against its chunk.
+    /// Takes a message from the device. `check` holds a report against its chunk.
     pub fn receive(
         &mut self,
         message: ToHost,
         now: Instant,
-        valid: impl Fn(ChunkNumber, &Measurement) -> bool,
+        check: impl Fn(ChunkNumber, &Report) -> Result<(), InvalidReport>,
     ) -> Vec<Action> {
         match message {
             // A late answer to a handshake that was repeated.
@@ -182,8 +190,8 @@ impl Conversation {
                 let answered =
                     self.complete(report.sequence).or_else(|| self.complete_by_earlier_copy(report.sequence));
                 let Some(answered) = answered else { return Vec::new() };
-                if !valid(answered.chunk, &report.measurement) {
-                    return vec![self.give_up(answered, DeviceFailureKind::InvalidReport)];
+                if let Err(reason) = check(answered.chunk, &report) {
+                    return vec![self.give_up(answered, DeviceFailureKind::InvalidReport { reason })];
                 }
                 self.note_answer(answered, now);
                 // A device answers in order: what was sent before this one and is still open never arrived.

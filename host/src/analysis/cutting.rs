@@ -1,6 +1,10 @@
 //! How one target is cut into chunks, and what is measured of them: chunks hold whole rows where rows fit.
 
-use kurtoscope_shared::{Element, protocol::Statistics, quantization::LARGEST_BLOCK};
+use kurtoscope_shared::{
+    Element, Requests,
+    quantization::LARGEST_BLOCK,
+    statistics::{ChunkSpan, SampleStride},
+};
 
 /// Elements that are quantized of a target at least, where it has them: the relative standard deviation of a sum of squared
 /// errors is then about 1/181, or 0.024 dB.
@@ -11,13 +15,20 @@ const ROWS: u64 = 4;
 /// The most rows and columns together in one report.
 pub(super) const MAX_LINES: usize = 1 << 17;
 
+/// The most bytes that a measurement takes, in a report or a journal.
+pub(super) fn max_measurement_len() -> usize {
+    // One row with as many columns as there may be is the longest.
+    let lines = MAX_LINES as u64;
+    Requests::LARGEST.largest_encoded_len(&ChunkSpan { offset: 0, count: lines, row: lines })
+}
+
 /// What holds for all targets of a plan.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cutting {
     /// The most bytes of a chunk.
     pub(super) chunk_bytes: usize,
     /// The most that is measured.
-    pub(super) wanted: Statistics,
+    pub(super) wanted: Requests,
 }
 
 /// How a target is cut.
@@ -28,7 +39,7 @@ pub(super) struct Cut {
     /// Elements in a row, 0 for none.
     pub(super) row: u32,
     /// What is measured.
-    pub(super) statistics: Statistics,
+    pub(super) requests: Requests,
 }
 
 impl Cutting {
@@ -37,42 +48,39 @@ impl Cutting {
         let Self { chunk_bytes, wanted } = self;
         // A chunk holds at least one element, whatever the device announced.
         let most = u32::try_from(chunk_bytes / element.size()).unwrap_or(u32::MAX).max(1);
-        let plain = Cut { count: most, row: 0, statistics: Statistics { quantization: 0, lines: false, ..wanted } };
-        let density = if wanted.quantization == 0 { 0 } else { density(elements).max(wanted.quantization) };
-        if density == 0 && !wanted.lines {
+        let plain = Cut { count: most, row: 0, requests: wanted.without_rows() };
+        if !wanted.goes_by_row() {
             return plain;
         }
-        let sampled = Statistics { quantization: density, ..plain.statistics };
+        let quantization_errors = wanted.quantization_errors.map(|longest| sample_stride(elements).max(longest));
+        // By row and by column there is something to say of many whole rows alone.
+        let sampled = Requests { quantization_errors, ..plain.requests };
         let block = LARGEST_BLOCK as u32;
         match row.and_then(|row| u32::try_from(row).ok()) {
             Some(row) if row <= most => {
                 let count = most / row * row;
                 let rows = (u64::from(count)).min(elements) / u64::from(row);
-                let lines = wanted.lines && rows >= ROWS && rows + u64::from(row) <= MAX_LINES as u64;
-                Cut { count, row, statistics: Statistics { lines, ..sampled } }
+                let has_lines = rows >= ROWS && rows + u64::from(row) <= MAX_LINES as u64;
+                let all = Requests { quantization_errors, ..wanted };
+                Cut { count, row, requests: if has_lines { all } else { sampled } }
             }
             // Smaller chunks than blocks have nothing to quantize.
             _ if most < block => plain,
             Some(row) => {
                 let parts = row.div_ceil(most / block * block);
-                Cut { count: row.div_ceil(parts).next_multiple_of(block), row, statistics: sampled }
+                Cut { count: row.div_ceil(parts).next_multiple_of(block), row, requests: sampled }
             }
-            None => Cut { count: most / block * block, row: 0, statistics: sampled },
+            None => Cut { count: most / block * block, row: 0, requests: sampled },
         }
     }
 }
 
-/// Of how many elements one is quantized.
-fn density(elements: u64) -> u8 {
-    match elements / SAMPLES {
-        0..2 => 1,
-        2..4 => 2,
-        4..8 => 4,
-        8..16 => 8,
-        16..32 => 16,
-        32..64 => 32,
-        _ => 64,
-    }
+/// The stride with which a target of so many elements is sampled.
+fn sample_stride(elements: u64) -> SampleStride {
+    let longest = SampleStride::LONGEST.get();
+    let stride = u8::try_from(elements / SAMPLES).unwrap_or(longest).clamp(1, longest);
+    // The largest power of two that leaves as many samples.
+    SampleStride::new(1 << stride.ilog2()).unwrap_or(SampleStride::EVERY)
 }
 
 #[cfg(test)]
@@ -80,7 +88,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const EVERYTHING: Statistics = Statistics::FULL;
+    const EVERYTHING: Requests = Requests::FULL;
 
     fn cut(chunk_bytes: usize, elements: u64, row: Option<u64>) -> Cut {
         Cutting { chunk_bytes, wanted: EVERYTHING }.cut(Element::F32, elements, row)
@@ -90,19 +98,23 @@ mod tests {
     fn chunks_hold_whole_rows_where_rows_fit() {
         let found = cut(1 << 20, 768 * 3072, Some(768));
         assert_eq!((found.count, found.row), (341 * 768, 768));
-        assert_eq!((found.statistics.quantization, found.statistics.lines), (64, true));
+        assert_eq!(found.requests.quantization_errors, Some(SampleStride::LONGEST));
+        assert!(found.requests.row_column_sums.is_some());
         // 1000 elements in chunks of at most 256: four parts, of 256 but the last.
         let found = cut(1 << 10, 4000, Some(1000));
-        assert_eq!((found.count, found.row, found.statistics.lines), (256, 1000, false));
-        assert!(!cut(1 << 22, 1 << 24, Some(1 << 17)).statistics.lines, "an answer has room for fewer columns");
-        assert_eq!(cut(100, 4000, Some(1000)).statistics, Statistics::TAILS);
-        assert_eq!(cut(1 << 20, 50, None).statistics, Statistics { lines: false, ..EVERYTHING });
+        assert_eq!((found.count, found.row, found.requests.row_column_sums), (256, 1000, None));
+        assert!(
+            cut(1 << 22, 1 << 24, Some(1 << 17)).requests.row_column_sums.is_none(),
+            "an answer has room for fewer columns"
+        );
+        assert_eq!(cut(100, 4000, Some(1000)).requests, Requests::TAILS);
+        assert_eq!(cut(1 << 20, 50, None).requests, Requests { row_column_sums: None, ..EVERYTHING });
     }
 
     #[test]
     fn the_moments_alone_need_no_rows() {
-        let found = Cutting { chunk_bytes: 1000, wanted: Statistics::MOMENTS }.cut(Element::F32, 5000, Some(100));
-        assert_eq!(found, Cut { count: 250, row: 0, statistics: Statistics::MOMENTS });
+        let found = Cutting { chunk_bytes: 1000, wanted: Requests::MOMENTS }.cut(Element::F32, 5000, Some(100));
+        assert_eq!(found, Cut { count: 250, row: 0, requests: Requests::MOMENTS });
     }
 
     proptest! {

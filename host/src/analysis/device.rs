@@ -1,11 +1,14 @@
 //! A device that takes part in runs: the engine in this process, or one behind a link. How each works is in `local` and
 //! `linked`.
 
-use kurtoscope_shared::protocol::{ElementSet, Limits, Welcome};
+use kurtoscope_shared::{
+    protocol::{ElementSet, Limits, Welcome},
+    statistics::StatisticKey,
+};
 
 use super::{
     failure::DeviceFailure,
-    handshake::{MAX_TOLERANCE, accept},
+    handshake::{accept, stated_accuracy},
     linked::LinkedDevice,
     local,
     options::DeviceOptions,
@@ -82,9 +85,14 @@ impl Device {
         self.limits().elements
     }
 
+    /// The statistics that it measures.
+    pub fn statistics(&self) -> &[StatisticKey] {
+        &self.welcome().statistics
+    }
+
     /// The relative accuracy that its engine states.
     pub fn tolerance(&self) -> f64 {
-        self.welcome().self_test.tolerance.min(MAX_TOLERANCE)
+        stated_accuracy(self.welcome())
     }
 
     /// The device's URL.

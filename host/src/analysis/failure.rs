@@ -5,7 +5,8 @@ use std::{error::Error, fmt, time::Duration};
 
 use kurtoscope_shared::{
     frame::Framing,
-    protocol::{FaultKind, PROTOCOL_VERSION, SCHEMA_HASH},
+    protocol::{FaultKind, PROTOCOL_VERSION},
+    statistics::ImplausibleAnswer,
 };
 
 /// A device that cannot be used, or was lost in the middle of a run.
@@ -51,17 +52,18 @@ pub enum DeviceFailureKind {
     },
     /// The device speaks another version of the protocol, and no chunk was sent.
     #[error(
-        "it speaks protocol {protocol} (schema {}), this program protocol {PROTOCOL_VERSION} (schema {}): use the same \
-         version of Kurtoscope at both ends",
-        hex(.schema),
-        hex(&SCHEMA_HASH)
+        "it speaks protocol {protocol}, this program protocol {PROTOCOL_VERSION}: use the same version of Kurtoscope at both \
+         ends"
     )]
     IncompatibleVersion {
         /// The device's protocol version.
         protocol: u16,
-        /// The device's schema hash.
-        schema: [u8; 8],
     },
+    /// The device does not measure the moments as this program defines them, and nothing is measured without.
+    #[error(
+        "it measures moments of another version than this program: use the same version of Kurtoscope at both ends"
+    )]
+    IncompatibleMoments,
     /// The device sends frames in the other framing, and no chunk was sent: it serves another kind of link.
     #[error("it sends {found} frames, and this kind of link has {} ones", found.other())]
     IncompatibleFraming {
@@ -97,14 +99,33 @@ pub enum DeviceFailureKind {
         fault: FaultKind,
     },
     /// The device answered in time, and the answer contradicts itself or the chunk: its engine or firmware is defective.
-    #[error("the device's report contradicts itself or its chunk; its engine or firmware is defective")]
-    InvalidReport,
+    #[error("the device's report contradicts itself or its chunk: {reason}; its engine or firmware is defective")]
+    InvalidReport {
+        /// What is wrong with it.
+        reason: InvalidReport,
+    },
     /// The engine crashed: its program ended again and again over the same chunk or, in this process, its thread panicked.
     #[error("{}", crashed(*.times))]
     Crashed {
         /// How often; once in this process.
         times: u32,
     },
+}
+
+/// What is wrong with a report.
+#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
+pub enum InvalidReport {
+    /// It is of other elements than those of the chunk with its number.
+    #[error("it is of elements with CRC-32C {found:08x}, the chunk's have {expected:08x}")]
+    OtherContent {
+        /// The checksum of what was measured, as reported.
+        found: u32,
+        /// That of the chunk's elements.
+        expected: u32,
+    },
+    /// No elements have these statistics.
+    #[error("{0}")]
+    Implausible(ImplausibleAnswer),
 }
 
 /// A chunk of a checkpoint, for messages.
@@ -188,10 +209,6 @@ fn damaged_instead(frames: u64) -> String {
 /// Seconds to the millisecond, without zeros that say nothing.
 fn seconds(duration: Duration) -> f64 {
     duration.as_millis() as f64 / 1e3
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -4,8 +4,9 @@
 use std::time::{Duration, Instant};
 
 use kurtoscope_shared::{
-    frame,
-    protocol::{Hello, PROTOCOL_VERSION, SCHEMA_HASH, ToDevice, ToHost, Welcome},
+    Moments, frame,
+    protocol::{Hello, PROTOCOL_VERSION, ToDevice, ToHost, Welcome},
+    statistics::StatisticKey,
 };
 
 use super::{
@@ -16,7 +17,7 @@ use super::{
 /// How often the handshake is attempted within its time.
 const ATTEMPTS: u32 = 5;
 /// The relative error that no device may state more than: binary16 has five times as much.
-pub(super) const MAX_TOLERANCE: f64 = 1e-4;
+const MAX_TOLERANCE: f64 = 1e-4;
 /// The longest wait before the next attempt, however long the time is.
 const MAX_ATTEMPT: Duration = Duration::from_secs(2);
 
@@ -30,7 +31,7 @@ pub fn handshake(wire: &mut Wire, session: u32, timeout: Duration) -> Result<Wel
     let framing = wire.framing();
     let mut hello = framing.opening().to_vec();
     // A hello is plain data and always encodes.
-    let message = ToDevice::Hello(Hello { protocol: PROTOCOL_VERSION, schema: SCHEMA_HASH, session });
+    let message = ToDevice::Hello(Hello { protocol: PROTOCOL_VERSION, session });
     let _ = frame::encode(framing, &message, &[], &mut hello);
     let start = Instant::now();
     let each = (timeout / ATTEMPTS).min(MAX_ATTEMPT);
@@ -40,15 +41,14 @@ pub fn handshake(wire: &mut Wire, session: u32, timeout: Duration) -> Result<Wel
         while Instant::now() < until {
             match wire.next_event(Some(until)) {
                 WireEvent::Message(ToHost::Welcome(welcome)) => {
-                    if (welcome.protocol, welcome.schema) != (PROTOCOL_VERSION, SCHEMA_HASH) {
-                        let Welcome { protocol, schema, .. } = welcome;
-                        return Err(DeviceFailureKind::IncompatibleVersion { protocol, schema });
+                    if welcome.protocol != PROTOCOL_VERSION {
+                        return Err(DeviceFailureKind::IncompatibleVersion { protocol: welcome.protocol });
                     } else if welcome.session == session {
                         return Ok(welcome);
                     }
                 }
-                WireEvent::OtherVersion { protocol, schema } => {
-                    return Err(DeviceFailureKind::IncompatibleVersion { protocol, schema });
+                WireEvent::OtherVersion { protocol } => {
+                    return Err(DeviceFailureKind::IncompatibleVersion { protocol });
                 }
                 WireEvent::OtherFraming(found) => return Err(DeviceFailureKind::IncompatibleFraming { found }),
                 WireEvent::Ended(reason) => return Err(DeviceFailureKind::Disconnected { reason, searched: None }),
@@ -66,11 +66,15 @@ pub fn handshake(wire: &mut Wire, session: u32, timeout: Duration) -> Result<Wel
 /// Decides whether to work with a device that introduced itself.
 ///
 /// # Errors
-/// [`DeviceFailureKind::SelfTestFailed`] unless `allow_untrusted`, and [`DeviceFailureKind::PayloadTooSmall`].
+/// [`DeviceFailureKind::IncompatibleMoments`], [`DeviceFailureKind::SelfTestFailed`] unless `allow_untrusted`, and
+/// [`DeviceFailureKind::PayloadTooSmall`].
 pub fn accept(welcome: &Welcome, allow_untrusted: bool) -> Result<(), DeviceFailureKind> {
+    if !welcome.statistics.contains(&StatisticKey::of::<Moments>()) {
+        return Err(DeviceFailureKind::IncompatibleMoments);
+    }
     let test = welcome.self_test;
     // The device's verdict and its numbers must agree.
-    let tolerance = test.tolerance.min(MAX_TOLERANCE);
+    let tolerance = stated_accuracy(welcome);
     let passed = test.passed && test.max_relative_error <= tolerance;
     if !passed && !allow_untrusted {
         return Err(DeviceFailureKind::SelfTestFailed { max_relative_error: test.max_relative_error, tolerance });
@@ -81,14 +85,21 @@ pub fn accept(welcome: &Welcome, allow_untrusted: bool) -> Result<(), DeviceFail
     Ok(())
 }
 
+/// The relative accuracy that a device states, as far as any can be believed.
+pub fn stated_accuracy(welcome: &Welcome) -> f64 {
+    welcome.self_test.tolerance.min(MAX_TOLERANCE)
+}
+
 /// Whether the device that answers, `found`, is the one that was there `before`: by its name and identity, not by the
 /// port that it is on.
 ///
 /// # Errors
 /// [`DeviceFailureKind::DifferentDevice`].
 pub fn recognise(before: &Welcome, found: Welcome) -> Result<Welcome, DeviceFailureKind> {
-    let same = (&before.board, &before.identity, before.engine, &before.adapter, before.limits)
-        == (&found.board, &found.identity, found.engine, &found.adapter, found.limits);
+    let what =
+        |welcome: &Welcome| (welcome.engine, welcome.adapter.clone(), welcome.limits, welcome.statistics.clone());
+    let who = |welcome: &Welcome| (welcome.board.clone(), welcome.identity.clone());
+    let same = (who(before), what(before)) == (who(&found), what(&found));
     if same {
         return Ok(found);
     }

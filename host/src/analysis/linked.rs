@@ -158,7 +158,8 @@ impl LinkedDevice {
         let mut conversation =
             Conversation::new(&self.welcome, next_sequence, counter.from_here(), self.options.timeouts, Instant::now());
         let (welcome, options) = (&self.welcome, &self.options);
-        let mut transfer = Transfer { checkpoint, plan, queue, welcome, options, compressor, sent_bytes: 0 };
+        let checksums = HashMap::new();
+        let mut transfer = Transfer { checkpoint, plan, queue, welcome, options, compressor, checksums, sent_bytes: 0 };
         let end = transfer.run(wire, &mut conversation);
         let counter = conversation.link();
         statistics.sent_bytes += transfer.sent_bytes;

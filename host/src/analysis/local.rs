@@ -3,13 +3,16 @@
 use std::thread;
 
 use kurtoscope_firmware::{
-    engine::{BurnEngine, Engine, Piece},
+    engine::{BurnEngine, ChunkSpec, Engine},
     self_test,
 };
-use kurtoscope_shared::protocol::{CompressionSet, Measurement, PROTOCOL_VERSION, SCHEMA_HASH, Welcome};
+use kurtoscope_shared::{
+    Measurement,
+    protocol::{CompressionSet, PROTOCOL_VERSION, Welcome},
+};
 
 use super::{
-    failure::{DeviceFailure, DeviceFailureKind},
+    failure::{DeviceFailure, DeviceFailureKind, InvalidReport},
     plan::{ChunkNumber, MeasurementPlan, PlannedTensor},
     queue::Queue,
 };
@@ -22,7 +25,6 @@ pub(super) fn introduce() -> Welcome {
     let self_test = self_test::run(&mut engine);
     Welcome {
         protocol: PROTOCOL_VERSION,
-        schema: SCHEMA_HASH,
         session: 0,
         firmware: env!("CARGO_PKG_VERSION").into(),
         board: "this machine".into(),
@@ -30,6 +32,7 @@ pub(super) fn introduce() -> Welcome {
         engine: engine.kind(),
         adapter: engine.adapter(),
         limits: engine.limits(),
+        statistics: engine.statistics().iter().map(|statistic| statistic.key).collect(),
         compressions: CompressionSet::PLAIN,
         self_test,
     }
@@ -85,14 +88,16 @@ fn measure(checkpoint: &Checkpoint, plan: &MeasurementPlan, queue: &Queue) -> Re
                 return Ok(());
             }
         };
-        let PlannedTensor { element, row, statistics, .. } = plan.targets[planned.target];
-        let piece = Piece { element, offset: planned.offset, row, statistics };
-        let kind = match engine.measure(piece, &payload) {
-            Ok(measurement) if plan.accepts(planned, &measurement) => {
-                taken.complete(measurement);
-                continue;
-            }
-            Ok(_) => DeviceFailureKind::InvalidReport,
+        let PlannedTensor { element, row, requests, .. } = plan.targets[planned.target];
+        let spec = ChunkSpec { element, offset: planned.offset, row, requests };
+        let kind = match engine.measure(spec, &payload) {
+            Ok(measurement) => match plan.check(planned, &measurement, engine.tolerance()) {
+                Ok(()) => {
+                    taken.complete(measurement);
+                    continue;
+                }
+                Err(reason) => DeviceFailureKind::InvalidReport { reason: InvalidReport::Implausible(reason) },
+            },
             Err(fault) => DeviceFailureKind::Refused { fault },
         };
         return Err(DeviceFailure::new(DeviceUrl::Local, kind).at(Some(plan.location(checkpoint, chunk))));

@@ -58,7 +58,7 @@ mod wire;
 pub use compression::CompressionMode;
 pub use device::Device;
 pub use error::{AnalysisError, KeptInJournal};
-pub use failure::{ChunkLocation, DeviceFailure, DeviceFailureKind};
+pub use failure::{ChunkLocation, DeviceFailure, DeviceFailureKind, InvalidReport};
 pub use journal::{JOURNAL_FILE, Journal, JournalError, Resume};
 pub use options::{DeviceOptions, RunOptions, Timeouts};
 pub use progress::{Progress, Quiet};

@@ -2,7 +2,7 @@
 
 use std::{sync::atomic::AtomicBool, time::Duration};
 
-use kurtoscope_shared::protocol::Statistics;
+use kurtoscope_shared::Requests;
 
 use super::{compression::CompressionMode, journal::Journal};
 use crate::link::LinkOptions;
@@ -40,7 +40,7 @@ impl Default for Timeouts {
 #[derive(Debug)]
 pub struct RunOptions<'a> {
     /// What is measured besides the moments, as far as every device measures it.
-    pub statistics: Statistics,
+    pub statistics: Requests,
     /// Bytes of a chunk; chosen from the devices and their links where it is `None`.
     pub chunk_bytes: Option<usize>,
     /// Where measurements are kept for the next run, should this one not come to its end.
@@ -51,6 +51,6 @@ pub struct RunOptions<'a> {
 
 impl Default for RunOptions<'_> {
     fn default() -> Self {
-        Self { statistics: Statistics::FULL, chunk_bytes: None, journal: None, stop: None }
+        Self { statistics: Requests::FULL, chunk_bytes: None, journal: None, stop: None }
     }
 }

@@ -5,8 +5,8 @@ use std::{collections::HashMap, ops::Range};
 
 use bytes::Bytes;
 use kurtoscope_shared::{
-    Element,
-    protocol::{Measurement, Statistics},
+    Element, Measurement, Requests,
+    statistics::{ChunkSpan, ImplausibleAnswer},
 };
 use xxhash_rust::xxh3::Xxh3Default;
 
@@ -45,7 +45,7 @@ pub struct PlannedTensor {
     /// Elements in a row, as chunks say it; 0 where there are no rows.
     pub row: u32,
     /// What is measured besides the moments.
-    pub statistics: Statistics,
+    pub requests: Requests,
     /// Whether it is one part of a fused tensor.
     pub is_part: bool,
 }
@@ -87,7 +87,7 @@ pub struct MeasurementPlan {
 
 impl MeasurementPlan {
     /// Plans a checkpoint in chunks of up to `chunk_bytes` bytes; no more is measured than is `wanted`.
-    pub fn new(checkpoint: &Checkpoint, family: Family, chunk_bytes: usize, wanted: Statistics) -> Self {
+    pub fn new(checkpoint: &Checkpoint, family: Family, chunk_bytes: usize, wanted: Requests) -> Self {
         let limits = Cutting { chunk_bytes, wanted };
         let mut plan = Self { entries: Vec::new(), targets: Vec::new(), chunks: Vec::new(), bytes: 0 };
         let identities: Vec<Identity> =
@@ -149,8 +149,8 @@ impl MeasurementPlan {
             offset += u64::from(count);
         }
         self.bytes += elements * tensor.element.size() as u64;
-        let Cut { row, statistics, .. } = cut;
-        self.targets.push(PlannedTensor { tensor: index, runs, element: tensor.element, row, statistics, is_part });
+        let Cut { row, requests, .. } = cut;
+        self.targets.push(PlannedTensor { tensor: index, runs, element: tensor.element, row, requests, is_part });
         target
     }
 
@@ -199,13 +199,24 @@ impl MeasurementPlan {
         ChunkLocation { tensor, offset: planned.offset, count: planned.count, bytes: self.payload_len(planned) }
     }
 
-    /// Whether a device's measurement can be one of this chunk, and holds all that was asked for.
-    pub fn accepts(&self, chunk: &PlannedChunk, measurement: &Measurement) -> bool {
-        let PlannedTensor { row, statistics, .. } = self.targets[chunk.target];
-        let count = u64::from(chunk.count);
-        let row = u64::from(row);
-        let has_whole_rows = row > 0 && chunk.offset.is_multiple_of(row) && count.is_multiple_of(row);
-        measurement.is_valid(count) && measurement.is_complete(statistics, has_whole_rows)
+    /// Where a chunk lies in its target.
+    pub fn span(&self, chunk: &PlannedChunk) -> ChunkSpan {
+        let row = self.targets[chunk.target].row.into();
+        ChunkSpan { offset: chunk.offset, count: chunk.count.into(), row }
+    }
+
+    /// Whether a measurement can be one of this chunk, by a device that states this relative accuracy, and holds all that was
+    /// asked for.
+    ///
+    /// # Errors
+    /// What is impossible about it.
+    pub fn check(
+        &self,
+        chunk: &PlannedChunk,
+        measurement: &Measurement,
+        accuracy: f64,
+    ) -> Result<(), ImplausibleAnswer> {
+        measurement.check(&self.targets[chunk.target].requests, &self.span(chunk), accuracy)
     }
 }
 

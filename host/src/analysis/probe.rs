@@ -4,8 +4,8 @@
 use std::time::{Duration, Instant};
 
 use kurtoscope_shared::{
-    Element, Random, frame,
-    protocol::{Chunk, Compression, FaultKind, Statistics, ToDevice, ToHost, Welcome},
+    Element, Random, Requests, frame,
+    protocol::{Chunk, Compression, FaultKind, ToDevice, ToHost, Welcome},
 };
 
 use super::{
@@ -51,7 +51,7 @@ pub(super) fn measure_rate(
                 element,
                 compression: Compression::Plain,
                 row: 0,
-                statistics: Statistics::MOMENTS,
+                requests: Requests::MOMENTS,
             };
             continuation.next_sequence = chunk.sequence.wrapping_add(1);
             exchange(wire, &mut continuation.counter, chunk, &payload, timeout)

@@ -7,7 +7,7 @@ use std::{
     time::Instant,
 };
 
-use kurtoscope_shared::protocol::Measurement;
+use kurtoscope_shared::Measurement;
 
 use super::{failure::DeviceFailure, plan::ChunkNumber, wire::Waker};
 use kurtoscope_checkpoint::CheckpointError;

@@ -1,6 +1,6 @@
 //! How a run begins: cut into chunks and from nothing, or with what a journal holds of it.
 
-use kurtoscope_shared::protocol::SCHEMA_HASH;
+use kurtoscope_shared::statistics::name_of;
 
 use super::{
     collect::Collector,
@@ -55,14 +55,14 @@ pub fn start(
     progress: &mut dyn Progress,
 ) -> Result<PreparedRun, AnalysisError> {
     let asked = check_asked(options.chunk_bytes, devices)?;
-    let wanted = devices.iter().fold(options.statistics, |wanted, device| wanted.and(device.limits().statistics));
+    let wanted = devices.iter().fold(options.statistics, |wanted, device| wanted.limited_to(device.statistics()));
     let Some(journal) = options.journal.as_deref_mut() else {
         let plan = MeasurementPlan::new(checkpoint, family, asked.unwrap_or_else(|| choose(devices)), wanted);
         return Ok(PreparedRun::from_nothing(plan));
     };
     let mut header = JournalHeader {
         tool: env!("CARGO_PKG_VERSION").into(),
-        schema: SCHEMA_HASH,
+        statistics: wanted.keys(),
         fingerprint: checkpoint.fingerprint(),
         chunk_bytes: 0,
         plan: 0,
@@ -139,8 +139,16 @@ fn mismatch(found: &JournalHeader, now: &JournalHeader, asked: Option<usize>, de
     if found.fingerprint != now.fingerprint {
         return Some("it measured another checkpoint, or this one before it was changed".into());
     }
-    if (&found.tool, found.schema) != (&now.tool, now.schema) {
+    if found.tool != now.tool {
         return Some(format!("it was begun by kurtoscope {}, this is {}", found.tool, now.tool));
+    }
+    if let Some(other) = now
+        .statistics
+        .iter()
+        .find(|known| found.statistics.iter().any(|held| held.tag == known.tag && held.key != known.key))
+    {
+        let name = name_of(other.tag).unwrap_or_default();
+        return Some(format!("its statistic \"{name}\" has another form than this version's"));
     }
     if let Some(asked) = asked.filter(|asked| *asked as u64 != found.chunk_bytes) {
         return Some(format!("it is in chunks of {} bytes, and {asked} are asked for", found.chunk_bytes));
@@ -183,12 +191,12 @@ fn replay(plan: MeasurementPlan, journal: &mut Journal, progress: &mut dyn Progr
             else {
                 return false;
             };
-            if !plan.accepts(planned, &measurement) {
+            if plan.check(planned, &measurement, share.tolerance).is_err() {
                 return false;
             }
             if !std::mem::replace(is_done, true) {
                 let length = plan.payload_len(planned) as u64;
-                collector.take(planned, &measurement);
+                collector.take(&plan, planned, &measurement);
                 (share.chunks, share.bytes, bytes) = (share.chunks + 1, share.bytes + length, bytes + length);
             }
             true
@@ -227,5 +235,36 @@ pub fn add_earlier(shares: &mut Vec<record::DeviceShare>, earlier: Vec<EarlierDe
                 seconds: 0.0,
             }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kurtoscope_shared::{
+        MagnitudeHistogram, Requests,
+        statistics::{Statistic, StatisticKey},
+    };
+
+    fn header(statistics: Vec<StatisticKey>) -> JournalHeader {
+        JournalHeader {
+            tool: "0.1.0".into(),
+            statistics,
+            fingerprint: "6f1c".into(),
+            chunk_bytes: 4096,
+            plan: 7,
+            engines: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_journal_whose_statistics_have_other_keys_is_not_continued() {
+        let now = header(Requests::TAILS.keys());
+        assert_eq!(mismatch(&now, &now, None, &[]), None);
+        let mut before = now.clone();
+        let histograms = before.statistics.iter_mut().filter(|held| held.tag == MagnitudeHistogram::TAG);
+        histograms.for_each(|held| held.key[7] ^= 1);
+        let reason = mismatch(&before, &now, None, &[]).expect("another form");
+        assert_eq!(reason, "its statistic \"histogram of magnitudes\" has another form than this version's");
     }
 }

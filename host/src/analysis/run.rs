@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use kurtoscope_shared::protocol::Measurement;
+use kurtoscope_shared::{Measurement, Requests, statistics::name_of};
 
 use super::{
     assemble,
@@ -66,6 +66,7 @@ pub fn analyze_with(
     let names = checkpoint.tensors.iter().map(|tensor| tensor.name.as_str());
     let family = Family::recognise(names, checkpoint.config.as_ref());
     let prepared = resume::start(checkpoint, family, devices, options, progress)?;
+    let missing_statistics = missing_statistics(options.statistics, devices, progress);
     let PreparedRun { plan, collector, pending, bytes: resumed_bytes, earlier } = prepared;
     check_elements(checkpoint, &plan, devices)?;
     progress.begin(plan.bytes);
@@ -119,7 +120,30 @@ pub fn analyze_with(
         resumed_bytes,
         tensors,
         unmeasured: checkpoint.unmeasured.clone(),
+        missing_statistics,
     })
+}
+
+/// What is asked for and not measured by each device, which `progress` is told.
+fn missing_statistics(
+    asked: Requests,
+    devices: &[Device],
+    progress: &mut dyn Progress,
+) -> Vec<record::MissingStatistics> {
+    let of = |device: &Device| record::MissingStatistics {
+        device: device.url().to_string(),
+        statistics: asked
+            .keys()
+            .iter()
+            .filter(|key| !device.statistics().contains(key))
+            .filter_map(|key| name_of(key.tag).map(str::to_owned))
+            .collect(),
+    };
+    let missing: Vec<_> = devices.iter().map(of).filter(|missing| !missing.statistics.is_empty()).collect();
+    for record::MissingStatistics { device, statistics } in &missing {
+        progress.notice(&format!("{device}: not measured by this device: {}", statistics.join(", ")));
+    }
+    missing
 }
 
 /// Why a run ended without having measured everything.
@@ -216,7 +240,7 @@ impl Supervisor<'_> {
     fn measured(&mut self, device: usize, chunk: ChunkNumber, measurement: Measurement) {
         let planned = &self.plan.chunks[chunk];
         let bytes = self.plan.payload_len(planned) as u64;
-        self.collector.take(planned, &measurement);
+        self.collector.take(self.plan, planned, &measurement);
         if let Some(journal) = &mut self.journal {
             let device = (self.earlier_devices + device) as u32;
             journal.append(&JournalEntry::Measured { chunk: chunk as u64, device, measurement }, bytes);

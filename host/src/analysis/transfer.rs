@@ -1,18 +1,22 @@
 //! One conversation over one link: takes chunks from the common queue while the device's window has room, sends them, and
 //! hands on what it measured. Opening links, and what happens when this one is lost, are left to `linked`.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use kurtoscope_shared::{
+    crc::crc32c,
     frame,
-    protocol::{Chunk, Compression, ToDevice, Welcome},
+    protocol::{Chunk, Compression, Report, ToDevice, Welcome},
 };
 
 use super::{
     compression::Compressor,
     conversation::{Action, Conversation},
-    failure::{ChunkLocation, DeviceFailureKind},
-    handshake::{self, accept, recognise, session_number},
+    failure::{ChunkLocation, DeviceFailureKind, InvalidReport},
+    handshake::{self, accept, recognise, session_number, stated_accuracy},
     options::DeviceOptions,
     plan::{ChunkNumber, MeasurementPlan, PlannedTensor},
     queue::Queue,
@@ -41,6 +45,8 @@ pub(super) struct Transfer<'a> {
     pub(super) welcome: &'a Welcome,
     pub(super) options: &'a DeviceOptions,
     pub(super) compressor: &'a mut Compressor,
+    /// CRC-32C of the elements of each chunk that was sent and is not answered.
+    pub(super) checksums: HashMap<ChunkNumber, u32>,
     /// Bytes of payload sent, as they travelled.
     pub(super) sent_bytes: u64,
 }
@@ -75,8 +81,7 @@ impl Transfer<'_> {
             self.learn_rate(&mut rate, written, now);
             let mut actions = match event {
                 WireEvent::Message(message) => {
-                    let plan = self.plan;
-                    conversation.receive(message, now, |chunk, found| plan.accepts(&plan.chunks[chunk], found))
+                    conversation.receive(message, now, |chunk, report| self.check(chunk, report))
                 }
                 WireEvent::Ended(reason) => return End::LinkLost(reason),
                 WireEvent::Damaged
@@ -91,6 +96,17 @@ impl Transfer<'_> {
                 return end;
             }
         }
+    }
+
+    /// Whether a report can be one of this chunk.
+    fn check(&self, chunk: ChunkNumber, report: &Report) -> Result<(), InvalidReport> {
+        let found = report.payload_checksum;
+        if let Some(expected) = self.checksums.get(&chunk).copied().filter(|expected| *expected != found) {
+            return Err(InvalidReport::OtherContent { found, expected });
+        }
+        let accuracy = stated_accuracy(self.welcome);
+        let checked = self.plan.check(&self.plan.chunks[chunk], &report.measurement, accuracy);
+        checked.map_err(InvalidReport::Implausible)
     }
 
     /// Sends chunks while the device's window has room for the next.
@@ -116,7 +132,10 @@ impl Transfer<'_> {
         let (mut end, mut needs_handshake) = (None, false);
         for action in actions {
             match action {
-                Action::Measured { chunk, measurement } => self.queue.complete(chunk, *measurement),
+                Action::Measured { chunk, measurement } => {
+                    self.checksums.remove(&chunk);
+                    self.queue.complete(chunk, *measurement);
+                }
                 // After another handshake everything is sent again anyway.
                 Action::Resend { .. } if needs_handshake => {}
                 Action::Resend { chunk, sequence } => self.send(wire, conversation.session(), chunk, sequence),
@@ -155,11 +174,12 @@ impl Transfer<'_> {
 
     fn send(&mut self, wire: &Wire, session: u32, chunk: ChunkNumber, sequence: u32) {
         let planned = &self.plan.chunks[chunk];
-        let PlannedTensor { element, row, statistics, .. } = self.plan.targets[planned.target];
+        let PlannedTensor { element, row, requests, .. } = self.plan.targets[planned.target];
         let payload = match self.plan.payload(self.checkpoint, planned) {
             Ok(payload) => payload,
             Err(error) => return self.queue.cancel(error),
         };
+        self.checksums.insert(chunk, crc32c(&[&payload]));
         let origin = Instant::now();
         let compressed = self.compressor.compress(element, &payload, || origin.elapsed());
         let message = ToDevice::Chunk(Chunk {
@@ -171,7 +191,7 @@ impl Transfer<'_> {
             element,
             compression: if compressed.is_some() { Compression::BytePlanes } else { Compression::Plain },
             row,
-            statistics,
+            requests,
         });
         let payload = compressed.unwrap_or(&payload);
         self.sent_bytes += payload.len() as u64;

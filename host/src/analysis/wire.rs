@@ -18,12 +18,9 @@ use kurtoscope_shared::{
     protocol::{ToHost, peek_version},
 };
 
-use super::{cutting::MAX_LINES, link_counter::LinkCounter};
+use super::{cutting::max_measurement_len, link_counter::LinkCounter};
 use crate::link::{Link, Process};
 
-/// The largest answer that is read: a histogram with every bin in use fits several times, and a number for every row and
-/// column.
-const MAX_ANSWER: usize = (1 << 16) + size_of::<f32>() * MAX_LINES;
 /// Events that wait until they are received. A device that sends more has to wait itself: its messages would
 /// otherwise fill this program's memory.
 const MAX_WAITING: usize = 64;
@@ -44,8 +41,6 @@ pub enum WireEvent {
     OtherVersion {
         /// The device's protocol version.
         protocol: u16,
-        /// The device's schema hash.
-        schema: [u8; 8],
     },
     /// A damaged frame came, or a valid one that is no message.
     Damaged,
@@ -144,7 +139,7 @@ impl Wire {
             }
         });
         thread::spawn(move || {
-            let decoder = Decoder::new(framing, MAX_ANSWER);
+            let decoder = Decoder::new(framing, max_measurement_len());
             let end = read_frames(reader, decoder, &reports, &stop).err().map(|error| error.to_string());
             let _ = reports.send(Report::Event(WireEvent::Ended(end)));
         });
@@ -318,7 +313,7 @@ fn decode(content: &[u8]) -> WireEvent {
     match postcard::from_bytes(content) {
         Ok(message) => WireEvent::Message(message),
         Err(_) => match peek_version(content) {
-            Some((protocol, schema)) => WireEvent::OtherVersion { protocol, schema },
+            Some(protocol) => WireEvent::OtherVersion { protocol },
             None => WireEvent::Damaged,
         },
     }

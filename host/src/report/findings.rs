@@ -46,6 +46,13 @@ pub fn warnings(run: &Run, quote: Quote) -> Vec<Warning> {
             ),
         });
     }
+    if !run.missing_statistics.is_empty() {
+        let each = run.missing_statistics.iter();
+        let text: Vec<String> = each
+            .map(|missing| format!("Not measured by {}: {}.", quote(&missing.device), missing.statistics.join(", ")))
+            .collect();
+        warnings.push(Warning { label: "INCOMPLETE", text: text.join(" ") });
+    }
     warnings
 }
 

@@ -32,8 +32,8 @@
 //!
 //! # One frame, byte by byte
 //!
-//! The chunk 0 of session 7: tensor 2, elements 0 to 1, which are a row, two binary16 values (1.0 and 0.0), with the tail
-//! histogram and the top 16.
+//! The chunk 0 of session 7: tensor 2, elements 0 to 1, which are a row, two binary16 values (1.0 and 0.0), with the
+//! histogram of magnitudes and 16 extremes at each end.
 //!
 //! ```text
 //! header    01            message 1 of ToDevice: Chunk
@@ -45,33 +45,31 @@
 //!           02            element 2: F16
 //!           00            compression 0: plain
 //!           02            row of 2
-//!           01            statistics: tail, yes
-//!           10            statistics: top 16
-//!           00            statistics: quantization, none
-//!           00            statistics: lines, no
+//!           02            requests: two entries
+//!           02 00         tag 2, histogram of magnitudes: no content
+//!           03 01 10      tag 3, extremes: one byte, 16 at each end
 //! payload   00 3c 00 00   1.0, 0.0
-//! checksum  90 69 88 be   CRC-32C 0xbe886990
+//! checksum  5a 3b 49 b2   CRC-32C 0xb2493b5a
 //!
 //! COBS
 //!           03 01 07      run of 2, then a zero (sequence)
 //!           02 02         run of 1, then a zero (offset)
 //!           03 02 02      run of 2, then a zero (compression)
-//!           04 02 01 10   run of 3, then a zero (quantization)
-//!           01            run of 0, then a zero (lines)
-//!           01            run of 0, then a zero (first byte of 1.0)
+//!           04 02 02 02   run of 3, then a zero (length of the first request)
+//!           04 03 01 10   run of 3, then a zero (first byte of 1.0)
 //!           02 3c         run of 1, then a zero (first byte of 0.0)
 //!           01            run of 0, then a zero (second byte of 0.0)
-//!           05 90 69 88 be        run of 4, the end
+//!           05 5a 3b 49 b2        run of 4, the end
 //!           00            delimiter
 //!
 //! length-prefixed
 //!           fe 4b 53 ff   sync word
-//!           11 00 00 00   length: 17 bytes of header and payload
-//!           50 a5 63 38   CRC-32C of these eight bytes
-//!           01 07 00 02 00 02 02 00 02 01 10 00 00
+//!           13 00 00 00   length: 19 bytes of header and payload
+//!           d1 86 04 87   CRC-32C of these eight bytes
+//!           01 07 00 02 00 02 02 00 02 02 02 00 03 01 10
 //!                         header
 //!           00 3c 00 00   payload
-//!           90 69 88 be   checksum
+//!           5a 3b 49 b2   checksum
 //! ```
 //!
 //! The test `the_worked_example_is_true` builds these bytes.

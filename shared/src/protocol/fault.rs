@@ -1,13 +1,12 @@
 //! What can be wrong with a frame or a chunk.
 
-use postcard_schema::Schema;
 use serde::{Deserialize, Serialize};
 
 use super::LinkHealth;
 use crate::Element;
 
 /// Says what could not be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Schema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {
     /// The open session; 0 where there is none.
     pub session: u32,
@@ -20,7 +19,7 @@ pub struct Fault {
 }
 
 /// What can be wrong with a frame or a chunk, with the numbers that show it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Schema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FaultKind {
     /// A frame arrived damaged and was discarded: send again what is unanswered.
     Damaged,
@@ -47,15 +46,8 @@ pub enum FaultKind {
         /// [`Limits::max_payload`](super::Limits::max_payload).
         max: u32,
     },
-    /// A density of quantizing other than 0, 1, 2, 4, 8, 16, 32 and 64, or a row that no chunk of this kind can be a part of.
+    /// Something is asked for that cannot be measured of a chunk which lies like this in its rows.
     Request,
-    /// More elements asked for at each end than [`MAX_TOP`](super::MAX_TOP).
-    TopTooLarge {
-        /// As asked for.
-        found: u8,
-        /// [`MAX_TOP`](super::MAX_TOP).
-        max: u8,
-    },
     /// The engine does not measure this element type.
     UnsupportedElement {
         /// As asked for.
@@ -84,7 +76,6 @@ impl core::fmt::Display for FaultKind {
             }
             Self::Compression => write!(f, "a chunk's compressed payload does not decompress to its elements"),
             Self::TooLarge { found, max } => write!(f, "a payload of {found} bytes exceeds the limit of {max}"),
-            Self::TopTooLarge { found, max } => write!(f, "{found} elements asked for at each end, {max} is the most"),
             Self::Request => write!(f, "a chunk asks for something that cannot be measured of it"),
             Self::UnsupportedElement { element } => write!(f, "the engine does not measure {element}"),
             Self::Engine => write!(f, "the engine failed on a chunk"),

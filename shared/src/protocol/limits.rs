@@ -1,13 +1,11 @@
 //! What a device can take: how much, of which types, in which forms.
 
-use postcard_schema::Schema;
 use serde::{Deserialize, Serialize};
 
-use super::Statistics;
 use crate::Element;
 
 /// What a device can take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Schema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// Largest payload of one chunk, bytes.
     pub max_payload: u32,
@@ -15,12 +13,10 @@ pub struct Limits {
     pub window_bytes: u32,
     /// The element types that the engine measures.
     pub elements: ElementSet,
-    /// What the engine measures besides the moments; a host asks for no more.
-    pub statistics: Statistics,
 }
 
 /// A set of element types: bit `n` stands for the `n`th of [`Element::ALL`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Schema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ElementSet(pub u32);
 
 impl ElementSet {
@@ -34,7 +30,7 @@ impl ElementSet {
 }
 
 /// The form in which a chunk's elements travel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Schema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Compression {
     /// As they are.
     Plain,
@@ -43,7 +39,7 @@ pub enum Compression {
 }
 
 /// A set of forms of payload: bit `n` is the `n`th variant of [`Compression`]. Plain payloads are always understood.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Schema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CompressionSet(pub u8);
 
 impl CompressionSet {

@@ -4,20 +4,28 @@
 //!
 //! ```text
 //! host                                   device
-//!   Hello { protocol, schema, session } ->
-//!                                        <- Welcome { protocol, schema, session, …, limits, self_test }
-//!   Chunk { session, sequence 0 } + bytes ->
-//!   Chunk { session, sequence 1 } + bytes ->
-//!                                        <- Report { session, sequence 0, measurement }
-//!   Chunk { session, sequence 2 } + bytes ->
-//!                                        <- Report { session, sequence 1, measurement }
+//!   Hello { protocol, session } ->
+//!                                        <- Welcome { protocol, session, …, limits, statistics, …, self_test }
+//!   Chunk { session, sequence 0, …, requests } + bytes ->
+//!   Chunk { session, sequence 1, …, requests } + bytes ->
+//!                                        <- Report { session, sequence 0, payload_checksum, …, measurement }
+//!   Chunk { session, sequence 2, …, requests } + bytes ->
+//!                                        <- Report { session, sequence 1, payload_checksum, …, measurement }
 //!                                        …
 //! ```
 //!
 //! - **Hello** opens a session under a number of the host's choosing and may be sent at any time; the device forgets the
 //!   session before. A device that has been rebooted answers a chunk with [`FaultKind::NoSession`] and is greeted again.
-//! - **Version first.** `protocol` and `schema` are the first two fields of Hello and of Welcome in every version, so a
-//!   peer of any version can be told apart ([`peek_version`]). A host does not talk to a device that differs in either.
+//! - **Version first.** `protocol` is the first field of Hello and of Welcome in every version, so a peer of any version can
+//!   be recognised ([`peek_version`]). It changes with the rules of the conversation and with the messages on this page. A
+//!   host does not talk to a device of another version.
+//! - **Statistics by tag and key.** What is measured may differ between the two ends. [`Welcome::statistics`] lists the
+//!   statistics that the device measures, each with its tag and with a key that changes with its fields
+//!   ([`Statistic::KEY`](crate::statistics::Statistic::KEY)). A host asks only for those whose tag and key it has itself, and
+//!   not at all without the moments, which are part of every report. A device ignores a request whose tag it does not know,
+//!   and a reader of a report skips such an entry.
+//! - **Content.** A report carries the CRC-32C of the elements that were measured, uncompressed. A host refuses a report whose
+//!   checksum is not that of the chunk with this number.
 //! - **Window.** A host keeps at most [`Limits::window_bytes`] of payload unanswered, and no payload is longer than
 //!   [`Limits::max_payload`]. A device answers the chunks in the order in which they arrive, each with one Report or Fault.
 //! - **Compression.** A chunk's elements may travel in a shorter form that [`Welcome::compressions`] names. Limits and
@@ -31,30 +39,32 @@
 //! [postcard](https://postcard.jamesmunns.com/wire-format): unsigned integers above 8 bits as LEB128 varints, floats as
 //! little-endian bits, an enum as the number of its variant, a sequence as its length and items, an option as 0 or 1 and
 //! the value. Variants and fields are in the order of their declaration here; that order is the wire format.
+//!
+//! [`Chunk::requests`] and [`Report::measurement`] are lists with an entry for each statistic, in ascending order of tags:
+//!
+//! | field | type | content |
+//! |---|---|---|
+//! | tag | varint | which statistic: [`Statistic::TAG`](crate::statistics::Statistic::TAG) |
+//! | length | varint | bytes that follow |
+//! | content | bytes | the request, or what was measured, in postcard encoding |
 
 mod fault;
 mod limits;
-mod measurement;
 
-use alloc::string::String;
+use alloc::{string::String, vec::Vec};
 
-use postcard_schema::Schema;
 use serde::{Deserialize, Serialize};
 
 pub use fault::{Fault, FaultKind};
 pub use limits::{Compression, CompressionSet, ElementSet, Limits};
-pub use measurement::{MAX_TOP, Measurement, Statistics};
 
-use crate::Element;
+use crate::{Element, Measurement, Requests, statistics::StatisticKey};
 
-/// The version of the conversation's rules.
-pub const PROTOCOL_VERSION: u16 = 1;
-
-/// A fingerprint of every message's fields and types: it changes when any of them does.
-pub const SCHEMA_HASH: [u8; 8] = postcard_schema::key::hash::fnv1a64::hash_ty_path::<(ToDevice, ToHost)>("kurtoscope");
+/// The version of the conversation's rules and messages.
+pub const PROTOCOL_VERSION: u16 = 2;
 
 /// Host to device.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Schema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum ToDevice {
     /// Open a session.
     Hello(Hello),
@@ -63,7 +73,7 @@ pub enum ToDevice {
 }
 
 /// Device to host.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Schema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum ToHost {
     /// The session is open.
     Welcome(Welcome),
@@ -74,23 +84,19 @@ pub enum ToHost {
 }
 
 /// Opens a session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Schema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
     /// The host's [`PROTOCOL_VERSION`].
     pub protocol: u16,
-    /// The host's [`SCHEMA_HASH`].
-    pub schema: [u8; 8],
     /// The number under which the host will send chunks.
     pub session: u32,
 }
 
 /// Introduces the device.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Schema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Welcome {
     /// The device's [`PROTOCOL_VERSION`].
     pub protocol: u16,
-    /// The device's [`SCHEMA_HASH`].
-    pub schema: [u8; 8],
     /// As in Hello.
     pub session: u32,
     /// The firmware's version.
@@ -105,6 +111,8 @@ pub struct Welcome {
     pub adapter: Option<Adapter>,
     /// What the device can take.
     pub limits: Limits,
+    /// The statistics that the device measures.
+    pub statistics: Vec<StatisticKey>,
     /// The forms of payload that the device understands.
     pub compressions: CompressionSet,
     /// How the device proved itself.
@@ -112,7 +120,7 @@ pub struct Welcome {
 }
 
 /// What computes on a device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Schema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EngineKind {
     /// The processor, in f64 or in f32 blocks merged in f64.
     Cpu,
@@ -131,7 +139,7 @@ impl EngineKind {
 }
 
 /// A graphics adapter.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Schema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Adapter {
     /// The driver's name for it.
     pub name: String,
@@ -142,7 +150,7 @@ pub struct Adapter {
 }
 
 /// The outcome of a device's known-answer test.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Schema)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct SelfTest {
     /// Whether every answer was within `tolerance`.
     pub passed: bool,
@@ -155,7 +163,7 @@ pub struct SelfTest {
 }
 
 /// Announces elements to measure; they are the frame's payload.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Schema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chunk {
     /// The open session.
     pub session: u32,
@@ -175,24 +183,26 @@ pub struct Chunk {
     /// at a multiple of [`LARGEST_BLOCK`](crate::quantization::LARGEST_BLOCK) in it.
     pub row: u32,
     /// What to measure besides the moments.
-    pub statistics: Statistics,
+    pub requests: Requests,
 }
 
 /// Answers a chunk.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Schema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// As in the chunk.
     pub session: u32,
     /// As in the chunk.
     pub sequence: u32,
-    /// What was measured.
-    pub measurement: Measurement,
+    /// CRC-32C of the elements that were measured, as they were before compression.
+    pub payload_checksum: u32,
     /// The link as the device sees it.
     pub link: LinkHealth,
+    /// What was measured.
+    pub measurement: Measurement,
 }
 
 /// What a device has seen go wrong on its link since it started.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, Schema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LinkHealth {
     /// Frames discarded as damaged.
     pub damaged: u32,
@@ -200,10 +210,10 @@ pub struct LinkHealth {
     pub dropped: u32,
 }
 
-/// The protocol version and schema hash of a Hello or a Welcome from a peer of any version; `None` for other frames.
-pub fn peek_version(content: &[u8]) -> Option<(u16, [u8; 8])> {
-    match postcard::take_from_bytes::<(u32, u16, [u8; 8])>(content) {
-        Ok(((0, protocol, schema), _)) => Some((protocol, schema)),
+/// The protocol version of a Hello or a Welcome from a peer of any version; `None` for other frames.
+pub fn peek_version(content: &[u8]) -> Option<u16> {
+    match postcard::take_from_bytes::<(u32, u16)>(content) {
+        Ok(((0, protocol), _)) => Some(protocol),
         _ => None,
     }
 }
@@ -211,18 +221,49 @@ pub fn peek_version(content: &[u8]) -> Option<(u16, [u8; 8])> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Moments, statistics::ChunkSpan};
+    use alloc::vec;
     use proptest::prelude::*;
 
     #[test]
     fn the_version_can_be_read_from_a_later_welcome() {
-        // A Welcome of some later version: same first fields, then anything.
-        let later = postcard::to_allocvec(&(0u32, 9u16, *b"tomorrow", "and more", 5u64)).expect("encodes");
-        assert_eq!(peek_version(&later), Some((9, *b"tomorrow")));
-        assert!(postcard::take_from_bytes::<ToHost>(&later[..10]).is_err());
+        // A Welcome of some later version: same first field, then anything.
+        let later = postcard::to_allocvec(&(0u32, 9u16, "and more", 5u64)).expect("encodes");
+        assert_eq!(peek_version(&later), Some(9));
+        assert!(postcard::take_from_bytes::<ToHost>(&later[..6]).is_err());
         assert_eq!(peek_version(&[1, 2, 3]), None);
-        let hello = ToDevice::Hello(Hello { protocol: PROTOCOL_VERSION, schema: SCHEMA_HASH, session: 4 });
+        let hello = ToDevice::Hello(Hello { protocol: PROTOCOL_VERSION, session: 4 });
         let bytes = postcard::to_allocvec(&hello).expect("encodes");
-        assert_eq!(peek_version(&bytes), Some((PROTOCOL_VERSION, SCHEMA_HASH)));
+        assert_eq!(peek_version(&bytes), Some(PROTOCOL_VERSION));
+    }
+
+    #[test]
+    fn entries_with_unknown_tags_are_skipped() {
+        let report = Report {
+            session: 1,
+            sequence: 2,
+            payload_checksum: 3,
+            link: LinkHealth::default(),
+            measurement: Measurement { moments: Moments::of(2.5), ..Measurement::default() },
+        };
+        let known = postcard::to_allocvec(&report).expect("encodes");
+        // The list has one entry; a later device adds one with a tag that nobody has today.
+        let prefix = known.len() - postcard::to_allocvec(&report.measurement).expect("encodes").len();
+        let mut later = known.clone();
+        later[prefix] = 2;
+        later.extend(postcard::to_allocvec(&(60_000u16, b"whatever".as_slice())).expect("encodes"));
+        assert_eq!(postcard::from_bytes::<Report>(&later), Ok(report.clone()));
+        // The same for requests.
+        let asked = postcard::to_allocvec(&vec![(2u16, b"".as_slice()), (60_000, b"please")]).expect("encodes");
+        let expected = Requests { histogram: Some(()), ..Requests::MOMENTS };
+        assert_eq!(postcard::from_bytes::<Requests>(&asked), Ok(expected));
+        // A known tag twice, or out of order, is no report; nor is content of another length.
+        for entries in
+            [vec![(2u16, b"".as_slice()), (2, b"")], vec![(4, b""), (2, b"")], vec![(2, b"1")], vec![(3, b"\x00")]]
+        {
+            let bytes = postcard::to_allocvec(&entries).expect("encodes");
+            assert!(postcard::from_bytes::<Requests>(&bytes).is_err(), "{entries:?}");
+        }
     }
 
     proptest! {
@@ -230,7 +271,8 @@ mod tests {
         fn no_bytes_make_decoding_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             let _ = postcard::take_from_bytes::<ToDevice>(&bytes);
             if let Ok((ToHost::Report(report), _)) = postcard::take_from_bytes::<ToHost>(&bytes) {
-                let _ = report.measurement.is_valid(10);
+                let span = ChunkSpan { offset: 0, count: 10, row: 5 };
+                let _ = report.measurement.check(&Requests::FULL, &span, 0.0);
             }
             let _ = peek_version(&bytes);
         }

@@ -1,5 +1,4 @@
 use super::*;
-use alloc::vec;
 
 #[test]
 fn schemes_are_numbered_in_the_order_of_their_list() {
@@ -37,38 +36,4 @@ fn four_bit_floats_by_hand() {
     assert_eq!(dequantized(Scheme::Nf4B64, &[2.0, 0.1, -1.2]), [2.0, 2.0 * 0.079_580_3, 2.0 * -0.525_073_05]);
     assert_eq!(dequantized(Scheme::Mxfp4, &[0.0; 3]), [0.0; 3]);
     assert!(dequantized(Scheme::Mxfp4, &[f32::MAX, 1e-45]).iter().all(|x| x.is_finite()));
-}
-
-fn noise(errors: Errors, blocks: Scales) -> Noise {
-    Noise { errors: vec![Some(errors); Scheme::ALL.len()], blocks, rows: Scales { all: 5.0, sampled: 5.0 } }
-}
-
-#[test]
-fn sums_merge_and_say_what_is_missing() {
-    let mut part = noise(Errors { in_full: 1.0, sampled: 0.25 }, Scales { all: 8.0, sampled: 1.0 });
-    part.errors[Scheme::Int8PerRow as usize] = None;
-    let mut whole = Noise::default();
-    assert_eq!(whole.of(Scheme::Q8_0), None);
-    whole.merge(&part);
-    assert_eq!(whole.of(Scheme::Q8_0), Some(1.0 + 0.25 * 8.0));
-    // 2 in full, 0.5 sampled at a ratio of 10 to 2.
-    part.blocks = Scales { all: 2.0, sampled: 1.0 };
-    whole.merge(&part);
-    assert_eq!(whole.of(Scheme::Q8_0), Some(2.0 + 0.5 * 5.0));
-    assert_eq!((whole.of(Scheme::Int8PerRow), whole.of(Scheme::Int4PerRow)), (None, Some(2.5)));
-    whole.retain(|scheme| scheme != Scheme::Q4_0);
-    assert_eq!((whole.of(Scheme::Q4_0), whole.of(Scheme::Nf4B64)), (None, Some(4.5)));
-    assert!(whole.is_valid() && Noise::default().is_valid());
-}
-
-#[test]
-fn impossible_sums_are_refused() {
-    let good = Errors { in_full: 1.0, sampled: 0.0 };
-    assert!(!Noise { errors: vec![Some(good)], ..Noise::default() }.is_valid());
-    assert!(!noise(Errors { in_full: -1.0, sampled: 0.0 }, Scales::default()).is_valid());
-    assert!(!noise(Errors { in_full: 0.0, sampled: f64::NAN }, Scales::default()).is_valid());
-    assert!(!noise(good, Scales { all: f64::INFINITY, sampled: 1.0 }).is_valid());
-    // Groups without samples tell nothing; no groups, or groups of zeros, have no errors.
-    assert_eq!(noise(good, Scales { all: 1.0, sampled: 0.0 }).of(Scheme::Q8_0), None);
-    assert_eq!(noise(good, Scales::default()).of(Scheme::Q8_0), Some(1.0));
 }

@@ -3,8 +3,11 @@
 
 #![no_main]
 
-use kurtoscope_firmware::engine::{BurnEngine, Engine, Piece};
-use kurtoscope_shared::{Element, protocol::Statistics};
+use kurtoscope_firmware::engine::{BurnEngine, ChunkSpec, Engine};
+use kurtoscope_shared::{
+    Element, Requests,
+    statistics::{ExtremeCount, SampleStride, StatisticKey},
+};
 use libfuzzer_sys::fuzz_target;
 
 /// Bytes that say what is asked for.
@@ -16,19 +19,22 @@ fuzz_target!(|bytes: &[u8]| {
     let [kind, flags, top, quantization, row, row_high, offset, offset_high] = *header;
     let element = Element::ALL[usize::from(kind) % Element::ALL.len()];
     let payload = &payload[..payload.len() / element.size() * element.size()];
-    let statistics = Statistics {
-        tail: flags & 1 == 1,
-        top,
-        // Densities that engines know come up as often as others.
-        quantization: if flags & 2 == 2 { 1 << (quantization % 7) } else { quantization },
-        lines: flags & 4 == 4,
+    let requests = Requests {
+        histogram: (flags & 1 == 1).then_some(()),
+        extremes: ExtremeCount::new(top % 66),
+        quantization_errors: (flags & 2 == 2).then(|| SampleStride::new(1 << (quantization % 7))).flatten(),
+        row_column_sums: (flags & 4 == 4).then_some(()),
+        ..Requests::MOMENTS
     };
     let row = u16::from_le_bytes([row, row_high]);
     let offset = u16::from_le_bytes([offset, offset_high]);
-    let piece = Piece { element, offset: offset.into(), row: row.into(), statistics };
+    let spec = ChunkSpec { element, offset: offset.into(), row: row.into(), requests };
     for mut engine in [BurnEngine::cpu_with_payload(MAX_PAYLOAD), BurnEngine::single_precision(MAX_PAYLOAD)] {
-        if let Ok(measurement) = engine.measure(piece, payload) {
-            assert!(measurement.is_valid((payload.len() / element.size()) as u64), "{piece:?}: {measurement:?}");
+        if let Ok(measurement) = engine.measure(spec, payload) {
+            let known: Vec<StatisticKey> = engine.statistics().iter().map(|statistic| statistic.key).collect();
+            let (asked, span) = (requests.limited_to(&known), spec.span(payload.len()));
+            let checked = measurement.check(&asked, &span, engine.tolerance());
+            assert_eq!(checked, Ok(()), "{spec:?}: {measurement:?}");
         }
     }
 });

@@ -9,13 +9,17 @@ use std::{
 };
 
 use kurtoscope_host::analysis::{
-    Timeouts,
+    InvalidReport, Timeouts,
     conversation::{Action, Conversation},
     link_counter::LinkCounter,
 };
-use kurtoscope_shared::protocol::{
-    CompressionSet, ElementSet, EngineKind, Fault, FaultKind, Limits, LinkHealth, Measurement, PROTOCOL_VERSION,
-    Report, SCHEMA_HASH, SelfTest, Statistics, ToHost, Welcome,
+use kurtoscope_shared::{
+    Measurement,
+    protocol::{
+        CompressionSet, ElementSet, EngineKind, Fault, FaultKind, Limits, LinkHealth, PROTOCOL_VERSION, Report,
+        SelfTest, ToHost, Welcome,
+    },
+    statistics::KNOWN,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -44,8 +48,11 @@ fuzz_target!(|bytes: &[u8]| {
                 Vec::new()
             }
             2 | 3 => {
-                let report = Report { session, sequence, measurement: Measurement::default(), link };
-                conversation.receive(ToHost::Report(report), now, |_, _| what & 0x40 == 0 || detail & 1 == 0)
+                let measurement = Measurement::default();
+                let report = Report { session, sequence, payload_checksum: 0, link, measurement };
+                let is_valid = what & 0x40 == 0 || detail & 1 == 0;
+                let reason = InvalidReport::OtherContent { found: 0, expected: 1 };
+                conversation.receive(ToHost::Report(report), now, |_, _| if is_valid { Ok(()) } else { Err(reason) })
             }
             4 => {
                 let kinds = [FaultKind::Damaged, FaultKind::Engine, FaultKind::Malformed, FaultKind::Compression];
@@ -55,7 +62,7 @@ fuzz_target!(|bytes: &[u8]| {
                     index => kinds[usize::from(index) % kinds.len()],
                 };
                 let sequence = (what & 0x10 == 0).then_some(sequence);
-                conversation.receive(ToHost::Fault(Fault { session, sequence, kind, link }), now, |_, _| true)
+                conversation.receive(ToHost::Fault(Fault { session, sequence, kind, link }), now, |_, _| Ok(()))
             }
             5 => {
                 now += Duration::from_millis(u64::from(detail) * 20);
@@ -93,7 +100,6 @@ fuzz_target!(|bytes: &[u8]| {
 fn welcome() -> Welcome {
     Welcome {
         protocol: PROTOCOL_VERSION,
-        schema: SCHEMA_HASH,
         session: 3,
         firmware: String::new(),
         board: String::new(),
@@ -104,8 +110,8 @@ fn welcome() -> Welcome {
             max_payload: 100,
             window_bytes: WINDOW,
             elements: ElementSet::ALL,
-            statistics: Statistics::FULL,
         },
+        statistics: KNOWN.to_vec(),
         compressions: CompressionSet::ALL,
         self_test: SelfTest { passed: true, answers: 1, max_relative_error: 0.0, tolerance: 1e-10 },
     }

@@ -6,7 +6,7 @@
 use std::io::Cursor;
 
 use kurtoscope_host::analysis::journal::records::{self, JournalEntry, JournalHeader};
-use kurtoscope_shared::{crc::crc32c, protocol::Statistics};
+use kurtoscope_shared::{Requests, crc::crc32c, statistics::ChunkSpan};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -23,7 +23,7 @@ fn read(file: &[u8]) -> (Vec<JournalEntry>, u64) {
     let mut entries = Vec::new();
     let end = records::read(&mut Cursor::new(file), |entry| {
         if let JournalEntry::Measured { measurement, .. } = &entry {
-            let _ = measurement.is_valid(4) && measurement.is_complete(Statistics::FULL, true);
+            let _ = measurement.check(&Requests::FULL, &ChunkSpan { offset: 0, count: 4, row: 2 }, 0.0);
         }
         entries.push(entry);
         true
@@ -35,7 +35,7 @@ fn read(file: &[u8]) -> (Vec<JournalEntry>, u64) {
 fn sealed(content: &[u8]) -> Vec<u8> {
     let header = JournalHeader {
         tool: String::new(),
-        schema: [0; 8],
+        statistics: Vec::new(),
         fingerprint: String::new(),
         chunk_bytes: 4,
         plan: 0,

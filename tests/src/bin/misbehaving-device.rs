@@ -11,12 +11,13 @@ use std::{
 use embedded_io_adapters::std::FromStd;
 use kurtoscope_firmware::{
     Board, Framing, Session,
-    engine::{BurnEngine, Engine, Piece},
+    engine::{BurnEngine, ChunkSpec, Engine},
     serve,
 };
 use kurtoscope_shared::{
-    frame,
-    protocol::{Adapter, EngineKind, FaultKind, Limits, Measurement, Statistics, ToHost, Welcome},
+    Extremes, MagnitudeHistogram, Measurement, QuantizationErrors, Requests, RowColumnSums, frame,
+    protocol::{Adapter, EngineKind, FaultKind, Limits, Report, ToHost, Welcome},
+    statistics::{Statistic, SupportedStatistic},
 };
 
 /// Chunks that are measured well before the fault shows.
@@ -28,6 +29,7 @@ const POISON: f32 = 12_345.0;
 /// The processor's engine with a fault.
 struct Faulty {
     engine: BurnEngine,
+    statistics: &'static [SupportedStatistic],
     fault: Fault,
     measured: u32,
 }
@@ -72,6 +74,32 @@ enum Fault {
     Hang,
 }
 
+/// The engine that the command line names, and the statistics that it introduces itself with.
+fn engine(payload: u32) -> (BurnEngine, &'static [SupportedStatistic]) {
+    let all = BurnEngine::cpu_with_payload(payload);
+    let mut statistics = all.statistics().to_vec();
+    match std::env::args().nth(1).as_deref() {
+        Some("lacks") => {
+            let without = BurnEngine::cpu_measuring::<(Extremes, QuantizationErrors, RowColumnSums)>(payload);
+            let statistics = without.statistics();
+            return (without, statistics);
+        }
+        // One that no host knows.
+        Some("extra") => {
+            let mut unknown = SupportedStatistic::of::<Extremes>();
+            (unknown.key.tag, unknown.key.key) = (60_000, *b"tomorrow");
+            statistics.push(unknown);
+        }
+        // The histogram has other fields in this firmware.
+        Some("otherkey") => {
+            let histograms = statistics.iter_mut().filter(|known| known.key.tag == MagnitudeHistogram::TAG);
+            histograms.for_each(|histogram| histogram.key.key[0] ^= 1);
+        }
+        _ => {}
+    }
+    (all, Vec::leak(statistics))
+}
+
 /// The f32 elements of `payload`, each changed.
 fn altered(payload: &[u8], change: impl Fn(f32) -> f32) -> Vec<u8> {
     let values = payload.as_chunks().0.iter().map(|bytes| change(f32::from_le_bytes(*bytes)));
@@ -91,11 +119,15 @@ impl Engine for Faulty {
         self.engine.limits()
     }
 
+    fn statistics(&self) -> &'static [SupportedStatistic] {
+        self.statistics
+    }
+
     fn tolerance(&self) -> f64 {
         self.engine.tolerance()
     }
 
-    fn measure(&mut self, piece: Piece, payload: &[u8]) -> Result<Measurement, FaultKind> {
+    fn measure(&mut self, spec: ChunkSpec, payload: &[u8]) -> Result<Measurement, FaultKind> {
         if self.fault == Fault::Crash && payload.starts_with(&POISON.to_le_bytes()) {
             Self::crash();
         }
@@ -104,13 +136,13 @@ impl Engine for Faulty {
             Fault::Half => altered(payload, |value| half::f16::from_f32(value).to_f32()).into(),
             _ => payload.into(),
         };
-        let mut found = self.engine.measure(piece, &payload)?;
+        let mut found = self.engine.measure(spec, &payload)?;
         // A run asks for more than the self-test.
-        let is_of_run = piece.statistics.top == Statistics::FULL.top;
+        let is_of_run = spec.requests.extremes == Requests::FULL.extremes;
         if self.fault == Fault::Drop && is_of_run {
             let thinned = payload.chunks(4).enumerate().filter(|(index, _)| index % 1000 != 999);
             let thinned: Vec<u8> = thinned.flat_map(|(_, bytes)| bytes.iter().copied()).collect();
-            let summed = self.engine.measure(Piece::of(piece.element, Statistics::MOMENTS), &thinned)?.moments;
+            let summed = self.engine.measure(ChunkSpec::of(spec.element, Requests::MOMENTS), &thinned)?.moments;
             (found.moments.mean, found.moments.m2) = (summed.mean, summed.m2);
             (found.moments.m3, found.moments.m4) = (summed.m3, summed.m4);
         }
@@ -139,13 +171,17 @@ impl Engine for Faulty {
     }
 }
 
-/// Passes the introduction on with an older version of the firmware in it, and nothing else.
-struct Older<W> {
+/// What is made of a message on its way to the host.
+type Rewrite = Box<dyn FnMut(ToHost) -> Option<ToHost>>;
+
+/// Passes messages on, changed.
+struct Rewriter<W> {
     to: W,
     decoder: frame::Decoder,
+    rewrite: Rewrite,
 }
 
-impl<W: Write> Write for Older<W> {
+impl<W: Write> Write for Rewriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut rest = bytes;
         loop {
@@ -155,10 +191,11 @@ impl<W: Write> Write for Older<W> {
                 break;
             }
             let heard = (event == frame::FrameEvent::Frame).then(|| postcard::take_from_bytes(self.decoder.content()));
-            if let Some(Ok((ToHost::Welcome(welcome), _))) = heard {
-                let older = ToHost::Welcome(Welcome { firmware: "0.0.9".into(), ..welcome });
+            if let Some(Ok((message, _))) = heard
+                && let Some(message) = (self.rewrite)(message)
+            {
                 let mut wire = Vec::new();
-                frame::encode(Framing::LengthPrefixed, &older, &[], &mut wire).map_err(io::Error::other)?;
+                frame::encode(Framing::LengthPrefixed, &message, &[], &mut wire).map_err(io::Error::other)?;
                 self.to.write_all(&wire)?;
             }
         }
@@ -170,6 +207,38 @@ impl<W: Write> Write for Older<W> {
     }
 }
 
+/// What the fault of the command line makes of messages; none for most.
+fn rewrite() -> Option<Rewrite> {
+    match std::env::args().nth(1).as_deref() {
+        // The introduction with an older version of the firmware in it, and nothing else.
+        Some("older") => Some(Box::new(|message| match message {
+            ToHost::Welcome(welcome) => Some(ToHost::Welcome(Welcome { firmware: "0.0.9".into(), ..welcome })),
+            _ => None,
+        })),
+        // After the first few, reports are of other content than they say.
+        Some("checksum") => Some(rewrite_reports(|report, _| report.payload_checksum ^= 1)),
+        // After the first few, each report comes under the number of the next chunk.
+        Some("misnumber") => Some(rewrite_reports(|report, next| report.sequence = next)),
+        _ => None,
+    }
+}
+
+/// Changes a run's reports after the first few; `change` is also given the number of the chunk behind the report's.
+fn rewrite_reports(change: fn(&mut Report, u32)) -> Rewrite {
+    let mut reports = 0;
+    Box::new(move |message| match message {
+        ToHost::Report(mut report) if report.measurement.extremes.is_some() => {
+            let next = report.sequence.wrapping_add(1);
+            reports += 1;
+            if reports > GOOD_CHUNKS {
+                change(&mut report, next);
+            }
+            Some(ToHost::Report(report))
+        }
+        message => Some(message),
+    })
+}
+
 /// Whether this is the fault that the command line names.
 fn is_called(fault: &str) -> bool {
     std::env::args().nth(1).as_deref() == Some(fault)
@@ -177,7 +246,9 @@ fn is_called(fault: &str) -> bool {
 
 fn main() -> ExitCode {
     let fault = match std::env::args().nth(1).as_deref() {
-        Some("good" | "older" | "cobs" | "banner") => Fault::None,
+        Some("good" | "older" | "cobs" | "banner" | "lacks" | "extra" | "otherkey" | "checksum" | "misnumber") => {
+            Fault::None
+        }
         Some("slow") => Fault::Slow,
         Some("wrong") => Fault::Wrong,
         Some("vanish") => Fault::Vanish,
@@ -203,7 +274,7 @@ fn main() -> ExitCode {
             // Waits for the greeting, then answers as version 77 of the protocol would.
             let _ = io::stdin().lock().read(&mut [0; 64]);
             let mut wire = Vec::new();
-            let welcome = (0u32, 77u16, *b"tomorrow", "a field of the future");
+            let welcome = (0u32, 77u16, "a field of the future");
             if frame::encode(Framing::LengthPrefixed, &welcome, &[], &mut wire).is_ok() {
                 let _ = io::stdout().write_all(&wire);
                 let _ = io::stdout().flush();
@@ -217,7 +288,8 @@ fn main() -> ExitCode {
         }
     };
     let payload = std::env::var("KURTOSCOPE_TEST_PAYLOAD").ok().and_then(|bytes| bytes.parse().ok()).unwrap_or(1 << 14);
-    let engine = Faulty { engine: BurnEngine::cpu_with_payload(payload), fault, measured: 0 };
+    let (engine, statistics) = engine(payload);
+    let engine = Faulty { engine, statistics, fault, measured: 0 };
     let name = std::env::var("KURTOSCOPE_TEST_NAME").unwrap_or_else(|_| "misbehaving".into());
     let board = Board { name, identity: String::new() };
     let mut session = Session::new(engine, board);
@@ -227,8 +299,8 @@ fn main() -> ExitCode {
     if is_called("banner") && to.write_all(b"Last login: yesterday\n\0\xfe\xfeKS\n").is_err() {
         return ExitCode::FAILURE;
     }
-    if is_called("older") {
-        to = Box::new(Older { to, decoder: frame::Decoder::new(Framing::LengthPrefixed, 1 << 12) });
+    if let Some(rewrite) = rewrite() {
+        to = Box::new(Rewriter { to, decoder: frame::Decoder::new(Framing::LengthPrefixed, 1 << 20), rewrite });
     }
     match serve(&mut session, framing, FromStd::new(io::stdin().lock()), FromStd::new(to)) {
         Ok(()) => ExitCode::SUCCESS,

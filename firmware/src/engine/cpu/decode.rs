@@ -2,13 +2,13 @@
 
 use alloc::vec::Vec;
 
-use kurtoscope_shared::{Element, tail};
+use kurtoscope_shared::{Element, statistics::histogram};
 use multiversion::multiversion;
 
 use super::passes::{self, Pass};
 
 /// What a block is decoded to: f32 where that is exact, f64 otherwise.
-pub(in crate::engine) trait Sample: Copy + PartialOrd + Into<f64> {
+pub trait Sample: Copy + PartialOrd + Into<f64> {
     /// Zero.
     const ZERO: Self;
     /// Above every finite sample.
@@ -25,7 +25,7 @@ pub(in crate::engine) trait Sample: Copy + PartialOrd + Into<f64> {
     /// One pass over a block; see [`passes`].
     fn pass(block: &[Self], pivot: f64) -> Pass<Self>;
 
-    /// The histogram's bin; at or beyond [`tail::BINS`] for samples that are not finite.
+    /// The histogram's bin; at or beyond [`histogram::BINS`] for samples that are not finite.
     fn bin(self) -> usize;
 
     /// The samples as binary32, in `scratch` where they are not already: rounded, and zero where they are beyond its range.
@@ -71,7 +71,7 @@ impl Sample for f32 {
 
     #[inline(always)]
     fn bin(self) -> usize {
-        ((self.to_bits() & 0x7fff_ffff) >> tail::BIN_SHIFT) as usize
+        ((self.to_bits() & 0x7fff_ffff) >> histogram::BIN_SHIFT) as usize
     }
 }
 
@@ -102,7 +102,7 @@ impl Sample for f64 {
     }
 
     fn bin(self) -> usize {
-        if self.is_finite() { tail::bin_of(self.abs()) } else { tail::BINS }
+        if self.is_finite() { histogram::bin_of(self.abs()) } else { histogram::BINS }
     }
 }
 

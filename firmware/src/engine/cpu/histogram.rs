@@ -1,10 +1,16 @@
-//! Counting magnitudes into the bins of a [`Tail`].
+//! Counting magnitudes into the bins of a [`MagnitudeHistogram`].
 
 use alloc::{boxed::Box, vec, vec::Vec};
 
-use kurtoscope_shared::{Tail, tail::BINS};
+use kurtoscope_shared::{MagnitudeHistogram, statistics::histogram::BINS};
 
-use super::decode::Sample;
+use super::{
+    BLOCK, PARTS,
+    collect::{Block, Collect, Collector},
+    decode::Sample,
+    prefetch::prefetch,
+};
+use crate::engine::ChunkSpec;
 
 /// Neighbours are often in the same bin, and a counter cannot be raised twice in a row at full speed: two tables take
 /// turns where memory allows.
@@ -15,18 +21,55 @@ const TABLES: usize = if cfg!(feature = "std") { 2 } else { 1 };
 const SLOTS: usize = BINS.next_power_of_two();
 
 /// A histogram in the making.
-pub(super) struct Histogram {
+pub struct HistogramCollector {
     tables: Vec<[u32; SLOTS]>,
     zeros: u64,
+    /// Bytes of the next block that are brought into the cache while one part is counted.
+    part_bytes: usize,
 }
 
-impl Histogram {
-    pub(super) fn new() -> Self {
-        Self { tables: vec![[0; SLOTS]; TABLES], zeros: 0 }
+impl Collect for MagnitudeHistogram {
+    type Collector<'a, S: Sample> = HistogramCollector;
+}
+
+impl<S: Sample> Collector<'_, S> for HistogramCollector {
+    type Statistic = MagnitudeHistogram;
+
+    fn new((): (), spec: &ChunkSpec, _: &[u8]) -> Self {
+        Self { tables: vec![[0; SLOTS]; TABLES], zeros: 0, part_bytes: BLOCK / PARTS * spec.element.size() }
     }
 
+    fn take(&mut self, block: &Block<'_, S>) {
+        // The slowest of the passes: meanwhile the next block comes into the cache.
+        let mut next = block.next.chunks(self.part_bytes);
+        for part in block.samples.chunks(BLOCK / PARTS) {
+            prefetch(next.next().unwrap_or_default());
+            self.count(part);
+        }
+        self.zeros += block.zeros;
+    }
+
+    fn take_finite(&mut self, samples: &[S], zeros: u64) {
+        self.count(samples);
+        self.zeros += zeros;
+    }
+
+    /// The counts, without the zeros, which the first bin had taken.
+    fn finish(self) -> MagnitudeHistogram {
+        let mut sums: Box<[u64]> = vec![0; BINS].into();
+        for table in &self.tables {
+            for (sum, count) in sums.iter_mut().zip(table) {
+                *sum += u64::from(*count);
+            }
+        }
+        sums[0] -= self.zeros.min(sums[0]);
+        MagnitudeHistogram::from_dense(&sums)
+    }
+}
+
+impl HistogramCollector {
     /// Counts samples.
-    pub(super) fn count<S: Sample>(&mut self, block: &[S]) {
+    fn count<S: Sample>(&mut self, block: &[S]) {
         let Some(tables) = self.tables.first_chunk_mut::<TABLES>() else { return };
         let (groups, rest) = block.as_chunks::<TABLES>();
         for group in groups {
@@ -37,23 +80,6 @@ impl Histogram {
         for sample in rest {
             raise(&mut tables[0], *sample);
         }
-    }
-
-    /// Says that of the samples counted so many are zero.
-    pub(super) fn leave_out(&mut self, zeros: u64) {
-        self.zeros += zeros;
-    }
-
-    /// The counts, without the zeros, which the first bin had taken.
-    pub(super) fn finish(self) -> Tail {
-        let mut sums: Box<[u64]> = vec![0; BINS].into();
-        for table in &self.tables {
-            for (sum, count) in sums.iter_mut().zip(table) {
-                *sum += u64::from(*count);
-            }
-        }
-        sums[0] -= self.zeros.min(sums[0]);
-        Tail::from_dense(&sums)
     }
 }
 

@@ -13,7 +13,7 @@ pub(super) const LANES: usize = 8;
 
 /// What one pass finds.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(in crate::engine) struct Pass<S> {
+pub struct Pass<S> {
     /// Sums of the first to fourth power of the distances from the pivot.
     pub(super) powers: [f64; 4],
     pub(super) min: S,

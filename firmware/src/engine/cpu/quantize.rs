@@ -5,6 +5,7 @@
 //! zeros exactly, so that they add neither error nor scale. Every block's scale comes from all of its elements. Which
 //! elements are then quantized is said in [`survey`].
 
+mod collector;
 mod kernel;
 mod nf4;
 mod samples;
@@ -14,11 +15,15 @@ mod vector;
 
 use alloc::vec::Vec;
 
-use kurtoscope_shared::quantization::{Errors, LARGEST_BLOCK as GROUP, Noise, Scales as Squares, Scheme};
+use kurtoscope_shared::{
+    QuantizationErrors,
+    quantization::{LARGEST_BLOCK as GROUP, Scheme},
+    statistics::{SampleStride, ScaleSums, SquaredErrors},
+};
 
 use samples::Samples;
 use scales::Scales;
-use survey::{Extremes, Magnitudes, PER_LANE, first_shift};
+use survey::{BlockExtremes, Magnitudes, PER_LANE, first_shift};
 use vector::LANES;
 
 /// The smallest block of any scheme.
@@ -48,7 +53,7 @@ type Sums = [f64; Scheme::ALL.len()];
 /// Quantizes rows that arrive in pieces, in order.
 pub(super) struct Quantizer {
     /// Of how many elements one is quantized: 1, 2, 4, 8, 16, 32 or 64.
-    density: usize,
+    stride: usize,
     /// The number of the row at hand, counted from the tensor's first.
     row: u64,
     /// Groups of this row that came before, in this chunk or an earlier one.
@@ -57,13 +62,13 @@ pub(super) struct Quantizer {
     partial: [f32; GROUP],
     filled: usize,
     /// Where the extremes of the groups that are taken together are put.
-    surveys: Vec<Extremes>,
+    surveys: Vec<BlockExtremes>,
     /// The largest magnitudes in the groups of the row at hand.
     row_magnitudes: Magnitudes,
     /// The scales of its blocks, and how many groups of it samples are taken of.
-    row_blocks: Squares,
+    row_blocks: ScaleSums,
     row_groups: usize,
-    /// Samples of the groups of which every `density`th element is quantized, and of those that are quantized in full.
+    /// Samples of the groups of which every `stride`th element is quantized, and of those that are quantized in full.
     sampled: Samples,
     full: Samples,
     /// Whether the row at hand is quantized in full.
@@ -71,32 +76,32 @@ pub(super) struct Quantizer {
     /// Squared errors of both.
     sampled_errors: Sums,
     full_errors: Sums,
-    blocks: Squares,
-    rows: Squares,
+    blocks: ScaleSums,
+    rows: ScaleSums,
     scales: Scales,
 }
 
 impl Quantizer {
-    /// A quantizer whose first element is in `row`, behind `groups_before` groups of it. One of `density` elements is
-    /// quantized; a power of two.
-    pub(super) fn new(density: u8, row: u64, groups_before: u64) -> Self {
+    /// A quantizer whose first element is in `row`, behind `groups_before` groups of it. One of `stride` elements is
+    /// quantized.
+    pub(super) fn new(stride: SampleStride, row: u64, groups_before: u64) -> Self {
         Self {
-            density: usize::from(density).next_power_of_two(),
+            stride: usize::from(stride.get()),
             row,
             groups_before,
             partial: [0.0; GROUP],
             filled: 0,
             surveys: Vec::new(),
             row_magnitudes: Magnitudes::NONE,
-            row_blocks: Squares::default(),
+            row_blocks: ScaleSums::default(),
             row_groups: 0,
             sampled: Samples::default(),
             full: Samples::default(),
             is_in_full: false,
             sampled_errors: [0.0; Scheme::ALL.len()],
             full_errors: [0.0; Scheme::ALL.len()],
-            blocks: Squares::default(),
-            rows: Squares::default(),
+            blocks: ScaleSums::default(),
+            rows: ScaleSums::default(),
             scales: Scales::ZERO,
         }
     }
@@ -123,7 +128,7 @@ impl Quantizer {
     /// an earlier chunk has a part of them.
     pub(super) fn end_row(&mut self, again: Option<impl FnOnce(&mut Vec<f32>)>) {
         self.end_group();
-        if let Some(again) = again.filter(|_| self.density > 1 && self.row_magnitudes.differ_by(UNEVEN_ROW)) {
+        if let Some(again) = again.filter(|_| self.stride > 1 && self.row_magnitudes.differ_by(UNEVEN_ROW)) {
             self.take_in_full(again);
         }
         let largest = self.row_magnitudes.largest;
@@ -140,7 +145,7 @@ impl Quantizer {
         again(&mut elements);
         self.sampled.drop_row();
         self.full.drop_row();
-        (self.row_blocks, self.row_groups) = (Squares::default(), 0);
+        (self.row_blocks, self.row_groups) = (ScaleSums::default(), 0);
         self.is_in_full = true;
         self.take(&elements);
         self.end_group();
@@ -153,26 +158,26 @@ impl Quantizer {
         self.full.end_row(largest, &mut self.scales, &mut self.full_errors);
         self.blocks.all += self.row_blocks.all;
         self.blocks.sampled += self.row_blocks.sampled;
-        (self.row_blocks, self.row_groups) = (Squares::default(), 0);
+        (self.row_blocks, self.row_groups) = (ScaleSums::default(), 0);
         self.row_magnitudes = Magnitudes::NONE;
     }
 
     /// The errors; those of schemes with a scale a row only where `has_whole_rows`. A sum that left the range of its
     /// numbers is not stated.
-    pub(super) fn finish(mut self, has_whole_rows: bool) -> Noise {
+    pub(super) fn finish(mut self, has_whole_rows: bool) -> QuantizationErrors {
         // What is left is the part of a row, for which no scheme with a scale a row is stated.
         self.end_group();
         self.close_row(0.0);
         self.sampled.sum_up(&mut self.scales, &mut self.sampled_errors);
         self.full.sum_up(&mut self.scales, &mut self.full_errors);
         let errors = self.sampled_errors.into_iter().zip(self.full_errors);
-        let errors = errors.map(|(sampled, in_full)| Errors { in_full, sampled });
-        let is_stated = |scheme: Scheme, errors: &Errors| {
+        let errors = errors.map(|(sampled, in_full)| SquaredErrors { in_full, sampled });
+        let is_stated = |scheme: Scheme, errors: &SquaredErrors| {
             (scheme.block().is_some() || has_whole_rows) && errors.in_full.is_finite() && errors.sampled.is_finite()
         };
         let errors = Scheme::ALL.into_iter().zip(errors);
         let errors = errors.map(|(scheme, errors)| Some(errors).filter(|errors| is_stated(scheme, errors)));
-        Noise { errors: errors.collect(), blocks: self.blocks, rows: self.rows }
+        QuantizationErrors { errors: errors.collect(), blocks: self.blocks, rows: self.rows }
     }
 
     fn end_group(&mut self) {
@@ -192,7 +197,7 @@ impl Quantizer {
         for (group, extremes) in groups.iter().zip(&self.surveys) {
             let magnitudes = Magnitudes::of(extremes);
             self.row_magnitudes.include(magnitudes.largest);
-            if self.is_in_full || self.density > 1 && magnitudes.differ_by(UNEVEN_GROUP) {
+            if self.is_in_full || self.stride > 1 && magnitudes.differ_by(UNEVEN_GROUP) {
                 self.full.take(group, *extremes, 0, 1);
             } else {
                 // In binary64, where no square of a binary32 is out of range.
@@ -200,9 +205,9 @@ impl Quantizer {
                 let square = (a + b) + (c + d);
                 self.row_groups += 1;
                 self.row_blocks.all += square;
-                let first = first_shift(self.row, self.groups_before, self.density);
+                let first = first_shift(self.row, self.groups_before, self.stride);
                 if first < PER_LANE {
-                    let samples = self.sampled.take(group, *extremes, first, self.density);
+                    let samples = self.sampled.take(group, *extremes, first, self.stride);
                     self.row_blocks.sampled += square * samples as f64 * SHARE;
                 }
             }

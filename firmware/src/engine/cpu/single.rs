@@ -6,10 +6,10 @@
 //! are not finite, are measured in f64, which is right and slow.
 
 use half::f16;
-use kurtoscope_shared::{Element, protocol::Measurement};
+use kurtoscope_shared::{Element, Measurement};
 
-use super::Ends;
-use crate::engine::{Piece, centre::Centre, powers::Sums};
+use super::{Block, Collectors, StatisticList};
+use crate::engine::{ChunkSpec, centre::Centre, powers::Sums};
 
 /// Elements whose powers are added up in f32.
 const BLOCK: usize = 256;
@@ -26,46 +26,44 @@ const MAX_SCALE: i32 = 100;
 /// The relative error that this arithmetic stands by.
 pub const TOLERANCE: f64 = 1e-6;
 
-/// Measures the elements in `bytes`, little-endian, and only moments and extremes in f32. A last incomplete element is ignored.
-pub fn measure(bytes: &[u8], piece: Piece) -> Measurement {
-    let (element, top) = (piece.element, usize::from(piece.statistics.top));
+/// Measures the elements in `bytes`, little-endian, in f32: the moments, and of the statistics in the list `L` what `spec` asks
+/// for. A last incomplete element is ignored.
+pub fn measure<L: StatisticList>(bytes: &[u8], spec: ChunkSpec) -> Measurement {
+    let element = spec.element;
     // The types of 8 and 16 bits that are left are rare.
     let other = |bytes: &[u8]| element.decode(bytes).unwrap_or_default() as f32;
     let found = match element {
-        Element::F32 => chunk(bytes, element, top, f32::from_le_bytes),
+        Element::F32 => chunk::<_, L>(bytes, spec, f32::from_le_bytes),
         Element::Bf16 => {
-            chunk(bytes, element, top, |bytes: [u8; 2]| f32::from_bits(u32::from(u16::from_le_bytes(bytes)) << 16))
+            chunk::<_, L>(bytes, spec, |bytes: [u8; 2]| f32::from_bits(u32::from(u16::from_le_bytes(bytes)) << 16))
         }
-        Element::F16 => chunk(bytes, element, top, |bytes: [u8; 2]| f16::from_le_bytes(bytes).to_f32()),
-        Element::I16 | Element::U16 => chunk(bytes, element, top, |bytes: [u8; 2]| other(&bytes)),
+        Element::F16 => chunk::<_, L>(bytes, spec, |bytes: [u8; 2]| f16::from_le_bytes(bytes).to_f32()),
+        Element::I16 | Element::U16 => chunk::<_, L>(bytes, spec, |bytes: [u8; 2]| other(&bytes)),
         Element::F8E4m3 | Element::F8E5m2 | Element::I8 | Element::U8 | Element::Bool => {
-            chunk(bytes, element, top, |bytes: [u8; 1]| other(&bytes))
+            chunk::<_, L>(bytes, spec, |bytes: [u8; 1]| other(&bytes))
         }
         Element::F64 | Element::I64 | Element::I32 | Element::U64 | Element::U32 => None,
     };
-    found.unwrap_or_else(|| super::measure_in_f64(bytes, piece))
+    found.unwrap_or_else(|| super::measure_in_f64::<L>(bytes, spec))
 }
 
 /// Measures a chunk of elements of `N` bytes, each of which `load` reads; `None` where f32 does not suffice.
 // Inlined, the blocks of all element types would be on the stack at once.
 #[inline(never)]
-fn chunk<const N: usize>(
+fn chunk<const N: usize, L: StatisticList>(
     bytes: &[u8],
-    element: Element,
-    top: usize,
+    spec: ChunkSpec,
     load: impl Fn([u8; N]) -> f32,
 ) -> Option<Measurement> {
-    let mut centre = Centre::sampled(bytes, element);
+    let mut centre = Centre::sampled(bytes, spec.element);
     for _attempt in 0..ATTEMPTS {
-        let mut ends = Ends::new(top);
-        let sums = pass(bytes.as_chunks().0, &centre, &mut ends, &load)?;
+        let mut collectors = L::Collectors::<'_, f32>::new(&spec, bytes);
+        let sums = pass(bytes.as_chunks().0, &centre, &mut collectors, &load)?;
         match sums.better(&centre) {
             None => {
-                return Some(Measurement {
-                    moments: sums.moments(&centre),
-                    top: ends.finish(),
-                    ..Measurement::default()
-                });
+                let mut found = Measurement { moments: sums.moments(&centre), ..Measurement::default() };
+                collectors.finish(&mut found);
+                return Some(found);
             }
             Some(better) => centre = better,
         }
@@ -74,10 +72,10 @@ fn chunk<const N: usize>(
 }
 
 /// Adds up a chunk; `None` where a sum is not finite, or the scale is out of range.
-fn pass<const N: usize>(
+fn pass<'a, const N: usize>(
     elements: &[[u8; N]],
     centre: &Centre,
-    ends: &mut Ends<f32>,
+    collectors: &mut impl Collectors<'a, f32>,
     load: impl Fn([u8; N]) -> f32,
 ) -> Option<Sums> {
     if centre.scale.abs() > MAX_SCALE {
@@ -89,7 +87,7 @@ fn pass<const N: usize>(
     let (mut least, mut greatest) = (f32::INFINITY, f32::NEG_INFINITY);
     for (block, position) in elements.chunks(BLOCK).zip((0..).step_by(BLOCK)) {
         let samples = &mut scratch[..block.len()];
-        let found = Block::of(block, samples, pivot, factor, &load);
+        let found = BlockSums::of(block, samples, pivot, factor, &load);
         // An element that is not finite, or a power beyond f32, shows in the fourth powers' sum.
         if !found.powers[3].is_finite() {
             return None;
@@ -100,21 +98,22 @@ fn pass<const N: usize>(
         sums.zeros += u64::from(found.zeros);
         least = if found.least < least { found.least } else { least };
         greatest = if found.greatest > greatest { found.greatest } else { greatest };
-        ends.search(samples, position, found.least, found.greatest);
+        let BlockSums { least: min, greatest: max, zeros, .. } = found;
+        collectors.take(&Block { samples, position, min, max, zeros: zeros.into(), next: Default::default() });
     }
     sums.range = (!elements.is_empty()).then(|| (least.into(), greatest.into()));
     Some(sums)
 }
 
 /// What one pass over a block finds.
-struct Block {
+struct BlockSums {
     powers: [f32; 4],
     least: f32,
     greatest: f32,
     zeros: u32,
 }
 
-impl Block {
+impl BlockSums {
     /// Reads `elements` into `samples` and takes sums of powers of `sample * factor - pivot`, lane by lane.
     #[inline(always)]
     fn of<const N: usize>(
@@ -162,14 +161,19 @@ impl Block {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::cpu::{Everything, Small};
     use crate::{engine::BurnEngine, self_test};
-    use kurtoscope_shared::{Moments, Random, protocol::Statistics};
+    use kurtoscope_shared::{Moments, Random, Requests, statistics::ExtremeCount};
     use proptest::prelude::*;
     use std::vec::Vec;
 
+    fn keeping(count: u8) -> Requests {
+        Requests { extremes: ExtremeCount::new(count), ..Requests::MOMENTS }
+    }
+
     fn measured(values: &[f32]) -> Measurement {
         let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        measure(&bytes, Piece::of(Element::F32, Statistics { top: 4, ..Statistics::MOMENTS }))
+        measure::<Small>(&bytes, ChunkSpec::of(Element::F32, keeping(4)))
     }
 
     /// The largest error of mean (in standard deviations), variance, skewness (absolute below 1) and kurtosis.
@@ -240,9 +244,9 @@ mod tests {
     fn every_element_type_gives_the_moments_that_f64_gives() {
         let bytes: Vec<u8> = uniform(2048, 3).iter().flat_map(|value| (value * 200.0 - 100.0).to_le_bytes()).collect();
         for element in Element::ALL {
-            let piece = Piece::of(element, Statistics { top: 3, ..Statistics::MOMENTS });
-            let (found, expected) = (measure(&bytes, piece), super::super::measure(&bytes, piece));
-            assert_eq!(found.top, expected.top, "{element}");
+            let spec = ChunkSpec::of(element, keeping(3));
+            let (found, expected) = (measure::<Small>(&bytes, spec), super::super::measure::<Everything>(&bytes, spec));
+            assert_eq!(found.extremes, expected.extremes, "{element}");
             assert_eq!(found.moments.count, expected.moments.count, "{element}");
             match (found.moments.kurtosis(), expected.moments.kurtosis()) {
                 (Some(a), Some(b)) => assert!((a / b - 1.0).abs() <= TOLERANCE, "{element}: {a} against {b}"),

@@ -1,31 +1,32 @@
 //! The blocks against the plain two-pass reference, element by element.
 
 use super::*;
-use kurtoscope_shared::{Extreme, Lines, Noise, Random, Tail, Top, protocol::Statistics, tail};
+use kurtoscope_shared::{
+    Random, Requests,
+    statistics::{ChunkSpan, SampleStride},
+};
 use proptest::prelude::*;
 use std::vec::Vec;
 
-/// What `measure` should find, the slow way.
-fn expected(values: &[f64], statistics: Statistics) -> Measurement {
-    let moments = Moments::from_values(values.iter().copied());
-    let mut dense = std::vec![0u64; tail::BINS];
-    let finite = values.iter().enumerate().filter(|(_, value)| value.is_finite());
-    for (_, value) in finite.clone().filter(|(_, value)| **value != 0.0) {
-        dense[tail::bin_of(value.abs())] += 1;
-    }
-    let all: Vec<Extreme> =
-        finite.map(|(index, value)| Extreme { position: index as u64, value: value + 0.0 }).collect();
-    let mut top = Top::default();
-    top.merge(&Top { highest: all.clone(), lowest: all }, 0, usize::from(statistics.top));
-    let tail = if statistics.tail { Tail::from_dense(&dense) } else { Tail::default() };
-    Measurement { moments, tail, top, noise: Noise::default(), lines: Lines::default() }
+/// What `measure` should find, by definition.
+fn expected(values: &[f64], requests: Requests) -> Measurement {
+    Measurement::reference(values, &requests, &whole(values.len()))
+}
+
+/// A chunk that is all of a tensor without rows.
+fn whole(count: usize) -> ChunkSpan {
+    ChunkSpan { offset: 0, count: count as u64, row: 0 }
+}
+
+fn measured(bytes: &[u8], spec: ChunkSpec) -> Measurement {
+    measure::<Everything>(bytes, spec)
 }
 
 fn assert_agree(found: &Measurement, expected: &Measurement) {
     let (f, e) = (&found.moments, &expected.moments);
     assert_eq!((f.count, f.non_finite, f.zeros, f.min, f.max), (e.count, e.non_finite, e.zeros, e.min, e.max));
-    assert_eq!(found.tail, expected.tail);
-    assert_eq!(found.top, expected.top);
+    assert_eq!(found.histogram, expected.histogram);
+    assert_eq!(found.extremes, expected.extremes);
     let sigma = e.standard_deviation().unwrap_or(0.0);
     // A mean cannot be better than the rounding of the values themselves.
     let rounding = 4.0 * f64::EPSILON * e.max.abs().max(e.min.abs());
@@ -39,13 +40,13 @@ fn assert_agree(found: &Measurement, expected: &Measurement) {
     if let (Some(a), Some(b)) = (f.variance(), e.variance()) {
         assert!((a - b).abs() <= 1e-10 * b, "variance: {a} against {b}");
     }
-    assert!(found.is_valid(f.count + f.non_finite));
+    assert_eq!(found.check(&Requests::TAILS, &whole((f.count + f.non_finite) as usize), 1e-10), Ok(()));
 }
 
 fn check_f32(values: &[f32]) {
     let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
     let wide: Vec<f64> = values.iter().map(|value| f64::from(*value)).collect();
-    assert_agree(&measure(&bytes, Piece::of(Element::F32, Statistics::TAILS)), &expected(&wide, Statistics::TAILS));
+    assert_agree(&measured(&bytes, ChunkSpec::of(Element::F32, Requests::TAILS)), &expected(&wide, Requests::TAILS));
 }
 
 /// Uniform values from -1 to 1, always the same.
@@ -103,8 +104,8 @@ fn every_element_type_through_its_codes() {
         // bfloat16 and binary32 reach 1e38, whose moments a plain two-pass sum cannot hold to 1e-10.
         if !matches!(element, Element::Bf16 | Element::F32) {
             assert_agree(
-                &measure(&bytes, Piece::of(element, Statistics::TAILS)),
-                &expected(&values, Statistics::TAILS),
+                &measured(&bytes, ChunkSpec::of(element, Requests::TAILS)),
+                &expected(&values, Requests::TAILS),
             );
         }
     }
@@ -113,7 +114,7 @@ fn every_element_type_through_its_codes() {
 #[test]
 fn f64_out_of_range_is_undefined_not_wrong() {
     let bytes: Vec<u8> = [1e200, -1e200, 5e199].iter().flat_map(|x: &f64| x.to_le_bytes()).collect();
-    let found = measure(&bytes, Piece::of(Element::F64, Statistics::TAILS));
+    let found = measured(&bytes, ChunkSpec::of(Element::F64, Requests::TAILS));
     assert_eq!((found.moments.count, found.moments.non_finite), (3, 0));
     assert_eq!(found.moments.kurtosis(), None);
     assert_eq!((found.moments.min, found.moments.max), (-1e200, 1e200));
@@ -122,19 +123,19 @@ fn f64_out_of_range_is_undefined_not_wrong() {
 #[test]
 fn an_empty_payload_of_the_longest_rows_is_an_empty_measurement() {
     for row in [1, 4, u32::MAX] {
-        let piece = Piece { row, ..Piece::of(Element::F32, Statistics::FULL) };
+        let spec = ChunkSpec { row, ..ChunkSpec::of(Element::F32, Requests::FULL) };
         // A number a column would be 16 GiB.
-        let found = measure(&[], piece);
-        assert!(found.is_valid(0) && found.is_complete(piece.statistics, true), "{row}: {found:?}");
-        assert_eq!(found.lines, kurtoscope_shared::Lines::default());
+        let found = measured(&[], spec);
+        assert_eq!(found.check(&spec.requests, &spec.span(0), 0.0), Ok(()), "{row}");
+        assert!(found.row_column_sums.is_none(), "{row}: {found:?}");
     }
 }
 
 #[test]
 fn only_what_was_asked_for() {
     let bytes = [0u8; 64];
-    let found = measure(&bytes, Piece::of(Element::F32, Statistics::MOMENTS));
-    assert!(found.tail.is_empty() && found.top == Top::default());
+    let found = measured(&bytes, ChunkSpec::of(Element::F32, Requests::MOMENTS));
+    assert_eq!(found, Measurement { moments: found.moments, ..Measurement::default() });
     assert_eq!(found.moments.zeros, 16);
 }
 
@@ -146,7 +147,52 @@ proptest! {
 
     #[test]
     fn any_bytes_as_any_type(bytes in prop::collection::vec(any::<u8>(), 0..300), element in prop::sample::select(&Element::ALL[..])) {
-        let found = measure(&bytes, Piece::of(element, Statistics::TAILS));
-        prop_assert!(found.is_valid((bytes.len() / element.size()) as u64));
+        let found = measured(&bytes, ChunkSpec::of(element, Requests::TAILS));
+        prop_assert_eq!(found.check(&Requests::TAILS, &whole(bytes.len() / element.size()), 1e-10), Ok(()));
     }
+
+    /// The same for every statistic, held against its own definition and against another cut.
+    #[test]
+    fn cut_rows_give_what_the_whole_gives(row in 1usize..300, values in prop::collection::vec(-3f32..3.0, 1..900), cut in 0usize..30, stride in 0u32..7, wide in any::<bool>()) {
+        let rows = values.len().div_ceil(row);
+        let values: Vec<f32> = values.iter().copied().cycle().take(rows * row).collect();
+        let element = if wide { Element::F64 } else { Element::F32 };
+        let bytes: Vec<u8> = match element {
+            Element::F64 => values.iter().flat_map(|value| f64::from(*value).to_le_bytes()).collect(),
+            _ => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+        };
+        let requests = Requests { quantization_errors: SampleStride::new(1 << stride), ..Requests::LARGEST };
+        let spec = |offset: usize| ChunkSpec { element, offset: offset as u64, row: row as u32, requests };
+        let all = measured(&bytes, spec(0));
+        let at = cut % rows * row;
+        let (first, second) = bytes.split_at(at * element.size());
+        let mut merged = Measurement::default();
+        merged.append(&measured(first, spec(0)), &requests, &spec(0).span(first.len()));
+        merged.append(&measured(second, spec(at)), &requests, &spec(at).span(second.len()));
+        assert_same(&merged, &all, 1e-5);
+        let doubles: Vec<f64> = values.iter().map(|value| f64::from(*value)).collect();
+        let defined = Measurement::reference(&doubles, &requests, &spec(0).span(bytes.len()));
+        assert_same(&Measurement { quantization_errors: None, ..all.clone() }, &Measurement { quantization_errors: None, ..defined.clone() }, 1e-4);
+        if stride == 0 {
+            assert_same(&all, &defined, 1e-4);
+        }
+        prop_assert_eq!(all.check(&requests, &spec(0).span(bytes.len()), 1e-10), Ok(()));
+    }
+}
+
+/// Every statistic within `sums` of the expected one, and exact where it does not hold sums.
+fn assert_same(found: &Measurement, expected: &Measurement, sums: f64) {
+    fn pair<S: kurtoscope_shared::statistics::Registered>(found: &Measurement, expected: &Measurement, sums: f64) {
+        let (Some(found), Some(expected)) = (S::find(found), S::find(expected)) else {
+            assert_eq!(S::find(found), S::find(expected));
+            return;
+        };
+        let error = found.relative_error(expected);
+        assert!(error <= S::TOLERANCE.map_or(1e-10, |tolerance| tolerance.min(sums)), "{}: {error:e}", S::NAME);
+    }
+    pair::<Moments>(found, expected, sums);
+    pair::<Extremes>(found, expected, sums);
+    pair::<MagnitudeHistogram>(found, expected, sums);
+    pair::<QuantizationErrors>(found, expected, sums);
+    pair::<RowColumnSums>(found, expected, sums);
 }

@@ -6,29 +6,29 @@
 
 use alloc::vec::Vec;
 
-use kurtoscope_shared::{Element, Top};
+use kurtoscope_shared::{Element, Extremes};
 
 use super::{
     kernel::{GREATEST, LEAST},
     layout::{Layout, UNITS},
     sums::value,
 };
-use crate::engine::cpu::Ends;
+use crate::engine::cpu::ExtremesCollector;
 
 /// The `k` smallest and `k` largest elements of `bytes`, of which a submission gave these `partials`.
-pub(super) fn search(bytes: &[u8], element: Element, partials: &[u32], layout: &Layout, k: usize) -> Top {
+pub(super) fn search(bytes: &[u8], element: Element, partials: &[u32], layout: &Layout, k: usize) -> Extremes {
     let units = layout.units();
     let least = &partials[LEAST * units..][..units];
     let greatest = &partials[GREATEST * units..][..units];
     let enough = threshold(greatest.to_vec(), k, |a, b| b.cmp(a)).unwrap_or(0);
     let little = threshold(least.to_vec(), k, Ord::cmp).unwrap_or(u32::MAX);
-    let mut ends = Ends::new(k);
+    let mut collector = ExtremesCollector::keeping(k);
     let mut found = Vec::new();
     // A cube's elements come before those of the next, so equal elements keep the order of their positions.
     for (cube, (least, greatest)) in least.chunks(UNITS as usize).zip(greatest.chunks(UNITS as usize)).enumerate() {
         let low = least.iter().min().copied().unwrap_or(u32::MAX);
         let high = greatest.iter().max().copied().unwrap_or(0);
-        if low > high || (low > little && high < enough) || !ends.may_take(value(low), value(high)) {
+        if low > high || (low > little && high < enough) || !collector.may_take(value(low), value(high)) {
             continue;
         }
         found.clear();
@@ -42,11 +42,11 @@ pub(super) fn search(bytes: &[u8], element: Element, partials: &[u32], layout: &
         for position in &found {
             let at = *position as usize * element.size();
             if let Some(value) = bytes.get(at..).and_then(|bytes| element.decode(bytes)) {
-                ends.offer(value, *position);
+                collector.offer(value, *position);
             }
         }
     }
-    ends.finish()
+    collector.extremes()
 }
 
 /// The `k`th key in the order of `before`; `None` where there are fewer.

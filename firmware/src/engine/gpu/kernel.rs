@@ -8,7 +8,7 @@
 //! what one unit loses by rounding stays near the last bit of a binary32.
 
 use cubecl::prelude::*;
-use kurtoscope_shared::tail;
+use kurtoscope_shared::statistics::histogram::{BIN_SHIFT, BINS};
 
 use super::layout::{Format, GROUP_TILES, TILE_WORDS, UNITS};
 
@@ -38,15 +38,15 @@ const MANTISSA: u32 = 0x007f_ffff;
 
 /// Measures `elements` elements that lie in `input`, `groups` groups of tiles a unit.
 ///
-/// `partials` has [`ROWS`] rows with a column a unit. `tail` has [`tail::BINS`] counters, zero at first, which are raised
-/// where `with_tail` asks for them. With `scaled`, `pivot` is already multiplied by `2^scale`; otherwise `scale` is 0.
+/// `partials` has [`ROWS`] rows with a column a unit. `histogram` has [`BINS`] counters, zero at first, which are raised
+/// where `with_histogram` asks for them. With `scaled`, `pivot` is already multiplied by `2^scale`; otherwise `scale` is 0.
 #[cube(launch_unchecked)]
 // What clippy would write instead is Rust that CubeCL does not translate, or translates to less.
 #[allow(clippy::too_many_arguments, clippy::manual_div_ceil, clippy::collapsible_if, clippy::unnecessary_cast)]
 pub(super) fn measure(
     input: &[u32],
     partials: &mut [u32],
-    tail: &[Atomic<u32>],
+    histogram: &[Atomic<u32>],
     elements: u32,
     groups: u32,
     pivot: f32,
@@ -54,13 +54,13 @@ pub(super) fn measure(
     nonce: u32,
     #[comptime] format: Format,
     #[comptime] scaled: bool,
-    #[comptime] with_tail: bool,
+    #[comptime] with_histogram: bool,
 ) {
     let per_word = comptime!(format.elements_per_word());
-    let bins = Shared::<[Atomic<u32>]>::new_slice(comptime!(if with_tail { tail::BINS } else { 1 }));
-    if with_tail {
+    let bins = Shared::<[Atomic<u32>]>::new_slice(comptime!(if with_histogram { BINS } else { 1 }));
+    if with_histogram {
         let mut bin = UNIT_POS;
-        while bin < comptime!(tail::BINS as u32) {
+        while bin < comptime!(BINS as u32) {
             bins[bin as usize].store(0u32);
             bin += UNITS;
         }
@@ -106,9 +106,9 @@ pub(super) fn measure(
                     let key = key(bits);
                     least = min(least, select(counts, key, 0xffff_ffffu32));
                     greatest = max(greatest, select(counts, key, 0u32));
-                    if with_tail {
+                    if with_histogram {
                         if counts && magnitude != 0u32 {
-                            bins[(magnitude >> comptime!(tail::BIN_SHIFT)) as usize].fetch_add(1u32);
+                            bins[(magnitude >> comptime!(BIN_SHIFT)) as usize].fetch_add(1u32);
                         }
                     }
                     let usable = select(counts, bits, 0u32);
@@ -144,13 +144,13 @@ pub(super) fn measure(
     partials[comptime!(LEAST) * units + unit] = least;
     partials[comptime!(GREATEST) * units + unit] = greatest;
 
-    if with_tail {
+    if with_histogram {
         sync_cube();
         let mut bin = UNIT_POS;
-        while bin < comptime!(tail::BINS as u32) {
+        while bin < comptime!(BINS as u32) {
             let count = bins[bin as usize].load();
             if count > 0u32 {
-                tail[bin as usize].fetch_add(count);
+                histogram[bin as usize].fetch_add(count);
             }
             bin += UNITS;
         }

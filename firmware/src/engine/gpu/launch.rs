@@ -13,7 +13,7 @@ use cubecl::{
     prelude::{BufferArg, CubeCount, CubeDim},
     server::Handle,
 };
-use kurtoscope_shared::tail::BINS;
+use kurtoscope_shared::statistics::histogram::BINS;
 
 use super::{
     failure::Failure,
@@ -38,7 +38,7 @@ pub struct Partials {
     /// The rows of the units' partial results.
     pub(super) rows: Vec<u32>,
     /// The histogram's bins; meaningless where none was asked for.
-    pub(super) tail: Vec<u32>,
+    pub(super) bins: Vec<u32>,
 }
 
 impl MeasureBackend for CubeBackend {
@@ -53,9 +53,9 @@ impl MeasureBackend for CubeBackend {
             };
             return Measured::Partial(wrap(nothing(&client)), wrap(nothing(&client)));
         };
-        let (rows, bins) = (ROWS * layout.units(), if task.piece.statistics.tail { BINS } else { 1 });
+        let (rows, bins) = (ROWS * layout.units(), if task.spec.requests.histogram.is_some() { BINS } else { 1 });
         let partials = client.empty(rows * size_of::<u32>());
-        let tail = client.create(Bytes::from_elems(std::vec![0u32; bins]));
+        let histogram = client.create(Bytes::from_elems(std::vec![0u32; bins]));
         let argument = |handle: &Handle, length| {
             // SAFETY: `length` words were allocated behind each handle.
             unsafe { BufferArg::from_raw_parts(handle.clone(), length) }
@@ -69,7 +69,7 @@ impl MeasureBackend for CubeBackend {
                 CubeDim::new_1d(UNITS),
                 argument(&input, words),
                 argument(&partials, rows),
-                argument(&tail, bins),
+                argument(&histogram, bins),
                 layout.elements,
                 layout.groups,
                 centre.scaled_pivot(),
@@ -77,19 +77,19 @@ impl MeasureBackend for CubeBackend {
                 nonce,
                 layout.format,
                 centre.scale != 0,
-                task.piece.statistics.tail,
+                task.spec.requests.histogram.is_some(),
             );
         }
         let wrap = |handle, length| {
             CubeTensor::new_contiguous(client.clone(), device.clone(), Shape::new([length]), handle, DType::U32)
         };
-        Measured::Partial(wrap(partials, rows), wrap(tail, bins))
+        Measured::Partial(wrap(partials, rows), wrap(histogram, bins))
     }
 
-    fn read_back(partials: IntTensor<Self>, tail: IntTensor<Self>) -> Result<Partials, Failure> {
-        let read = partials.client.read(std::vec![partials.handle, tail.handle])?;
+    fn read_back(partials: IntTensor<Self>, histogram: IntTensor<Self>) -> Result<Partials, Failure> {
+        let read = partials.client.read(std::vec![partials.handle, histogram.handle])?;
         match read.as_slice() {
-            [rows, tail] => Ok(Partials { rows: u32::from_bytes(rows).to_vec(), tail: u32::from_bytes(tail).to_vec() }),
+            [rows, bins] => Ok(Partials { rows: u32::from_bytes(rows).to_vec(), bins: u32::from_bytes(bins).to_vec() }),
             other => Err(Failure::Incomplete { found: other.len() as u64, expected: 2 }),
         }
     }

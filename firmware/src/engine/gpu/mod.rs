@@ -31,8 +31,9 @@ use std::{
 use burn::tensor::{AllocationProperty, Bytes as BurnBytes, DType, Device, Int, Tensor, TensorData};
 use bytes::Bytes;
 use kurtoscope_shared::{
-    Element, Moments, Tail, Top,
-    protocol::{Adapter, EngineKind, FaultKind, Limits, Measurement, Statistics},
+    Element, MagnitudeHistogram, Measurement, Moments, Requests,
+    protocol::{Adapter, EngineKind, FaultKind, Limits},
+    statistics::SupportedStatistic,
 };
 
 pub use adapter::{AdapterDescription, Choice, OpenError, adapters};
@@ -40,7 +41,7 @@ pub use failure::Failure;
 pub use launch::{Launch, Partials};
 
 use super::{
-    BurnEngine, Completion, Engine, MeasureBackend, Measured, Payload, Piece, Submission,
+    BurnEngine, ChunkSpec, Completion, Engine, MeasureBackend, Measured, Payload, Submission,
     centre::Centre,
     check, cpu,
     extension::{self, Task},
@@ -89,12 +90,12 @@ impl Resident {
     ///
     /// # Errors
     /// What went wrong on the adapter.
-    pub fn pass(&mut self, statistics: Statistics) -> Result<Moments, Failure> {
+    pub fn pass(&mut self, requests: Requests) -> Result<Moments, Failure> {
         self.launch.nonce = nonce(self.launch.nonce, 1);
-        let piece = Piece::of(self.element, statistics);
-        let task = Task { launch: Some(self.launch), ..Task::on_processor(piece) };
-        let (partials, tail) = submit(self.content.clone(), task)?;
-        let read = <Dispatch as MeasureBackend>::read_back(partials.into_dispatch(), tail.into_dispatch())?;
+        let spec = ChunkSpec::of(self.element, requests);
+        let task = Task { launch: Some(self.launch), ..Task::on_processor(spec, cpu::measure::<cpu::Everything>) };
+        let (partials, histogram) = submit(self.content.clone(), task)?;
+        let read = <Dispatch as MeasureBackend>::read_back(partials.into_dispatch(), histogram.into_dispatch())?;
         Ok(Sums::add_up(&read.rows, &self.launch.layout, self.launch.nonce)?.moments(&self.launch.centre))
     }
 }
@@ -104,11 +105,11 @@ impl Resident {
 struct Running {
     ticket: u32,
     payload: Arc<Payload>,
-    piece: Piece,
+    spec: ChunkSpec,
     content: Tensor<1, Int>,
     launch: Launch,
     partials: Tensor<1, Int>,
-    tail: Tensor<1, Int>,
+    histogram: Tensor<1, Int>,
 }
 
 impl GpuEngine {
@@ -163,8 +164,8 @@ impl GpuEngine {
         Ok(Resident { element, content, launch: Launch { layout, centre, nonce: 0 } })
     }
 
-    fn start(&mut self, format: Format, piece: Piece, payload: Arc<Payload>) -> Result<u32, Failure> {
-        let elements = (payload.len() / piece.element.size()) as u32;
+    fn start(&mut self, format: Format, spec: ChunkSpec, payload: Arc<Payload>) -> Result<u32, Failure> {
+        let elements = (payload.len() / spec.element.size()) as u32;
         let layout = Layout::new(format, elements);
         if layout.cubes > self.adapter.description.max_workgroups {
             let expected = u64::from(layout.cubes);
@@ -172,11 +173,11 @@ impl GpuEngine {
         }
         let ticket = self.submitted;
         self.submitted = ticket.wrapping_add(1);
-        let launch = Launch { layout, centre: Centre::sampled(&payload, piece.element), nonce: nonce(ticket, 0) };
+        let launch = Launch { layout, centre: Centre::sampled(&payload, spec.element), nonce: nonce(ticket, 0) };
         let content = words(&payload, &self.adapter.device);
-        let task = Task { launch: Some(launch), ..Task::on_processor(piece) };
-        let (partials, tail) = submit(content.clone(), task)?;
-        self.running.push_back(Running { ticket, payload, piece, content, launch, partials, tail });
+        let task = Task { launch: Some(launch), ..Task::on_processor(spec, cpu::measure::<cpu::Everything>) };
+        let (partials, histogram) = submit(content.clone(), task)?;
+        self.running.push_back(Running { ticket, payload, spec, content, launch, partials, histogram });
         Ok(ticket)
     }
 
@@ -215,6 +216,10 @@ impl Engine for GpuEngine {
         self.limits
     }
 
+    fn statistics(&self) -> &'static [SupportedStatistic] {
+        self.processor.statistics()
+    }
+
     fn tolerance(&self) -> f64 {
         1e-6
     }
@@ -224,21 +229,21 @@ impl Engine for GpuEngine {
     }
 
     /// Copies the payload, which the upload needs for longer than it is borrowed; [`submit`](Self::submit) does not.
-    fn measure(&mut self, piece: Piece, payload: &[u8]) -> Result<Measurement, FaultKind> {
-        check(piece, payload, self.limits)?;
-        let submission = self.submit(piece, payload.to_vec().into());
+    fn measure(&mut self, spec: ChunkSpec, payload: &[u8]) -> Result<Measurement, FaultKind> {
+        check(spec, payload, self.limits)?;
+        let submission = self.submit(spec, payload.to_vec().into());
         self.wait(submission).outcome
     }
 
-    fn submit(&mut self, piece: Piece, payload: Payload) -> Submission {
-        if let Err(kind) = check(piece, &payload, self.limits) {
+    fn submit(&mut self, spec: ChunkSpec, payload: Payload) -> Submission {
+        if let Err(kind) = check(spec, &payload, self.limits) {
             return Submission::finished(Err(kind), payload);
         }
-        let Some(format) = Format::of(piece.element).filter(|_| !payload.is_empty()) else {
-            return Submission::finished(self.processor.measure(piece, &payload), payload);
+        let Some(format) = Format::of(spec.element).filter(|_| !payload.is_empty()) else {
+            return Submission::finished(self.processor.measure(spec, &payload), payload);
         };
         let payload = Arc::new(payload);
-        let started = catch_unwind(AssertUnwindSafe(|| self.start(format, piece, Arc::clone(&payload))));
+        let started = catch_unwind(AssertUnwindSafe(|| self.start(format, spec, Arc::clone(&payload))));
         match started.unwrap_or_else(|thrown| Err(Failure::from_panic(&*thrown))) {
             Ok(ticket) => Submission::Running(ticket),
             Err(failure) => Submission::finished(Err(self.fail(&failure)), Arc::into_inner(payload)),
@@ -266,42 +271,48 @@ impl Engine for GpuEngine {
 
 /// Waits for a chunk, and measures it again where its sums are not sound.
 fn finish(mut running: Running) -> Result<Measurement, Failure> {
-    let piece = running.piece;
-    let Piece { element, statistics, .. } = piece;
+    let spec = running.spec;
     let mut pass = 1;
     loop {
         let Launch { layout, centre, nonce: sent } = running.launch;
-        let Partials { rows, tail } =
-            <Dispatch as MeasureBackend>::read_back(running.partials.into_dispatch(), running.tail.into_dispatch())?;
+        let Partials { rows, bins } = <Dispatch as MeasureBackend>::read_back(
+            running.partials.into_dispatch(),
+            running.histogram.into_dispatch(),
+        )?;
         let sums = Sums::add_up(&rows, &layout, sent)?;
         let better = sums.better(&centre).filter(|_| pass < MAX_PASSES);
         let Some(centre) = better else {
             let moments = sums.moments(&centre);
-            let tail = if statistics.tail { counted(&tail, &moments)? } else { Tail::default() };
-            let top = match usize::from(statistics.top) {
-                0 => Top::default(),
-                k => extremes::search(&running.payload, element, &rows, &layout, k),
-            };
-            let (noise, lines) = cpu::by_row(&running.payload, piece);
-            return Ok(Measurement { moments, tail, top, noise, lines });
+            let mut found = Measurement { moments, ..Measurement::default() };
+            if spec.requests.histogram.is_some() {
+                found.histogram = Some(counted(&bins, &moments)?);
+            }
+            found.extremes = spec
+                .requests
+                .extremes
+                .map(|kept| extremes::search(&running.payload, spec.element, &rows, &layout, kept.get()));
+            cpu::measure_by_row(&running.payload, spec, &mut found);
+            return Ok(found);
         };
         running.launch = Launch { layout, centre, nonce: nonce(running.ticket, pass) };
-        let task = Task { launch: Some(running.launch), ..Task::on_processor(piece) };
-        (running.partials, running.tail) = submit(running.content.clone(), task)?;
+        let task = Task { launch: Some(running.launch), ..Task::on_processor(spec, cpu::measure::<cpu::Everything>) };
+        (running.partials, running.histogram) = submit(running.content.clone(), task)?;
         pass += 1;
     }
 }
 
 /// The histogram, if it holds every element that the sums hold.
-fn counted(bins: &[u32], moments: &Moments) -> Result<Tail, Failure> {
-    let tail = Tail::from_dense(bins);
-    let (found, expected) = (tail.total() + moments.zeros, moments.count);
-    if found == expected { Ok(tail) } else { Err(Failure::Incomplete { found, expected }) }
+fn counted(bins: &[u32], moments: &Moments) -> Result<MagnitudeHistogram, Failure> {
+    let histogram = MagnitudeHistogram::from_dense(bins);
+    let (found, expected) = (histogram.total() + moments.zeros, moments.count);
+    if found == expected { Ok(histogram) } else { Err(Failure::Incomplete { found, expected }) }
 }
 
 fn submit(content: Tensor<1, Int>, task: Task) -> Result<(Tensor<1, Int>, Tensor<1, Int>), Failure> {
     match extension::dispatch(content.into_dispatch(), task) {
-        Measured::Partial(partials, tail) => Ok((Tensor::from_dispatch(partials), Tensor::from_dispatch(tail))),
+        Measured::Partial(partials, histogram) => {
+            Ok((Tensor::from_dispatch(partials), Tensor::from_dispatch(histogram)))
+        }
         Measured::Finished(_) => Err(Failure::Other("the tensor is not on the adapter".into())),
     }
 }

@@ -195,6 +195,7 @@ const fn of_definition(error: &DefinitionError) -> Option<&'static str> {
 mod tests {
     use super::*;
     use kurtoscope_host::analysis::KeptInJournal;
+    use std::time::Duration;
 
     fn lost(kind: DeviceFailureKind, journal: Option<KeptInJournal>) -> AnalysisError {
         let failure = DeviceFailure { url: "exec:x".into(), kind, chunk: None, source: None };
@@ -211,7 +212,10 @@ mod tests {
             "{text}"
         );
         let kept = KeptInJournal { path: "out/run.journal".into(), bytes: 5 };
-        let text = in_full(&lost(DeviceFailureKind::InvalidReport, Some(kept)));
+        let text = in_full(&lost(
+            DeviceFailureKind::NoAnswer { waited: Duration::from_secs(2), damaged_frames: 0 },
+            Some(kept),
+        ));
         assert!(text.ends_with("; the same command continues from there") && !text.contains("--out"), "{text}");
     }
 

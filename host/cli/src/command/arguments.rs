@@ -10,7 +10,7 @@ use kurtoscope_host::{
     analysis::{CompressionMode, Device, DeviceOptions, Timeouts},
     link::{DeviceUrl, UrlError},
 };
-use kurtoscope_shared::protocol;
+use kurtoscope_shared::Requests;
 
 /// What a subcommand returns; its result is printed before.
 pub(super) type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
@@ -78,7 +78,7 @@ pub(super) enum Statistics {
     All,
 }
 
-impl From<Statistics> for protocol::Statistics {
+impl From<Statistics> for Requests {
     fn from(statistics: Statistics) -> Self {
         match statistics {
             Statistics::Moments => Self::MOMENTS,

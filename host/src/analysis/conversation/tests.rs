@@ -2,8 +2,9 @@
 
 use super::*;
 use kurtoscope_shared::protocol::{
-    CompressionSet, ElementSet, EngineKind, Fault, Limits, LinkHealth, PROTOCOL_VERSION, Report, SCHEMA_HASH, SelfTest,
+    CompressionSet, ElementSet, EngineKind, Fault, Limits, LinkHealth, PROTOCOL_VERSION, Report, SelfTest,
 };
+use kurtoscope_shared::statistics::KNOWN;
 
 const SILENCE: Duration = Duration::from_secs(5);
 const TIMEOUTS: Timeouts = Timeouts { resend: SILENCE, give_up: Duration::from_secs(60) };
@@ -16,19 +17,14 @@ fn new_conversation(now: Instant) -> Conversation {
 fn conversation_in(window_bytes: u32, now: Instant) -> Conversation {
     let welcome = Welcome {
         protocol: PROTOCOL_VERSION,
-        schema: SCHEMA_HASH,
         session: 3,
         firmware: String::new(),
         board: String::new(),
         identity: String::new(),
         engine: EngineKind::Cpu,
         adapter: None,
-        limits: Limits {
-            max_payload: 100,
-            window_bytes,
-            elements: ElementSet::ALL,
-            statistics: kurtoscope_shared::protocol::Statistics::FULL,
-        },
+        limits: Limits { max_payload: 100, window_bytes, elements: ElementSet::ALL },
+        statistics: KNOWN.to_vec(),
         compressions: CompressionSet::ALL,
         self_test: SelfTest { passed: true, answers: 1, max_relative_error: 0.0, tolerance: 1e-10 },
     };
@@ -37,7 +33,7 @@ fn conversation_in(window_bytes: u32, now: Instant) -> Conversation {
 
 fn report(sequence: u32) -> ToHost {
     let measurement = Measurement::default();
-    ToHost::Report(Report { session: 3, sequence, measurement, link: LinkHealth::default() })
+    ToHost::Report(Report { session: 3, sequence, payload_checksum: 0, link: LinkHealth::default(), measurement })
 }
 
 fn fault(sequence: Option<u32>, kind: FaultKind) -> ToHost {
@@ -60,7 +56,7 @@ fn the_window_counts_payload_bytes() {
     conversation.sent(0, 100, now);
     conversation.sent(1, 100, now);
     assert!(conversation.has_room(50) && !conversation.has_room(51));
-    assert_eq!(conversation.receive(report(0), now, |_, _| true), [measured(0)]);
+    assert_eq!(conversation.receive(report(0), now, |_, _| Ok(())), [measured(0)]);
     assert!(conversation.has_room(150) && !conversation.has_room(151));
 }
 
@@ -71,10 +67,10 @@ fn a_gap_in_the_answers_is_sent_again_at_once() {
     for chunk in [10, 11, 12] {
         conversation.sent(chunk, 10, now);
     }
-    let actions = conversation.receive(report(1), now, |_, _| true);
+    let actions = conversation.receive(report(1), now, |_, _| Ok(()));
     assert_eq!(actions, [measured(11), Action::Resend { chunk: 10, sequence: 3 }]);
-    assert_eq!(conversation.receive(report(2), now, |_, _| true), [measured(12)]);
-    assert_eq!(conversation.receive(report(3), now, |_, _| true), [measured(10)]);
+    assert_eq!(conversation.receive(report(2), now, |_, _| Ok(())), [measured(12)]);
+    assert_eq!(conversation.receive(report(3), now, |_, _| Ok(())), [measured(10)]);
     assert!(conversation.is_idle());
     assert_eq!(conversation.resent(), 1);
 }
@@ -84,10 +80,10 @@ fn duplicates_and_strangers_are_ignored() {
     let now = Instant::now();
     let mut conversation = new_conversation(now);
     conversation.sent(0, 10, now);
-    conversation.receive(report(0), now, |_, _| true);
-    assert_eq!(conversation.receive(report(0), now, |_, _| true), []);
+    conversation.receive(report(0), now, |_, _| Ok(()));
+    assert_eq!(conversation.receive(report(0), now, |_, _| Ok(())), []);
     let ToHost::Report(stranger) = report(0) else { unreachable!() };
-    assert_eq!(conversation.receive(ToHost::Report(Report { session: 8, ..stranger }), now, |_, _| true), []);
+    assert_eq!(conversation.receive(ToHost::Report(Report { session: 8, ..stranger }), now, |_, _| Ok(())), []);
 }
 
 #[test]
@@ -96,11 +92,11 @@ fn a_damaged_frame_is_sent_again_when_it_is_clear_which() {
     let mut conversation = new_conversation(now);
     conversation.sent(0, 10, now);
     assert_eq!(
-        conversation.receive(fault(None, FaultKind::Damaged), now, |_, _| true),
+        conversation.receive(fault(None, FaultKind::Damaged), now, |_, _| Ok(())),
         [Action::Resend { chunk: 0, sequence: 1 }]
     );
     conversation.sent(1, 10, now);
-    assert_eq!(conversation.receive(fault(None, FaultKind::Damaged), now, |_, _| true), []);
+    assert_eq!(conversation.receive(fault(None, FaultKind::Damaged), now, |_, _| Ok(())), []);
     assert_eq!(conversation.link().damaged(), 1);
 }
 
@@ -124,7 +120,7 @@ fn waits_follow_from_the_answers_and_grow_in_silence() {
     let mut conversation = new_conversation(now);
     conversation.sent(0, 10, now);
     now += Duration::from_millis(100);
-    conversation.receive(report(0), now, |_, _| true);
+    conversation.receive(report(0), now, |_, _| Ok(()));
     conversation.sent(1, 10, now);
     for (sequence, wait) in (2..).zip([400, 800, 1600, 3200, 5000, 5000].map(Duration::from_millis)) {
         assert_eq!(conversation.tick(now + wait - Duration::from_millis(1), true), [], "{wait:?}");
@@ -142,7 +138,7 @@ fn bad_luck_alone_never_ends_a_conversation() {
         let sequence = conversation.sent(chunk, 10, now);
         now += SILENCE;
         assert_eq!(conversation.tick(now, true), [Action::Resend { chunk, sequence: sequence + 1 }]);
-        assert_eq!(conversation.receive(report(sequence + 1), now, |_, _| true), [measured(chunk)]);
+        assert_eq!(conversation.receive(report(sequence + 1), now, |_, _| Ok(())), [measured(chunk)]);
     }
     assert_eq!(conversation.resent(), 1000);
 }
@@ -166,7 +162,7 @@ fn sending_again_is_no_progress() {
     for second in 1..60 {
         conversation.written(100, start + Duration::from_secs(second));
         let damaged = fault(None, FaultKind::Damaged);
-        assert_eq!(conversation.receive(damaged, start + Duration::from_secs(second), |_, _| true).len(), 1);
+        assert_eq!(conversation.receive(damaged, start + Duration::from_secs(second), |_, _| Ok(())).len(), 1);
     }
     let actions = conversation.tick(start + Duration::from_secs(63), true);
     assert!(
@@ -182,17 +178,18 @@ fn refusals_and_invalid_reports_end_it() {
     let kind = FaultKind::Engine;
     conversation.sent(0, 10, now);
     for sequence in 0..ATTEMPTS - 1 {
-        let actions = conversation.receive(fault(Some(sequence), kind), now, |_, _| true);
+        let actions = conversation.receive(fault(Some(sequence), kind), now, |_, _| Ok(()));
         assert_eq!(actions, [Action::Resend { chunk: 0, sequence: sequence + 1 }]);
     }
-    let actions = conversation.receive(fault(Some(ATTEMPTS - 1), kind), now, |_, _| true);
+    let actions = conversation.receive(fault(Some(ATTEMPTS - 1), kind), now, |_, _| Ok(()));
     assert_eq!(actions, [Action::GiveUp { kind: DeviceFailureKind::Refused { fault: kind }, chunk: Some(0) }]);
     assert_eq!(conversation.into_unanswered().collect::<Vec<_>>(), [0], "left for another device");
 
     let mut conversation = new_conversation(now);
     let sequence = conversation.sent(1, 20, now);
-    let invalid = Action::GiveUp { kind: DeviceFailureKind::InvalidReport, chunk: Some(1) };
-    assert_eq!(conversation.receive(report(sequence), now, |_, _| false), [invalid]);
+    let reason = InvalidReport::OtherContent { found: 1, expected: 2 };
+    let invalid = Action::GiveUp { kind: DeviceFailureKind::InvalidReport { reason }, chunk: Some(1) };
+    assert_eq!(conversation.receive(report(sequence), now, |_, _| Err(reason)), [invalid]);
 }
 
 #[test]
@@ -201,7 +198,7 @@ fn a_restarted_device_gets_another_handshake_and_everything_again() {
     let mut conversation = new_conversation(now);
     conversation.sent(4, 10, now);
     conversation.sent(5, 10, now);
-    let actions = conversation.receive(fault(Some(0), FaultKind::NoSession { found: 3 }), now, |_, _| true);
+    let actions = conversation.receive(fault(Some(0), FaultKind::NoSession { found: 3 }), now, |_, _| Ok(()));
     assert_eq!(actions, [Action::Handshake]);
     assert_eq!(
         conversation.restart(9, now),
@@ -232,7 +229,7 @@ fn an_answer_to_an_earlier_copy_is_as_good_as_one_to_the_newest() {
             let due = answers.front().filter(|(at, _)| *at <= now).map(|(_, sequence)| *sequence);
             let answered = due.map(|sequence| {
                 answers.pop_front();
-                conversation.receive(report(sequence), now, |_, _| true)
+                conversation.receive(report(sequence), now, |_, _| Ok(()))
             });
             if answered.is_some_and(|actions| actions.contains(&measured(chunk))) {
                 break;
@@ -259,13 +256,13 @@ fn silence_has_the_first_chunk_sent_again_and_its_answer_the_others() {
     assert_eq!(conversation.oldest(), Some(10));
     // The device was only slow with the second: nothing else is sent again.
     let mut slow = conversation.clone();
-    assert_eq!(slow.receive(report(0), later, |_, _| true), [measured(10)]);
-    assert_eq!(slow.receive(report(1), later, |_, _| true), [measured(11)]);
-    assert_eq!(slow.receive(report(2), later, |_, _| true), [measured(12)]);
-    assert_eq!(slow.receive(report(3), later, |_, _| true), []);
+    assert_eq!(slow.receive(report(0), later, |_, _| Ok(())), [measured(10)]);
+    assert_eq!(slow.receive(report(1), later, |_, _| Ok(())), [measured(11)]);
+    assert_eq!(slow.receive(report(2), later, |_, _| Ok(())), [measured(12)]);
+    assert_eq!(slow.receive(report(3), later, |_, _| Ok(())), []);
     assert!(slow.is_idle() && slow.resent() == 1);
     // All three were lost: the answer to the copy shows it.
-    let actions = conversation.receive(report(3), later, |_, _| true);
+    let actions = conversation.receive(report(3), later, |_, _| Ok(()));
     let again = [(11, 4), (12, 5)].map(|(chunk, sequence)| Action::Resend { chunk, sequence });
     assert_eq!(actions, [&[measured(10)][..], &again].concat());
 }

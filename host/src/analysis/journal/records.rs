@@ -2,16 +2,20 @@
 
 use std::io::{BufRead, Read};
 
-use kurtoscope_shared::{crc::crc32c, protocol::Measurement};
+use kurtoscope_shared::{Measurement, crc::crc32c, statistics::StatisticKey};
 use serde::{Deserialize, Serialize};
 
-use crate::{analysis::cutting::MAX_LINES, record};
+use crate::{analysis::cutting::max_measurement_len, record};
 
 /// How a journal begins; the last character is the version of the format.
-pub const MAGIC: [u8; 8] = *b"KURTJRN1";
-/// The longest content of a record: a measurement with every bin in use fits several times, and a number for every row and
-/// column, as in the largest answer that is read from a device.
-pub const MAX_CONTENT: usize = (1 << 17) + size_of::<f32>() * MAX_LINES;
+pub const MAGIC: [u8; 8] = *b"KURTJRN2";
+/// Bytes of an entry besides its measurement: a device's names, the header of a run.
+const MAX_DESCRIPTION: usize = 1 << 16;
+/// The longest content of a record: any description, and the largest measurement that is read from a device.
+pub fn max_content() -> usize {
+    MAX_DESCRIPTION + max_measurement_len()
+}
+
 /// Bytes before a record's content.
 const OVERHEAD: usize = 8;
 
@@ -44,8 +48,8 @@ pub enum JournalEntry {
 pub struct JournalHeader {
     /// The version of the program.
     pub tool: String,
-    /// The wire protocol's fingerprint, which covers what a measurement is.
-    pub schema: [u8; 8],
+    /// The statistics that its measurements hold, as far as they exist for a chunk.
+    pub statistics: Vec<StatisticKey>,
     /// The checkpoint's fingerprint.
     pub fingerprint: String,
     /// Bytes of a chunk: the partition.
@@ -100,8 +104,8 @@ pub struct ReplayEnd {
 /// When the content is longer than a reader would take.
 pub fn append(entry: &JournalEntry, bytes: &mut Vec<u8>) -> Result<(), RecordError> {
     let content = postcard::to_allocvec(entry)?;
-    if content.len() > MAX_CONTENT {
-        return Err(RecordError::TooLong { found: content.len(), max: MAX_CONTENT });
+    if content.len() > max_content() {
+        return Err(RecordError::TooLong { found: content.len(), max: max_content() });
     }
     let length = (content.len() as u32).to_le_bytes();
     bytes.extend_from_slice(&length);
@@ -155,7 +159,7 @@ fn record(source: &mut impl Read, content: &mut Vec<u8>) -> Result<JournalEntry,
     let [a, b, c, d, checksum @ ..] = head;
     let length = [a, b, c, d];
     let size = u32::from_le_bytes(length) as usize;
-    if size > MAX_CONTENT {
+    if size > max_content() {
         return Err(true);
     }
     content.resize(size, 0);

@@ -1,10 +1,7 @@
 use std::io::Cursor;
 
-use kurtoscope_firmware::engine::{Piece, cpu};
-use kurtoscope_shared::{
-    Element, Moments,
-    protocol::{Measurement, Statistics},
-};
+use kurtoscope_firmware::engine::{ChunkSpec, cpu};
+use kurtoscope_shared::{Element, Measurement, Moments, Requests};
 use proptest::prelude::*;
 
 use super::*;
@@ -13,7 +10,7 @@ use crate::analysis::cutting::MAX_LINES;
 fn header() -> JournalHeader {
     JournalHeader {
         tool: "0.1.0".into(),
-        schema: [7; 8],
+        statistics: Requests::FULL.keys(),
         fingerprint: "6f1c".into(),
         chunk_bytes: 4096,
         plan: u128::MAX - 5,
@@ -34,9 +31,9 @@ fn measured(chunk: u64) -> JournalEntry {
 /// A chunk of four rows of `columns` elements with everything that is measured of it.
 fn wide(chunk: u64, columns: usize) -> JournalEntry {
     let bytes: Vec<u8> = (0..4 * columns).flat_map(|place| ((place as f32) * 0.7).sin().to_le_bytes()).collect();
-    let piece = Piece { element: Element::F32, offset: 0, row: columns as u32, statistics: Statistics::FULL };
-    let measurement = cpu::measure(&bytes, piece);
-    assert_eq!(measurement.lines.columns.len(), columns);
+    let spec = ChunkSpec { element: Element::F32, offset: 0, row: columns as u32, requests: Requests::FULL };
+    let measurement = cpu::measure::<cpu::Everything>(&bytes, spec);
+    assert_eq!(measurement.row_column_sums.as_ref().map(|sums| sums.columns.len()), Some(columns));
     JournalEntry::Measured { chunk, device: 0, measurement }
 }
 
@@ -113,11 +110,9 @@ fn a_record_holds_as_many_rows_and_columns_as_a_report_holds() {
 #[test]
 fn a_measurement_that_is_too_long_is_left_out_and_the_others_are_kept() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let long = wide(1, records::MAX_CONTENT / size_of::<f32>());
+    let long = wide(1, records::max_content() / size_of::<f32>());
     let refused = records::append(&long, &mut Vec::new()).expect_err("longer than is read");
-    assert!(
-        matches!(refused, RecordError::TooLong { found, max: records::MAX_CONTENT } if found > records::MAX_CONTENT)
-    );
+    assert!(matches!(refused, RecordError::TooLong { found, max } if max == records::max_content() && found > max));
     let mut journal = Journal::open(folder.path(), Resume::Automatic).expect("a journal");
     journal.begin(header());
     journal.append(&measured(0), 10);

@@ -7,7 +7,7 @@ use kurtoscope_shared::quantization::{LARGEST_BLOCK as GROUP, Scheme, nearest};
 use super::{
     GROUPS, SMALL, SMALLS, Sums, kernel,
     scales::{self, Scales},
-    survey::{self, Extremes},
+    survey::{self, BlockExtremes},
     vector::LANES,
 };
 
@@ -19,18 +19,18 @@ pub(super) struct Samples {
     /// For each of them the number of its group, among those that samples are taken of.
     groups: Vec<u32>,
     /// The extremes of each group's blocks.
-    extremes: Vec<Extremes>,
+    extremes: Vec<BlockExtremes>,
     /// The largest magnitude in each group's row, once a small block; as far as rows are complete.
-    row_largest: Vec<Extremes>,
+    row_largest: Vec<BlockExtremes>,
     /// How many samples there were when the row at hand began.
     before_row: usize,
 }
 
 impl Samples {
-    /// Takes every `density`th sample of a group, from the one at shift `first`. Says how many that are.
-    pub(super) fn take(&mut self, group: &[f32; GROUP], extremes: Extremes, first: usize, density: usize) -> usize {
+    /// Takes every `stride`th sample of a group, from the one at shift `first`. Says how many that are.
+    pub(super) fn take(&mut self, group: &[f32; GROUP], extremes: BlockExtremes, first: usize, stride: usize) -> usize {
         let before = self.values.len();
-        survey::sample(group, first, density, &mut self.values);
+        survey::sample(group, first, stride, &mut self.values);
         self.groups.resize(self.values.len(), self.extremes.len() as u32);
         self.extremes.push(extremes);
         self.values.len() - before
@@ -90,8 +90,8 @@ fn one_by_one(
     values: &[[f32; LANES]],
     groups: &[u32],
     begin: u32,
-    extremes: &[Extremes],
-    row_largest: &[Extremes],
+    extremes: &[BlockExtremes],
+    row_largest: &[BlockExtremes],
 ) -> Sums {
     let mut sums = [0.0; Scheme::ALL.len()];
     let further = |a: f32, b: f32| if b.abs() > a.abs() { b } else { a };

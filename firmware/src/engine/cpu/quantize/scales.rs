@@ -3,7 +3,7 @@
 use kurtoscope_shared::quantization::mxfp4_scale;
 use multiversion::multiversion;
 
-use super::{GROUPS, SAFE, SMALLS as SMALLS_IN_GROUP, survey::Extremes};
+use super::{GROUPS, SAFE, SMALLS as SMALLS_IN_GROUP, survey::BlockExtremes};
 
 /// Small blocks in the groups whose scales are found together.
 const SMALLS: usize = GROUPS * SMALLS_IN_GROUP;
@@ -53,7 +53,7 @@ impl Scales {
 /// Finds the scales of at most [`GROUPS`] groups from the extremes of their blocks and the largest magnitudes in their rows,
 /// and says whether all of them lie where binary32 holds errors well.
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2"))]
-pub(super) fn find(scales: &mut Scales, surveys: &[Extremes], row_largest: &[Extremes]) -> bool {
+pub(super) fn find(scales: &mut Scales, surveys: &[BlockExtremes], row_largest: &[BlockExtremes]) -> bool {
     let mut extremes = [0f32; SMALLS];
     let (mut largest, mut inverse) = ([[0f32; SMALLS]; 4], [[0f32; SMALLS]; 4]);
     let count = surveys.len().min(GROUPS) * SMALLS_IN_GROUP;

@@ -17,7 +17,7 @@ use multiversion::multiversion;
 use super::{SMALL, SMALLS, vector::LANES};
 
 /// The element of largest magnitude in each small block of a group; of equal ones a negative one.
-pub(super) type Extremes = [f32; SMALLS];
+pub(super) type BlockExtremes = [f32; SMALLS];
 
 /// The largest and the least of some magnitudes that are not zero: a block of zeros, such as those that fill up a row,
 /// says nothing.
@@ -32,7 +32,7 @@ impl Magnitudes {
     pub(super) const NONE: Self = Self { largest: 0.0, below_least: u32::MAX };
 
     #[inline(always)]
-    pub(super) fn of(extremes: &Extremes) -> Self {
+    pub(super) fn of(extremes: &BlockExtremes) -> Self {
         let mut magnitudes = Self::NONE;
         for extreme in extremes {
             magnitudes.include(extreme.abs());
@@ -54,7 +54,7 @@ impl Magnitudes {
 }
 
 /// Surveys groups of finite elements, and appends what was found.
-pub(super) fn survey(groups: &[[f32; GROUP]], found: &mut Vec<Extremes>) {
+pub(super) fn survey(groups: &[[f32; GROUP]], found: &mut Vec<BlockExtremes>) {
     #[cfg(all(target_arch = "x86_64", feature = "std"))]
     if std::is_x86_feature_detected!("avx512f") {
         // SAFETY: the processor has AVX-512F, as was just asked.
@@ -64,7 +64,7 @@ pub(super) fn survey(groups: &[[f32; GROUP]], found: &mut Vec<Extremes>) {
 }
 
 #[multiversion(targets("x86_64+avx2"))]
-fn portable(groups: &[[f32; GROUP]], found: &mut Vec<Extremes>) {
+fn portable(groups: &[[f32; GROUP]], found: &mut Vec<BlockExtremes>) {
     for group in groups {
         let mut keys = [[0u32; LANES]; SMALLS];
         for (small, keys) in group.as_chunks::<SMALL>().0.iter().zip(&mut keys) {
@@ -103,22 +103,22 @@ fn value(key: u32) -> f32 {
 /// Elements that share a lane: a group has as many shifts.
 pub(super) const PER_LANE: usize = GROUP / LANES;
 
-/// The first of the shifts at which a group is sampled so that one of `density` elements is, a power of two; for 16 and
+/// The first of the shifts at which a group is sampled so that one of `stride` elements is, a power of two; for 16 and
 /// more only every second group has one, fourth and so on: which ones varies from group to group and from row to row, so that
 /// no column is always taken or never.
 #[inline(always)]
-pub(super) fn first_shift(row: u64, group: u64, density: usize) -> usize {
+pub(super) fn first_shift(row: u64, group: u64, stride: usize) -> usize {
     let mixed = (row.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ group.wrapping_mul(0xc2b2_ae3d_27d4_eb4f)) >> 32;
-    (mixed as u32).wrapping_mul(0x9e37_79b1) as usize >> 26 & (density - 1)
+    (mixed as u32).wrapping_mul(0x9e37_79b1) as usize >> 26 & (stride - 1)
 }
 
-/// One element of every eight consecutive ones of a group, that at `first` among them, and again every `density` from
+/// One element of every eight consecutive ones of a group, that at `first` among them, and again every `stride` from
 /// there. Every fourth lane is of the same small block. Appends them.
-pub(super) fn sample(group: &[f32; GROUP], first: usize, density: usize, taken: &mut Vec<[f32; LANES]>) {
+pub(super) fn sample(group: &[f32; GROUP], first: usize, stride: usize, taken: &mut Vec<[f32; LANES]>) {
     let mut shift = first;
     while shift < PER_LANE {
         taken.push(sample_at(group, shift));
-        shift += density;
+        shift += stride;
     }
 }
 
@@ -137,10 +137,10 @@ mod x86 {
 
     use bytemuck::cast;
 
-    use super::{Extremes, GROUP, LANES, PER_LANE, SMALLS, Vec, value};
+    use super::{BlockExtremes, GROUP, LANES, PER_LANE, SMALLS, Vec, value};
 
     #[target_feature(enable = "avx512f")]
-    pub(super) fn survey(groups: &[[f32; GROUP]], found: &mut Vec<Extremes>) {
+    pub(super) fn survey(groups: &[[f32; GROUP]], found: &mut Vec<BlockExtremes>) {
         found.reserve(groups.len());
         for group in groups {
             let mut keys = [_mm512_setzero_si512(); SMALLS];
@@ -184,14 +184,14 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn survey_of(group: &[f32; GROUP]) -> Extremes {
+    fn survey_of(group: &[f32; GROUP]) -> BlockExtremes {
         let mut found = Vec::new();
         survey(core::slice::from_ref(group), &mut found);
         found[0]
     }
 
-    fn shifts(row: u64, group: u64, density: usize) -> impl Iterator<Item = usize> {
-        (first_shift(row, group, density)..PER_LANE).step_by(density)
+    fn shifts(row: u64, group: u64, stride: usize) -> impl Iterator<Item = usize> {
+        (first_shift(row, group, stride)..PER_LANE).step_by(stride)
     }
 
     #[test]
@@ -202,7 +202,7 @@ mod tests {
             Magnitudes::of(&survey_of(&group)).differ_by(3.0)
         };
         assert!(with(-3.1) && !with(2.9));
-        let differ = |extremes: Extremes| Magnitudes::of(&extremes).differ_by(3.0);
+        let differ = |extremes: BlockExtremes| Magnitudes::of(&extremes).differ_by(3.0);
         assert!(!differ([0.0; SMALLS]) && !differ([1.0, 0.0, -2.0, -0.0]));
     }
 
@@ -223,8 +223,8 @@ mod tests {
             times[taken[0]] += 1;
         }
         assert!(times.iter().all(|times| (800..1200).contains(times)), "{times:?}");
-        for (density, expected) in [(16, 1800..2200), (32, 850..1150), (64, 400..600)] {
-            let taken: usize = (0..4000).map(|row| shifts(row, 1, density).count()).sum();
+        for (stride, expected) in [(16, 1800..2200), (32, 850..1150), (64, 400..600)] {
+            let taken: usize = (0..4000).map(|row| shifts(row, 1, stride).count()).sum();
             assert!(expected.contains(&taken), "{taken}");
         }
         // Down a column, too, every shift comes up.

@@ -2,16 +2,20 @@
 
 use alloc::vec::Vec;
 
-use kurtoscope_shared::{Extreme, Top};
+use kurtoscope_shared::{Extreme, Extremes, statistics::ExtremeCount};
 use multiversion::multiversion;
 
-use super::decode::Sample;
+use super::{
+    collect::{Block, Collect, Collector},
+    decode::Sample,
+};
+use crate::engine::ChunkSpec;
 
 /// Samples that are looked at together.
 const GROUP: usize = 16;
 
 /// Both ends in the making. Samples are compared as they are: a small processor compares f32, and has to emulate f64.
-pub(in crate::engine) struct Ends<S> {
+pub struct ExtremesCollector<S> {
     k: usize,
     highest: Vec<Kept<S>>,
     lowest: Vec<Kept<S>>,
@@ -23,8 +27,8 @@ struct Kept<S> {
     position: u32,
 }
 
-impl<S: Copy + PartialOrd + Into<f64>> Ends<S> {
-    pub(in crate::engine) fn new(k: usize) -> Self {
+impl<S: Copy + PartialOrd + Into<f64>> ExtremesCollector<S> {
+    pub(in crate::engine) fn keeping(k: usize) -> Self {
         let end = || Vec::with_capacity(k + 1);
         Self { k, highest: end(), lowest: end() }
     }
@@ -56,20 +60,46 @@ impl<S: Copy + PartialOrd + Into<f64>> Ends<S> {
         }
     }
 
-    pub(in crate::engine) fn finish(self) -> Top {
+    pub(in crate::engine) fn extremes(self) -> Extremes {
         let extremes = |end: Vec<Kept<S>>| {
             // Adding zero makes a negative zero positive.
             let extreme =
                 |kept: Kept<S>| Extreme { position: kept.position.into(), value: Into::<f64>::into(kept.value) + 0.0 };
             end.into_iter().map(extreme).collect()
         };
-        Top { highest: extremes(self.highest), lowest: extremes(self.lowest) }
+        Extremes { highest: extremes(self.highest), lowest: extremes(self.lowest) }
     }
 }
 
-impl<S: Sample> Ends<S> {
+impl Collect for Extremes {
+    type Collector<'a, S: Sample> = ExtremesCollector<S>;
+}
+
+impl<S: Sample> Collector<'_, S> for ExtremesCollector<S> {
+    type Statistic = Extremes;
+
+    fn new(kept: ExtremeCount, _: &ChunkSpec, _: &[u8]) -> Self {
+        Self::keeping(kept.get())
+    }
+
+    fn take(&mut self, block: &Block<'_, S>) {
+        self.search(block.samples, block.position, block.min, block.max);
+    }
+
+    fn take_irregular(&mut self, samples: &[S], position: u64) {
+        for (index, sample) in samples.iter().enumerate() {
+            self.offer(*sample, position + index as u64);
+        }
+    }
+
+    fn finish(self) -> Extremes {
+        self.extremes()
+    }
+}
+
+impl<S: Sample> ExtremesCollector<S> {
     /// Takes a block of finite samples between `min` and `max`, the first of them at `position`.
-    pub(super) fn search(&mut self, block: &[S], position: u64, min: S, max: S) {
+    fn search(&mut self, block: &[S], position: u64, min: S, max: S) {
         if !self.may_take(min, max) {
             return;
         }

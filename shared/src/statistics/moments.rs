@@ -11,6 +11,8 @@
 use postcard_schema::Schema;
 use serde::{Deserialize, Serialize};
 
+use super::{ChunkSpan, Context, ImplausibleAnswer, Part, Statistic};
+
 /// Count, mean and central moment sums of some finite elements, and counts of the elements that are special.
 ///
 /// Every field is plain data so that a device can fill it; [`Moments::EMPTY`] is the neutral element of
@@ -218,95 +220,117 @@ fn defined(value: f64) -> Option<f64> {
     value.is_finite().then_some(value)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use std::vec::Vec;
+impl Statistic for Moments {
+    const TAG: u16 = 1;
+    const NAME: &'static str = "moments";
+    type Request = ();
+    const LARGEST_REQUEST: Self::Request = ();
+    const TOLERANCE: Option<f64> = None;
 
-    fn of(values: &[f64]) -> Moments {
-        Moments::from_values(values.iter().copied())
+    fn append(&mut self, next: &Self, (): (), _: &ChunkSpan) {
+        *self = self.merge(*next);
     }
 
-    fn close(a: f64, b: f64, scale: f64) -> bool {
-        (a - b).abs() <= 1e-12 * scale.max(f64::MIN_POSITIVE)
+    fn join(parts: &[Part<'_, Self>]) -> Option<Self> {
+        Some(parts.iter().fold(Self::EMPTY, |whole, part| whole.merge(*part.statistic)))
     }
 
-    #[test]
-    fn hand_computed() {
-        // 1, 2, 3, 4, 10: mean 4, deviations -3 -2 -1 0 6; squares 50, cubes 180, fourths 1394.
-        let moments = of(&[1.0, 2.0, 3.0, 4.0, 10.0]);
-        assert_eq!((moments.mean, moments.m2, moments.m3, moments.m4), (4.0, 50.0, 180.0, 1394.0));
-        assert_eq!(moments.variance(), Some(10.0));
-        assert!((moments.skewness().expect("defined") - 36.0 / 10f64.powf(1.5)).abs() < 1e-15);
-        assert!((moments.kurtosis().expect("defined") - 2.788).abs() < 1e-15);
-        assert!((moments.excess_kurtosis().expect("defined") + 0.212).abs() < 1e-15);
-    }
-
-    #[test]
-    fn undefined_is_none() {
-        for values in [&[][..], &[f64::NAN], &[0.1, 0.1, 0.1], &[7.0]] {
-            assert_eq!(of(values).kurtosis(), None, "{values:?}");
-            assert_eq!(of(values).skewness(), None, "{values:?}");
+    fn check(&self, (): (), context: &Context<'_>) -> Result<(), ImplausibleAnswer> {
+        let statistic = Self::NAME;
+        let (found, expected) = (self.count.saturating_add(self.non_finite), context.span.count);
+        if found != expected {
+            return Err(ImplausibleAnswer::Count { statistic, found, expected });
         }
-        assert_eq!(of(&[f64::NAN]).variance(), None);
-        assert_eq!(of(&[7.0]).variance(), Some(0.0));
+        if self.zeros > self.count {
+            return Err(ImplausibleAnswer::Count { statistic, found: self.zeros, expected: self.count });
+        }
+        if let Some(sum) = [self.m2, self.m4].into_iter().find(|sum| *sum < 0.0) {
+            return Err(ImplausibleAnswer::Negative { statistic, sum });
+        }
+        if self.count > 0 { self.check_elements(context.accuracy) } else { Ok(()) }
     }
 
-    #[test]
-    fn fourth_powers_out_of_range_are_undefined_not_wrong() {
-        assert_eq!(of(&[1e100, -1e100, 3e100]).kurtosis(), None);
-        assert_eq!(of(&[1e-100, -1e-100, 3e-100]).kurtosis(), None);
+    fn largest_encoded_len((): (), _: &ChunkSpan) -> usize {
+        // Six numbers of binary64 and three varints.
+        6 * 8 + 3 * 10
     }
 
-    #[test]
-    fn special_elements_are_counted_apart() {
-        let moments = of(&[f64::NAN, 1.0, f64::INFINITY, 0.0, -0.0, f64::NEG_INFINITY]);
-        assert_eq!((moments.count, moments.non_finite, moments.zeros), (3, 3, 2));
-        assert_eq!((moments.min, moments.max), (0.0, 1.0));
+    fn reference(values: &[f64], (): (), _: &ChunkSpan) -> Self {
+        Self::from_values(values.iter().copied())
     }
 
-    proptest! {
-        #[test]
-        fn merging_equals_measuring_the_union(a in prop::collection::vec(-1e3..1e3f64, 0..40), b in prop::collection::vec(-1e3..1e3f64, 0..40), shift in -1e4..1e4f64) {
-            let b: Vec<f64> = b.iter().map(|x| x + shift).collect();
-            let merged = of(&a).merge(of(&b));
-            let whole = of(&[a, b].concat());
-            let reach = whole.max.abs().max(whole.min.abs()).min(1e9) * 2.0;
-            let n = whole.count as f64;
-            prop_assert_eq!(merged.count, whole.count);
-            prop_assert!(close(merged.mean, whole.mean, reach));
-            prop_assert!(close(merged.m2, whole.m2, n * reach.powi(2)));
-            prop_assert!(close(merged.m3, whole.m3, n * reach.powi(3)));
-            prop_assert!(close(merged.m4, whole.m4, n * reach.powi(4)));
-            prop_assert_eq!((merged.min, merged.max, merged.zeros), (whole.min, whole.max, whole.zeros));
+    /// Of the mean in standard deviations, of variance, skewness (absolute below 1) and kurtosis.
+    fn relative_error(&self, expected: &Self) -> f64 {
+        let exact = |moments: &Self| (moments.count, moments.non_finite, moments.zeros);
+        let range = |moments: &Self| (moments.min, moments.max);
+        if exact(self) != exact(expected) || range(self) != range(expected) {
+            return f64::INFINITY;
         }
-
-        #[test]
-        fn merging_does_not_mind_the_order(parts in prop::collection::vec(prop::collection::vec(-100.0..100.0f64, 0..9), 2..6)) {
-            let forward = parts.iter().fold(Moments::EMPTY, |total, part| total.merge(of(part)));
-            let backward = parts.iter().rev().fold(Moments::EMPTY, |total, part| total.merge(of(part)));
-            let n = forward.count as f64;
-            prop_assert!(close(forward.mean, backward.mean, 100.0));
-            prop_assert!(close(forward.m4, backward.m4, n * 200f64.powi(4)));
-        }
-
-        #[test]
-        fn without_undoes_merge(a in prop::collection::vec(-100.0..100.0f64, 1..30), b in prop::collection::vec(-100.0..100.0f64, 1..30)) {
-            let rest = of(&a).merge(of(&b)).without(of(&b)).expect("part of the whole");
-            let expected = of(&a);
-            let n = (a.len() + b.len()) as f64;
-            prop_assert_eq!(rest.count, expected.count);
-            prop_assert!(close(rest.mean, expected.mean, 200.0 * n));
-            prop_assert!(close(rest.m2, expected.m2, n * n * 200f64.powi(2)));
-            prop_assert!(close(rest.m4, expected.m4, n * n * n * 200f64.powi(4)));
-        }
-
-        #[test]
-        fn kurtosis_is_at_least_one_and_at_most_n(values in prop::collection::vec(-1e3..1e3f64, 2..60)) {
-            if let Some(kurtosis) = of(&values).kurtosis() {
-                prop_assert!(kurtosis >= 1.0 - 1e-12 && kurtosis <= values.len() as f64);
-            }
-        }
+        let unit = expected.standard_deviation().filter(|sigma| *sigma > 0.0).unwrap_or(1.0);
+        let pair = |found: Option<f64>, expected: Option<f64>, least: f64| match (found, expected) {
+            (Some(found), Some(expected)) if found != expected => (found - expected).abs() / expected.abs().max(least),
+            (Some(_), Some(_)) | (None, None) => 0.0,
+            _ => f64::INFINITY,
+        };
+        let errors = [
+            (self.mean - expected.mean).abs() / unit,
+            pair(self.variance(), expected.variance(), f64::MIN_POSITIVE),
+            pair(self.skewness(), expected.skewness(), 1.0),
+            pair(self.kurtosis(), expected.kurtosis(), 1.0),
+        ];
+        // NaN wins over every number.
+        errors.into_iter().fold(0.0, |worst, error| if error > worst || error.is_nan() { error } else { worst })
     }
 }
+
+/// The most that a sum of powers of these elements may be so that a device must have it: far from the end of binary64, since
+/// the sums that it follows from are larger.
+const FAR_FROM_OVERFLOW: f64 = 1e290;
+/// The least, at which the powers of binary64 are still normal numbers.
+const FAR_FROM_UNDERFLOW: f64 = 1e-280;
+
+impl Moments {
+    /// Whether these can be the moments of at least one finite element, to within `accuracy`.
+    fn check_elements(&self, accuracy: f64) -> Result<(), ImplausibleAnswer> {
+        let Self { count, mean, m2, m3, m4, min, max, zeros, .. } = *self;
+        let statistic = Self::NAME;
+        if let Some(value) = [min, max].into_iter().find(|value| !value.is_finite()) {
+            return Err(ImplausibleAnswer::NotFinite { statistic, value });
+        }
+        if min > max {
+            return Err(ImplausibleAnswer::Range { min, max });
+        }
+        if zeros > 0 && !(min..=max).contains(&0.0) {
+            return Err(ImplausibleAnswer::Zeros { zeros, min, max });
+        }
+        let n = count as f64;
+        let (range, magnitude) = (max - min, max.abs().max(min.abs()));
+        // No sum of powers of distances is larger than this one, if it is larger than 1.
+        let largest = n * (range * range).max(1.0) * (range * range).max(1.0);
+        let may_overflow = !(largest < FAR_FROM_OVERFLOW && n * magnitude < FAR_FROM_OVERFLOW);
+        if let Some(value) = [mean, m2, m3, m4].into_iter().find(|value| !value.is_finite() && !may_overflow) {
+            return Err(ImplausibleAnswer::NotFinite { statistic, value });
+        }
+        // Errors are stated for figures that follow from several sums, and multiply on the way.
+        let slack = 1e-9 + 16.0 * accuracy;
+        let rounding = slack * (range + f64::EPSILON * magnitude) + 4.0 * f64::EPSILON * magnitude;
+        if mean < min - rounding || mean > max + rounding {
+            return Err(ImplausibleAnswer::Mean { mean, min, max });
+        }
+        let variance = m2 / n;
+        // One element at each end is the least spread; half of them at each end the most (T. Popoviciu, 1935).
+        let least = if count > 1 { range * range / (2.0 * n) * (1.0 - slack) } else { 0.0 };
+        let most = range * range / 4.0 * (1.0 + slack) + (slack * magnitude) * (slack * magnitude);
+        if least > FAR_FROM_UNDERFLOW && variance < least || variance.is_finite() && variance > most {
+            return Err(ImplausibleAnswer::Variance { variance, least, most });
+        }
+        let kurtosis = m4 / n / variance / variance;
+        if variance * variance > FAR_FROM_UNDERFLOW && min < max && kurtosis < 1.0 - slack {
+            return Err(ImplausibleAnswer::Kurtosis { kurtosis });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

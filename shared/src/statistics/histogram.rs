@@ -3,10 +3,12 @@
 //! A bin is named by the upper 11 bits of the binary32 of |x|: the exponent and three mantissa bits, so eight bins an
 //! octave, each 1/8 to 1/16 of its value wide. Zeros and non-finite elements are not in the histogram.
 
-use alloc::vec::Vec;
+use alloc::{vec, vec::Vec};
 
 use postcard_schema::Schema;
 use serde::{Deserialize, Serialize};
+
+use super::{ChunkSpan, Context, ImplausibleAnswer, Part, Statistic};
 
 /// Mantissa bits that a bin's number keeps.
 pub const MANTISSA_BITS: u32 = 3;
@@ -17,7 +19,7 @@ pub const BINS: usize = (0x7f80_0000u32 >> BIN_SHIFT) as usize;
 
 /// Counts of magnitudes, from the first bin that holds any to the last.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, Schema)]
-pub struct Tail {
+pub struct MagnitudeHistogram {
     first: u16,
     counts: Vec<u64>,
 }
@@ -51,7 +53,7 @@ pub fn lower_edge(bin: usize) -> f64 {
     if bin < BINS { f64::from(f32::from_bits((bin as u32) << BIN_SHIFT)) } else { END }
 }
 
-impl Tail {
+impl MagnitudeHistogram {
     /// A histogram from dense counts, bin 0 first. Counts beyond [`BINS`] are ignored.
     pub fn from_dense<C: Copy + Into<u64>>(dense: &[C]) -> Self {
         let dense = &dense[..dense.len().min(BINS)];
@@ -61,11 +63,6 @@ impl Tail {
         };
         let last = dense.iter().rposition(filled).unwrap_or(first);
         Self { first: first as u16, counts: dense[first..=last].iter().map(|count| (*count).into()).collect() }
-    }
-
-    /// Whether the bins lie inside the histogram's range. A device's answer is checked with this before it is merged.
-    pub fn is_valid(&self) -> bool {
-        usize::from(self.first) + self.counts.len() <= BINS
     }
 
     /// Elements counted; saturating, so that a device's answer can be judged whatever it says.
@@ -149,18 +146,70 @@ impl Tail {
     }
 }
 
+impl Statistic for MagnitudeHistogram {
+    const TAG: u16 = 2;
+    const NAME: &'static str = "histogram of magnitudes";
+    type Request = ();
+    const LARGEST_REQUEST: Self::Request = ();
+    const TOLERANCE: Option<f64> = Some(0.0);
+
+    fn append(&mut self, next: &Self, (): (), _: &ChunkSpan) {
+        self.merge(next);
+    }
+
+    fn join(parts: &[Part<'_, Self>]) -> Option<Self> {
+        let mut whole = Self::default();
+        parts.iter().for_each(|part| whole.merge(part.statistic));
+        Some(whole)
+    }
+
+    fn check(&self, (): (), context: &Context<'_>) -> Result<(), ImplausibleAnswer> {
+        let Context { moments, .. } = context;
+        let statistic = Self::NAME;
+        let end = usize::from(self.first) + self.counts.len();
+        if end > BINS {
+            return Err(ImplausibleAnswer::Count { statistic, found: end as u64, expected: BINS as u64 });
+        }
+        let (found, expected) = (self.total(), moments.count.saturating_sub(moments.zeros));
+        if found != expected {
+            return Err(ImplausibleAnswer::Count { statistic, found, expected });
+        }
+        let largest = bin_of(moments.max.abs().max(moments.min.abs()));
+        let last = self.counts.iter().rposition(|count| *count > 0).map(|last| usize::from(self.first) + last);
+        match last {
+            Some(last) if last != largest => {
+                Err(ImplausibleAnswer::Bin { found: last as u64, expected: largest as u64 })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn largest_encoded_len((): (), _: &ChunkSpan) -> usize {
+        // The first bin, the number of bins, and a varint for each.
+        3 + 3 + 10 * BINS
+    }
+
+    fn reference(values: &[f64], (): (), _: &ChunkSpan) -> Self {
+        let mut dense = vec![0u64; BINS];
+        values
+            .iter()
+            .filter(|value| value.is_finite() && **value != 0.0)
+            .for_each(|value| dense[bin_of(value.abs())] += 1);
+        Self::from_dense(&dense)
+    }
+
+    fn relative_error(&self, expected: &Self) -> f64 {
+        if self == expected { 0.0 } else { f64::INFINITY }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::vec;
     use proptest::prelude::*;
 
-    fn tail_of(values: &[f64]) -> Tail {
-        let mut dense = vec![0u64; BINS];
-        for value in values.iter().filter(|value| **value != 0.0) {
-            dense[bin_of(value.abs())] += 1;
-        }
-        Tail::from_dense(&dense)
+    fn histogram_of(values: &[f64]) -> MagnitudeHistogram {
+        MagnitudeHistogram::reference(values, (), &ChunkSpan { offset: 0, count: values.len() as u64, row: 0 })
     }
 
     #[test]
@@ -179,30 +228,24 @@ mod tests {
     #[test]
     fn quantiles_of_a_known_set() {
         let values: Vec<f64> = (1..=1000).map(f64::from).collect();
-        let tail = tail_of(&values);
+        let histogram = histogram_of(&values);
         for (q, expected) in [(0.5, 500.0), (0.9, 900.0), (0.99, 990.0), (1.0, 1000.0)] {
-            let found = tail.quantile(q, 0).expect("elements");
+            let found = histogram.quantile(q, 0).expect("elements");
             assert!((found / expected - 1.0).abs() < 0.04, "q {q}: {found} against {expected}");
         }
-        assert_eq!(tail.quantile(0.3, 1000), Some(0.0));
-        assert_eq!(Tail::default().quantile(0.5, 0), None);
-        assert_eq!(tail.count_beyond(512.0), 489, "512 is a bin's edge and belongs to the bin above");
-    }
-
-    #[test]
-    fn a_range_beyond_the_histogram_is_invalid() {
-        assert!(!Tail { first: BINS as u16, counts: vec![1] }.is_valid());
-        assert!(Tail { first: BINS as u16 - 1, counts: vec![1] }.is_valid());
+        assert_eq!(histogram.quantile(0.3, 1000), Some(0.0));
+        assert_eq!(MagnitudeHistogram::default().quantile(0.5, 0), None);
+        assert_eq!(histogram.count_beyond(512.0), 489, "512 is a bin's edge and belongs to the bin above");
     }
 
     proptest! {
         #[test]
         fn merging_equals_counting_the_union(a in prop::collection::vec(-1e9..1e9f64, 0..50), b in prop::collection::vec(-1e-9..1e-9f64, 0..50)) {
-            let mut merged = tail_of(&a);
-            merged.merge(&tail_of(&b));
-            prop_assert_eq!(&merged, &tail_of(&[a.clone(), b.clone()].concat()));
-            let mut other_way = tail_of(&b);
-            other_way.merge(&tail_of(&a));
+            let mut merged = histogram_of(&a);
+            merged.merge(&histogram_of(&b));
+            prop_assert_eq!(&merged, &histogram_of(&[a.clone(), b.clone()].concat()));
+            let mut other_way = histogram_of(&b);
+            other_way.merge(&histogram_of(&a));
             prop_assert_eq!(merged, other_way);
         }
     }

@@ -1,0 +1,90 @@
+//! Devices that do not measure what this program measures, in the same form: what is missing, and that it is said; and
+//! reports of other content than their chunk's.
+
+use std::{fs, path::PathBuf, time::Duration};
+
+use kurtoscope_host::{
+    record::{Run, Tensor},
+    run_file,
+};
+use kurtoscope_tests::{checkpoints, command::Outcome, misbehaving, tested};
+use tempfile::TempDir;
+
+/// Many times what a run takes here.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// A model of 64 chunks for a device that takes 16 KiB at once.
+struct Model(TempDir);
+
+impl Model {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        checkpoints::write_noise(&folder.path().join("model.safetensors"), 4, 64 << 10).expect("writable");
+        Self(folder)
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.path().join("model.safetensors")
+    }
+
+    fn measure(&self, device: &str) -> (Run, Outcome) {
+        tested!().analyze(&self.path(), &[device]).impatient().within(LONGEST).measured()
+    }
+}
+
+/// A record without what follows from the histogram of magnitudes.
+fn without_histogram(tensor: &Tensor) -> Tensor {
+    let mut tensor = tensor.clone();
+    tensor.quantiles.clear();
+    tensor.quantization.retain(|scheme, _| !scheme.contains("per_tensor"));
+    tensor
+}
+
+#[test]
+fn a_statistic_that_a_device_lacks_or_has_in_another_form_is_missing_alone_and_that_is_said() {
+    let model = Model::new();
+    let (all, outcome) = model.measure(&misbehaving!("good"));
+    assert_eq!((outcome.stderr.as_str(), all.missing_statistics.len()), ("", 0));
+    assert!(all.tensors.iter().all(|tensor| *tensor != without_histogram(tensor)), "there is something to miss");
+    for fault in ["lacks", "otherkey"] {
+        let device = misbehaving!(fault);
+        let (run, outcome) = model.measure(&device);
+        outcome.assert_said(&[&device, "not measured by this device: histogram of magnitudes"]);
+        assert!(outcome.stdout.lines().next().is_some_and(|line| line.contains("INCOMPLETE")), "{}", outcome.stdout);
+        let [missing] = run.missing_statistics.as_slice() else { panic!("{:?}", run.missing_statistics) };
+        assert_eq!(
+            (&missing.device, missing.statistics.as_slice()),
+            (&device, &["histogram of magnitudes".into()][..])
+        );
+        for (found, all) in run.tensors.iter().zip(&all.tensors) {
+            assert_eq!(*found, without_histogram(all), "{fault}: everything else is there, to the last bit");
+        }
+    }
+}
+
+#[test]
+fn a_statistic_that_only_the_device_knows_changes_nothing() {
+    let model = Model::new();
+    let (all, _) = model.measure(&misbehaving!("good"));
+    let (run, outcome) = model.measure(&misbehaving!("extra"));
+    assert_eq!((outcome.stderr.as_str(), &run.tensors), ("", &all.tensors));
+    assert!(run.missing_statistics.is_empty());
+}
+
+#[test]
+fn a_report_under_another_number_or_of_other_content_is_refused() {
+    let model = Model::new();
+    let out = model.0.path().join("out");
+    for fault in ["checksum", "misnumber"] {
+        let device = misbehaving!(fault);
+        let outcome = tested!()
+            .analyze(&model.path(), &[&device])
+            .args(["--out".as_ref(), out.as_os_str()])
+            .impatient()
+            .within(LONGEST)
+            .run();
+        outcome.assert_failed(&[&device, "report contradicts itself or its chunk: it is of elements with CRC-32C"]);
+        assert!(run_file::read(&out.join("run.json")).is_err(), "nothing is reported");
+        fs::remove_dir_all(&out).expect("a folder");
+    }
+}
