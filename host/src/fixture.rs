@@ -166,6 +166,7 @@ fn matrix(name: &str, component: Component, layer: Option<u32>, kurtosis: f64) -
             .into(),
         // A heavy tail costs signal to noise; rounding to the nearest level never makes more noise than signal.
         concentration: None,
+        column_errors: None,
         quantization: errors(
             (42.0 - 4.0 * kurtosis.max(1.0).ln()).max(0.1),
             (17.0 - 4.0 * kurtosis.max(1.0).ln()).max(0.1),

@@ -238,6 +238,9 @@ pub struct Tensor {
     /// Where the fourth powers lie; null where that was not measured, or says nothing.
     #[serde(default)]
     pub concentration: Option<Concentration>,
+    /// Squares and int4 errors by column; not in the file unless a caller of the library asked for them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub column_errors: Option<ColumnErrors>,
     /// Error of quantizing the tensor, by the key of the scheme ([`SchemeKey`]): predicted for one scale a tensor, measured for
     /// blocks. A scheme that was not measured has no entry; keys of other versions are kept.
     pub quantization: BTreeMap<String, QuantizationError>,
@@ -258,6 +261,15 @@ impl Tensor {
     pub fn is_heavy(&self) -> bool {
         self.kurtosis > Some(HEAVY_KURTOSIS)
     }
+}
+
+/// Sums by column, in order: as many of each as a row has elements.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ColumnErrors {
+    /// `Σx²`; null where a sum left the range of its numbers.
+    pub squares: Vec<Option<f64>>,
+    /// `Σ(x - q(x))²` of int4 with a scale for 32 elements of a row; null likewise.
+    pub int4_g32: Vec<Option<f64>>,
 }
 
 /// How much of a tensor's fourth powers, `Σx⁴`, few rows or columns carry. A row is what one output channel or one run of

@@ -32,5 +32,6 @@ pub mod usb;
 pub use element::Element;
 pub use random::Random;
 pub use statistics::{
-    Extreme, Extremes, MagnitudeHistogram, Measurement, Moments, QuantizationErrors, Requests, RowColumnSums,
+    ColumnErrors, Extreme, Extremes, MagnitudeHistogram, Measurement, Moments, QuantizationErrors, Requests,
+    RowColumnSums,
 };

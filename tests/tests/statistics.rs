@@ -3,11 +3,22 @@
 
 use std::{fs, path::PathBuf, time::Duration};
 
+use kurtoscope_checkpoint::Checkpoint;
 use kurtoscope_host::{
+    analysis::{Device, Quiet, RunOptions, analyze_with},
+    link::DeviceUrl,
     record::{Run, Tensor},
     run_file,
 };
-use kurtoscope_tests::{checkpoints, command::Outcome, misbehaving, tested};
+use kurtoscope_shared::{
+    ColumnErrors, Requests,
+    statistics::{ChunkSpan, Statistic},
+};
+use kurtoscope_tests::{
+    checkpoints::{self, Safetensors, noise},
+    command::Outcome,
+    misbehaving, tested,
+};
 use tempfile::TempDir;
 
 /// Many times what a run takes here.
@@ -87,4 +98,31 @@ fn a_report_under_another_number_or_of_other_content_is_refused() {
         assert!(run_file::read(&out.join("run.json")).is_err(), "nothing is reported");
         fs::remove_dir_all(&out).expect("a folder");
     }
+}
+
+#[test]
+fn column_errors_are_kept_where_a_caller_asks_for_them() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("model.safetensors");
+    let values = noise(64 * 100, 1);
+    Safetensors::new().f32("layers.0.weight", &[64, 100], &values).write(&path).expect("writable");
+    let model = Checkpoint::open(&path).expect("a model");
+    let measure = |statistics| {
+        let mut devices = [Device::open(&DeviceUrl::Local, Default::default()).expect("this machine")];
+        let mut options = RunOptions { statistics, chunk_bytes: Some(10 * 400), ..RunOptions::default() };
+        analyze_with(&model, &mut devices, &mut options, &mut Quiet).expect("measured")
+    };
+    let run = measure(Requests { column_errors: Some(()), ..Requests::FULL });
+    let found = run.tensors[0].column_errors.as_ref().expect("asked for");
+    let wide: Vec<f64> = values.iter().map(|value| f64::from(*value)).collect();
+    let expected = ColumnErrors::reference(&wide, (), &ChunkSpan { offset: 0, count: 6400, row: 100 });
+    for (found, expected) in [(&found.squares, &expected.squares), (&found.int4_g32, &expected.errors)] {
+        let near = |(found, expected): (&Option<f64>, &f64)| (found.expect("finite") / expected - 1.0).abs() < 1e-9;
+        assert!(found.len() == 100 && found.iter().zip(expected).all(near), "{found:?}");
+    }
+    let json = serde_json::to_string(&run).expect("numbers and strings");
+    assert_eq!(serde_json::from_str::<Run>(&json).expect("the same").tensors, run.tensors);
+    // Nobody else sees any of it.
+    let json = serde_json::to_string(&measure(Requests::FULL)).expect("numbers and strings");
+    assert!(!json.contains("column_errors"));
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use kurtoscope_shared::{
-    Extreme, MagnitudeHistogram, Measurement, Moments,
+    ColumnErrors, Extreme, MagnitudeHistogram, Measurement, Moments,
     statistics::{ExtremeCount, MeasuredPart, PartLayout, SampleStride},
 };
 
@@ -179,6 +179,7 @@ fn tensor(header: Header, whole: &Whole, tolerance: f64) -> Tensor {
         },
         quantiles: if any && counted { quantiles(histogram, moments) } else { BTreeMap::new() },
         concentration: whole.concentration,
+        column_errors: found.column_errors.as_ref().map(column_errors),
         quantization: quantization::all(histogram, found.quantization_errors.as_ref(), moments, whole.stride),
         name: header.name,
         shape: header.shape,
@@ -188,6 +189,11 @@ fn tensor(header: Header, whole: &Whole, tolerance: f64) -> Tensor {
         role: header.role,
         of: header.of,
     }
+}
+
+fn column_errors(found: &ColumnErrors) -> record::ColumnErrors {
+    let finite = |sums: &[f64]| sums.iter().map(|sum| Some(*sum).filter(|sum| sum.is_finite())).collect();
+    record::ColumnErrors { squares: finite(&found.squares), int4_g32: finite(&found.errors) }
 }
 
 fn quantiles(histogram: &MagnitudeHistogram, moments: &Moments) -> BTreeMap<String, f64> {

@@ -57,7 +57,7 @@ pub enum WireEvent {
 }
 
 /// What the threads of a wire report to its owner.
-#[expect(clippy::large_enum_variant, reason = "as for its events")]
+#[expect(clippy::large_enum_variant, reason = "nearly everything that is reported is an event, and is moved once")]
 enum Report {
     Event(WireEvent),
     /// Nothing more can be written. What the device had answered until then may still arrive.

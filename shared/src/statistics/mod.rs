@@ -8,6 +8,7 @@
 //! | 3 | `extremes` | [`extremes`] | the elements at both ends, with positions |
 //! | 4 | `row_column_sums` | [`row_column`] | sums of fourth powers by row and by column |
 //! | 5 | `quantization_errors` | [`quantization_error`] | squared errors of quantization in blocks |
+//! | 6 | `column_errors` | [`column_error`] | squares and int4 errors by column |
 //!
 //! # A new statistic
 //!
@@ -16,6 +17,7 @@
 //! by the list.
 
 mod check;
+pub mod column_error;
 pub mod extremes;
 pub mod histogram;
 pub mod moments;
@@ -29,6 +31,7 @@ use postcard_schema::{Schema, key::hash::fnv1a64::hash_ty_path};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 pub use check::ImplausibleAnswer;
+pub use column_error::ColumnErrors;
 pub use extremes::{Extreme, ExtremeCount, Extremes};
 pub use histogram::MagnitudeHistogram;
 pub use moments::Moments;
@@ -220,6 +223,7 @@ registry::statistics! {
     extremes: Extremes,
     row_column_sums: RowColumnSums,
     quantization_errors: QuantizationErrors,
+    column_errors: ColumnErrors,
 }
 
 impl Requests {

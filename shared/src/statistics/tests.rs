@@ -244,7 +244,7 @@ fn powers_out_of_range_are_possible() {
 #[test]
 fn constant_and_two_valued_chunks_are_possible() {
     let span = |count| ChunkSpan { offset: 0, count, row: 0 };
-    for values in [&[0.1; 7][..], &[-0.0; 3], &[f64::NAN; 4], &[1.0, -1.0], &[1000.0, 1000.0, 1000.000_1], &[]] {
+    for values in [&[0.1; 7][..], &[-0.0; 3], &[f64::NAN; 4], &[1.0, -1.0], &[1e3, 1e3, 1_000.000_1], &[]] {
         let found = Measurement::reference(values, &Requests::FULL, &span(values.len() as u64));
         assert_eq!(found.check(&Requests::FULL, &span(values.len() as u64), 0.0), Ok(()), "{values:?}");
     }

@@ -5,6 +5,7 @@
 //! with separate multiplications and additions, so that a processor with wider registers gives the same bits.
 
 mod collect;
+mod column_error;
 mod decode;
 mod extremes;
 mod histogram;
@@ -20,7 +21,7 @@ mod sums;
 use alloc::vec::Vec;
 
 use kurtoscope_shared::{
-    Element, Extremes, MagnitudeHistogram, Measurement, Moments, QuantizationErrors, RowColumnSums,
+    ColumnErrors, Element, Extremes, MagnitudeHistogram, Measurement, Moments, QuantizationErrors, RowColumnSums,
 };
 
 pub use collect::{Block, Collect, Collector, Collectors, StatisticList};
@@ -32,10 +33,10 @@ pub use single::{TOLERANCE as SINGLE_TOLERANCE, measure as measure_single};
 use super::ChunkSpec;
 
 /// All that this engine measures.
-pub type Everything = (Extremes, MagnitudeHistogram, QuantizationErrors, RowColumnSums);
+pub type Everything = (Extremes, MagnitudeHistogram, QuantizationErrors, RowColumnSums, ColumnErrors);
 /// What goes by the tensor's rows.
 #[cfg(feature = "gpu")]
-type ByRow = (QuantizationErrors, RowColumnSums);
+type ByRow = (QuantizationErrors, RowColumnSums, ColumnErrors);
 /// What takes little memory.
 pub type Small = (Extremes,);
 

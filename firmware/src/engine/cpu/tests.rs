@@ -195,4 +195,5 @@ fn assert_same(found: &Measurement, expected: &Measurement, sums: f64) {
     pair::<MagnitudeHistogram>(found, expected, sums);
     pair::<QuantizationErrors>(found, expected, sums);
     pair::<RowColumnSums>(found, expected, sums);
+    pair::<ColumnErrors>(found, expected, sums);
 }
