@@ -203,6 +203,7 @@ impl<E: Engine, M: OutputPin, F: OutputPin> Session<E, M, F> {
             statistics: self.engine.statistics().iter().map(|statistic| statistic.key).collect(),
             compressions: self.compressions,
             self_test: self.self_test,
+            capabilities: Vec::new(),
         })
     }
 

@@ -35,6 +35,7 @@ pub(super) fn introduce() -> Welcome {
         statistics: engine.statistics().iter().map(|statistic| statistic.key).collect(),
         compressions: CompressionSet::PLAIN,
         self_test,
+        capabilities: Vec::new(),
     }
 }
 

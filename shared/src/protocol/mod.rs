@@ -24,6 +24,8 @@
 //!   ([`Statistic::KEY`](crate::statistics::Statistic::KEY)). A host asks only for those whose tag and key it has itself, and
 //!   not at all without the moments, which are part of every report. A device ignores a request whose tag it does not know,
 //!   and a reader of a report skips such an entry.
+//! - **Room to grow.** [`Welcome::capabilities`] is a list of (tag, length, bytes) as well, whose unknown tags a host skips: what
+//!   firmware offers besides measuring can be added without a new version.
 //! - **Content.** A report carries the CRC-32C of the elements that were measured, uncompressed. A host refuses a report whose
 //!   checksum is not that of the chunk with this number.
 //! - **Window.** A host keeps at most [`Limits::window_bytes`] of payload unanswered, and no payload is longer than
@@ -53,7 +55,7 @@ mod limits;
 
 use alloc::{string::String, vec::Vec};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 pub use fault::{Fault, FaultKind};
 pub use limits::{Compression, CompressionSet, ElementSet, Limits};
@@ -117,6 +119,19 @@ pub struct Welcome {
     pub compressions: CompressionSet,
     /// How the device proved itself.
     pub self_test: SelfTest,
+    /// What the device offers beyond this page, in ascending order of tags. A Welcome that ends before this list has none.
+    #[serde(deserialize_with = "none_at_the_end")]
+    pub capabilities: Vec<Capability>,
+}
+
+/// Something that a device offers and that this version of the protocol does not depend on: what firmware may add while the
+/// version stays. A host skips the tags that it does not know. No tag is assigned yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Capability {
+    /// Which capability.
+    pub tag: u16,
+    /// Its description, in postcard encoding.
+    pub content: Vec<u8>,
 }
 
 /// What computes on a device.
@@ -210,6 +225,11 @@ pub struct LinkHealth {
     pub dropped: u32,
 }
 
+fn none_at_the_end<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Capability>, D::Error> {
+    // Damage is the frame's business: what cannot be read here is not there.
+    Ok(Vec::deserialize(deserializer).unwrap_or_default())
+}
+
 /// The protocol version of a Hello or a Welcome from a peer of any version; `None` for other frames.
 pub fn peek_version(content: &[u8]) -> Option<u16> {
     match postcard::take_from_bytes::<(u32, u16)>(content) {
@@ -264,6 +284,30 @@ mod tests {
             let bytes = postcard::to_allocvec(&entries).expect("encodes");
             assert!(postcard::from_bytes::<Requests>(&bytes).is_err(), "{entries:?}");
         }
+    }
+
+    #[test]
+    fn a_welcome_grows_without_a_new_version() {
+        let later = Welcome {
+            protocol: PROTOCOL_VERSION,
+            session: 7,
+            firmware: "9.0.0".into(),
+            board: "board".into(),
+            identity: String::new(),
+            engine: EngineKind::Cpu,
+            adapter: None,
+            limits: Limits { max_payload: 64, window_bytes: 64, elements: ElementSet::ALL },
+            statistics: vec![StatisticKey { tag: 60_000, key: *b"tomorrow" }],
+            compressions: CompressionSet(0xff),
+            self_test: SelfTest { passed: true, answers: 1, max_relative_error: 0.0, tolerance: 1e-10 },
+            capabilities: vec![Capability { tag: 60_000, content: b"whatever".into() }],
+        };
+        let bytes = postcard::to_allocvec(&ToHost::Welcome(later.clone())).expect("encodes");
+        assert_eq!(postcard::from_bytes(&bytes), Ok(ToHost::Welcome(later.clone())));
+        let plain = Welcome { capabilities: Vec::new(), ..later };
+        let mut bytes = postcard::to_allocvec(&ToHost::Welcome(plain.clone())).expect("encodes");
+        assert_eq!(bytes.pop(), Some(0), "the length of the list");
+        assert_eq!(postcard::from_bytes(&bytes), Ok(ToHost::Welcome(plain)));
     }
 
     proptest! {

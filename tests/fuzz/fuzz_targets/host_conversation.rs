@@ -114,5 +114,6 @@ fn welcome() -> Welcome {
         statistics: KNOWN.to_vec(),
         compressions: CompressionSet::ALL,
         self_test: SelfTest { passed: true, answers: 1, max_relative_error: 0.0, tolerance: 1e-10 },
+        capabilities: Vec::new(),
     }
 }

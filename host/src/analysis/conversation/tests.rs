@@ -27,6 +27,7 @@ fn conversation_in(window_bytes: u32, now: Instant) -> Conversation {
         statistics: KNOWN.to_vec(),
         compressions: CompressionSet::ALL,
         self_test: SelfTest { passed: true, answers: 1, max_relative_error: 0.0, tolerance: 1e-10 },
+        capabilities: Vec::new(),
     };
     Conversation::new(&welcome, 0, LinkCounter::of_a_new_device(), TIMEOUTS, now)
 }
