@@ -158,7 +158,7 @@ fn arguments_that_do_not_fit_say_what_would() {
         .assert_failed(&["an average of 99 bits", "from 3.00 to 16 bits"]);
     plan(run, &["--export", "torchao"]).assert_failed(&["--target or --bits"]);
     plan(run, &["--target", "int8-per-tensor", "--export", "llama.cpp"])
-        .assert_failed(&["nothing like int8-per-tensor", "--target q8_0, q4_0, q4_k"]);
+        .assert_failed(&["nothing like int8-per-tensor", "it has q8_0, q4_0, q4_k; `--target` takes one of these"]);
     plan(run, &["--target", "q8_0", "--export", "json", "--export", "llama.cpp"]).assert_failed(&["--out DIR"]);
 }
 

@@ -197,3 +197,36 @@ fn assert_same(found: &Measurement, expected: &Measurement, sums: f64) {
     pair::<RowColumnSums>(found, expected, sums);
     pair::<ColumnErrors>(found, expected, sums);
 }
+
+/// Elements of one block: a common magnitude of `2^exponent`, zeros, huge and subnormal numbers, or a constant.
+fn block() -> impl Strategy<Value = Vec<f32>> {
+    let scaled = (-149i32..=127, prop::collection::vec(-1.0f32..1.0, 32))
+        .prop_map(|(exponent, values)| values.iter().map(|value| value * (exponent as f32).exp2()).collect());
+    let special = prop::sample::select(std::vec![0.0, -0.0, f32::MIN_POSITIVE, 1e-45, -1e-45, f32::MAX, f32::NAN, 1.0]);
+    let mixed = prop::collection::vec(special, 32);
+    let constant = (-149i32..=127).prop_map(|exponent| std::vec![(exponent as f32).exp2() * 1.5; 32]);
+    prop_oneof![4 => scaled, 1 => mixed, 1 => constant]
+}
+
+proptest! {
+    #[test]
+    fn no_answer_of_this_engine_is_called_implausible(
+        blocks in prop::collection::vec(block(), 0..24),
+        rows in 1usize..4,
+        element in prop::sample::select(std::vec![Element::F32, Element::F16, Element::Bf16, Element::F64]),
+    ) {
+        let values: Vec<f32> = blocks.concat();
+        let width = values.len() / rows / 32 * 32;
+        let values = &values[..width * rows];
+        let bytes: Vec<u8> = values.iter().flat_map(|value| match element {
+            Element::F32 => value.to_le_bytes().to_vec(),
+            Element::F16 => half::f16::from_f32(*value).to_le_bytes().to_vec(),
+            Element::Bf16 => half::bf16::from_f32(*value).to_le_bytes().to_vec(),
+            _ => (f64::from(*value) * 1e-30).to_le_bytes().to_vec(),
+        }).collect();
+        let requests = Requests::LARGEST;
+        let spec = ChunkSpec { row: width as u32, ..ChunkSpec::of(element, requests) };
+        let span = ChunkSpan { offset: 0, count: values.len() as u64, row: width as u64 };
+        prop_assert_eq!(measured(&bytes, spec).check(&requests, &span, 1e-10), Ok(()));
+    }
+}
