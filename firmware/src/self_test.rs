@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use kurtoscope_shared::{
     Element, Measurement, Moments, Requests,
     protocol::{EngineKind, SelfTest},
-    statistics::{ExtremeCount, SELF_TEST_SPAN, StatisticKey, self_test_values},
+    statistics::{ExtremeCount, SELF_TEST_SPAN, Statistic, StatisticKey, self_test_values},
 };
 
 use crate::engine::{ChunkSpec, Engine};
@@ -67,8 +67,8 @@ fn measured<E: Engine>(engine: &mut E, spec: ChunkSpec, bytes: Vec<u8>) -> Optio
     engine.wait(submission).outcome.ok()
 }
 
-/// Whether the engine measures each of its statistics as it is defined, where the device takes as many elements as that
-/// needs.
+/// Whether the engine measures each of its statistics besides the moments, whose errors [`case`] states, as it is defined,
+/// where the device takes as many elements as that needs.
 fn measures_by_definition<E: Engine>(engine: &mut E) -> bool {
     let bytes: Vec<u8> = self_test_values().flat_map(f32::to_le_bytes).collect();
     if bytes.len() > engine.limits().max_payload as usize {
@@ -79,7 +79,10 @@ fn measures_by_definition<E: Engine>(engine: &mut E) -> bool {
     let spec = ChunkSpec { row: SELF_TEST_SPAN.row as u32, ..ChunkSpec::of(Element::F32, requests) };
     let Some(found) = measured(engine, spec, bytes) else { return false };
     found.check(&requests, &SELF_TEST_SPAN, tolerance).is_ok()
-        && statistics.iter().all(|statistic| statistic.is_right(&found, &requests, tolerance))
+        && statistics
+            .iter()
+            .filter(|statistic| statistic.key.tag != Moments::TAG)
+            .all(|statistic| statistic.is_right(&found, &requests, tolerance))
 }
 
 fn keys<E: Engine>(engine: &E) -> Vec<StatisticKey> {

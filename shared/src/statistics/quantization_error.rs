@@ -99,6 +99,9 @@ impl ScaleSums {
 
 /// How much larger than `Σx²` a scheme's error may be: scales are rounded to binary16, and sums to binary32.
 const SIGNAL_TOLERANCE: f64 = 0.02;
+/// The same absolutely, for each element: a block whose scale has no inverse in binary32, which takes a largest magnitude
+/// below 4e-37, is quantized to its largest magnitude everywhere.
+const LEAST_ERROR: f64 = 1e-72;
 
 impl QuantizationErrors {
     /// The error of one scheme over all elements; `None` where it was not measured.
@@ -184,7 +187,7 @@ impl Statistic for QuantizationErrors {
         let signal = moments.m2 + moments.count as f64 * moments.mean * moments.mean;
         for errors in self.errors.iter().flatten() {
             let error = errors.in_full + errors.sampled;
-            if error > signal * (1.0 + SIGNAL_TOLERANCE) {
+            if error > signal * (1.0 + SIGNAL_TOLERANCE) + LEAST_ERROR * span.count as f64 {
                 return Err(ImplausibleAnswer::Error { error, signal });
             }
         }

@@ -70,10 +70,15 @@ fn measure_in_f64<L: StatisticList>(bytes: &[u8], spec: ChunkSpec) -> Measuremen
 /// Adds what is measured by row alone to `measurement`, for an engine that measures the rest elsewhere.
 #[cfg(feature = "gpu")]
 pub(super) fn measure_by_row(bytes: &[u8], spec: ChunkSpec, measurement: &mut Measurement) {
-    if !spec.requests.goes_by_row() {
-        return;
+    if spec.requests.goes_by_row() {
+        collect_finite::<ByRow>(bytes, spec, measurement);
     }
-    let mut collectors = <ByRow as StatisticList>::Collectors::<'_, f32>::new(&spec, bytes);
+}
+
+/// Gathers the statistics in the list `L`, which go by the elements alone; what is not finite counts as zero.
+#[cfg(feature = "gpu")]
+fn collect_finite<L: StatisticList>(bytes: &[u8], spec: ChunkSpec, measurement: &mut Measurement) {
+    let mut collectors = L::Collectors::<'_, f32>::new(&spec, bytes);
     let (mut samples, mut position) = (Vec::new(), 0);
     for bytes in bytes.chunks(BLOCK * spec.element.size()) {
         decode::finite(spec.element, bytes, &mut samples);

@@ -19,7 +19,7 @@ use super::{failure::Failure, layout::UNITS};
 const BACKENDS: wgpu::Backends = wgpu::Backends::PRIMARY;
 
 /// Shared memory that the kernel's histogram needs, bytes.
-const SHARED_BYTES: u32 = 4 * kurtoscope_shared::tail::BINS as u32;
+const SHARED_BYTES: u32 = 4 * kurtoscope_shared::statistics::histogram::BINS as u32;
 /// Storage buffers that the kernel and its arguments need.
 const STORAGE_BUFFERS: u32 = 4;
 
