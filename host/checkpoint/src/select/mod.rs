@@ -10,6 +10,7 @@ use crate::source::PartName;
 use naming::{Naming, SHARDED, SINGLE};
 
 pub use index::IndexError;
+pub use naming::FORMATS;
 
 pub(crate) use index::Index;
 

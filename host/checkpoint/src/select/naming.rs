@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+/// The formats that are read, as messages list them.
+pub const FORMATS: &str = "safetensors, PyTorch, GGUF, ONNX and NumPy";
+
 /// The names of a format that is split into shards, with or without an index.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Naming {
