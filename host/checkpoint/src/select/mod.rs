@@ -76,7 +76,7 @@ pub enum SelectError {
 ///    complete;
 /// 4. the same of PyTorch: `pytorch_model.bin`, the one `*.bin.index.json`, all other `pytorch_model*.bin`, `model*.bin`,
 ///    `*.pt`, `*.pth` and `*.ckpt` that are not the state of training;
-/// 5. the one `*.gguf` (all parts of it where it is split), else the one `*.onnx`, `*.npz` or `*.npy`, in any sub-folder.
+/// 5. the one `*.gguf` (all parts of it where it is split), else the one `*.onnx`, `*.npz`, `*.npy` or `*.msgpack`, in any sub-folder.
 ///
 /// Names are paths with `/` between folders. Hidden files and folders are passed over.
 ///
