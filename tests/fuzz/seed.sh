@@ -17,6 +17,7 @@ seed pytorch bin pt pth ckpt
 seed gguf gguf
 seed onnx onnx
 seed numpy npz npy
+seed flax msgpack
 # The beginning of a journal, and of a record in one.
 mkdir -p corpus/journal
 printf '\0KURTJRN1' > corpus/journal/empty

@@ -194,7 +194,7 @@ fn folders_without_weights() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     assert_refused(folder.path(), &["empty"]);
     fs::write(folder.path().join("config.json"), "{}").expect("writable");
-    assert_refused(folder.path(), &["no weights here", "safetensors, PyTorch, GGUF, ONNX and NumPy"]);
+    assert_refused(folder.path(), &["no weights here", kurtoscope_checkpoint::FORMATS]);
     fs::write(folder.path().join("pytorch_model.bin"), "").expect("writable");
     assert_refused(folder.path(), &["pytorch_model.bin", "empty"]);
 }

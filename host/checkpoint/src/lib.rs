@@ -25,6 +25,6 @@ mod unmeasured;
 
 pub use checkpoint::{Checkpoint, CheckpointError, StoredTensor};
 pub use format::{FileKind, FormatFault};
-pub use select::{IndexError, SelectError, Selection, Weights, select, select_file};
+pub use select::{FORMATS, IndexError, SelectError, Selection, Weights, select, select_file};
 pub use source::SourceError;
 pub use unmeasured::Unmeasured;

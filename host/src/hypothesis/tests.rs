@@ -58,7 +58,10 @@ fn verdict(id: &str, evidence: &Evidence) -> Judgement {
 #[test]
 fn the_built_in_hypotheses_are_files_of_the_users_format() {
     let ids: Vec<String> = built_in().unwrap().into_iter().map(|definition| definition.id).collect();
-    assert_eq!(ids, ["H1", "H2", "H3", "H4", "H5", "H6", "H7"]);
+    // Numbered without gaps: reports and the recorded investigation refer to them by number.
+    let numbered: Vec<String> = (1..=ids.len()).map(|number| format!("H{number}")).collect();
+    assert_eq!(ids, numbered);
+    assert!(ids.len() >= 7, "the recorded investigation's own are H1 to H7");
 }
 
 #[test]
@@ -146,5 +149,6 @@ fn broken_evidence_is_survived() {
     evidence.tensors[1].kurtosis = Some(f64::NAN);
     evidence.tensors[2].kurtosis = Some(-1.0);
     evidence.tensors[3].shape.clear();
-    assert_eq!(judge_all(&built_in().unwrap(), &evidence).len(), 7);
+    let hypotheses = built_in().unwrap();
+    assert_eq!(judge_all(&hypotheses, &evidence).len(), hypotheses.len());
 }

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::format::{FileKind, FormatError, FormatFault};
-use crate::select::{IndexError, SelectError};
+use crate::select::{FORMATS, IndexError, SelectError};
 use crate::source::SourceError;
 
 /// Why a checkpoint could not be opened.
@@ -132,8 +132,8 @@ pub enum CheckpointError {
     },
     /// The folder holds files, but no weights.
     #[error(
-        "{}: no weights here: looked for safetensors, PyTorch, GGUF, ONNX and NumPy files among {entries} entries; name \
-         the folder that holds them (in a Hugging Face cache: snapshots/REVISION)",
+        "{}: no weights here: looked for {FORMATS} files among {entries} entries; name the \
+         folder that holds them (in a Hugging Face cache: snapshots/REVISION)",
         path.display()
     )]
     NoWeights {

@@ -4,6 +4,7 @@
 
 mod cache;
 mod fault;
+mod flax;
 mod gguf;
 mod kind;
 mod numpy;
@@ -39,8 +40,8 @@ pub(crate) trait Format: Sync {
 }
 
 /// All formats, in the order in which they are asked.
-static FORMATS: [&dyn Format; 6] =
-    [&Safetensors, &gguf::Gguf, &numpy::Npz, &numpy::Npy, &pytorch::PyTorch, &onnx::Onnx];
+static FORMATS: [&dyn Format; 7] =
+    [&Safetensors, &gguf::Gguf, &numpy::Npz, &numpy::Npy, &pytorch::PyTorch, &flax::Flax, &onnx::Onnx];
 
 /// The format of a file, by its content alone.
 ///
@@ -72,7 +73,7 @@ mod tests {
     fn formats_by_their_first_bytes() {
         let mut tar = vec![0; 257];
         tar.extend(b"ustar\0");
-        let cases: [(&[u8], &str); 16] = [
+        let cases: [(&[u8], &str); 20] = [
             (&zip(b"archive/data.pkl"), "pytorch"),
             (&zip(b"weight.npy"), "npz"),
             (&zip(b"readme"), "pytorch"),
@@ -82,6 +83,11 @@ mod tests {
             (b"GGUF\x03\0\0\0", "gguf"),
             (b"\x93NUMPY\x01\0", "npy"),
             (b"\x08\x07\x12\x07pytorch\x1a", "onnx"),
+            (b"\x81\xa5model\x81", "flax"),
+            (b"\xde\0\x01\xa1w\xc7", "flax"),
+            // A map of numbers by name may be anything that MessagePack is used for.
+            (b"\x81\xa1w\x01", "safetensors"),
+            (b"\x80", "safetensors"),
             // A plausible length and an opening brace go before everything else.
             (b"\x08\x07\x12\x00\x00\x00\x00\x00{\"a\":", "safetensors"),
             (b"text until \xff\xff", "safetensors"),

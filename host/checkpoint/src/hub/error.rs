@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::select::IndexError;
+use crate::select::{FORMATS, IndexError};
 use crate::source::SourceError;
 
 /// Why a model could not be fetched from the hub.
@@ -69,8 +69,8 @@ pub enum HubError {
     },
     /// The repository holds no weights in a format that is looked for.
     #[error(
-        "{model}: no weights among its {count} files ({files}); looked for safetensors, PyTorch, GGUF, \
-         ONNX and NumPy files: name another repository, or a file of this one (hf:ORGANISATION/NAME/FILE)"
+        "{model}: no weights among its {count} files ({files}); looked for {FORMATS} files: name \
+         another repository, or a file of this one (hf:ORGANISATION/NAME/FILE)"
     )]
     NoWeights {
         /// The model.

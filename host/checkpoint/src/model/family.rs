@@ -131,7 +131,7 @@ impl Marks {
             marks.fc1 |= layer("fc1");
             marks.encoder |= path.prefix.contains(&"encoder");
             marks.decoder |= path.prefix.contains(&"decoder");
-            marks.learned_positions |= top("embed_positions") && path.leaf == "weight";
+            marks.learned_positions |= top("embed_positions") && matches!(path.leaf, "weight" | "embedding");
             marks.sinusoidal_positions |= top("embed_positions") && path.leaf == "weights";
             marks.layer_norm |= top("layer_norm");
             marks.o_proj |= layer("self_attn.o_proj");

@@ -52,12 +52,13 @@ pub fn identify(family: Family, name: &str, shape: &[u64]) -> Identity {
 fn component(path: &Path<'_>, buffer: bool) -> Component {
     if pattern::is_norm(path.last()) {
         return match path.leaf {
-            "weight" | "bias" | "gamma" | "beta" => Component::Norm,
+            "weight" | "scale" | "bias" | "gamma" | "beta" => Component::Norm,
             _ => Component::Other,
         };
     }
     match path.leaf {
-        "weight" | "weights" => pattern::component(&path.module),
+        // The last two are Flax's names, of projections and of embeddings.
+        "weight" | "weights" | "kernel" | "embedding" => pattern::component(&path.module),
         "bias" if buffer => Component::Other,
         "bias" => Component::Bias,
         leaf => pattern::bare(leaf),

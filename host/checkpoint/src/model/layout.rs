@@ -31,6 +31,7 @@ pub struct Part {
 /// - GPT-2 stores `[in, 3 * out]`: three blocks of columns.
 /// - BLOOM and GPT-NeoX store `[heads * 3 * head_dim, in]`: for each head its rows of q, of k and of v.
 /// - GGUF files of all three, which call it `attn_qkv`, store `[3 * out, in]`: three blocks of rows.
+/// - Flax, which calls a weight `kernel`, stores that of GPT-2 `[3 * out, in]` too, and other families not as they do above.
 ///
 /// Empty where the tensor is not fused, where the layout is not known (another family, or the number of heads is not in
 /// the configuration) and where the shape does not divide. Otherwise the parts hold every element exactly once.
@@ -45,6 +46,8 @@ pub fn parts(family: Family, component: Component, name: &str, shape: &[u64], co
             Family::Gpt2 | Family::Bloom | Family::GptNeox if Path::new(name).last() == "attn_qkv" => {
                 Fused::rows(shape)
             }
+            Family::Gpt2 if is_kernel(name) => Fused::rows(shape),
+            _ if is_kernel(name) => None,
             Family::Gpt2 => Fused::columns(shape),
             Family::Bloom | Family::GptNeox => heads(config).and_then(|heads| Fused::heads(shape, heads)),
             _ => None,
@@ -120,7 +123,8 @@ impl Fused {
 /// The axis of a projection's weight along which its output channels run; `None` for anything but projections.
 ///
 /// GPT-2 stores its projections (`c_attn`, `c_proj`, `c_fc`) `[in, out]`, everyone else `[out, in]`, GGUF files of GPT-2
-/// included.
+/// included. Flax stores kernels the other way round: `[in, out]`, those of GPT-2 `[out, in]` (`FlaxConv1D` in Hugging Face's
+/// transformers).
 pub fn output_axis(family: Family, component: Component, name: &str) -> Option<usize> {
     match component {
         Component::AttentionQuery
@@ -132,11 +136,16 @@ pub fn output_axis(family: Family, component: Component, name: &str) -> Option<u
         | Component::MlpUp
         | Component::MlpDown => {
             let transposed = family == Family::Gpt2 && Path::new(name).last().starts_with("c_");
-            Some(usize::from(transposed))
+            Some(usize::from(transposed != is_kernel(name)))
         }
-        Component::Head => Some(0),
+        Component::Head => Some(usize::from(is_kernel(name))),
         _ => None,
     }
+}
+
+/// Whether a tensor is a projection's weight as Flax stores it.
+fn is_kernel(name: &str) -> bool {
+    Path::new(name).leaf == "kernel"
 }
 
 /// The fewest elements of a row: the smallest block of any quantization scheme.

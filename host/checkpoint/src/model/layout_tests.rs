@@ -55,6 +55,23 @@ fn gguf_rows() {
 }
 
 #[test]
+fn flax_kernels() {
+    const KERNEL: &str = "h.0.attn.c_attn.kernel";
+    let parts_of = |family, name, shape: &[u64]| {
+        let config = json!({"num_attention_heads": 2});
+        parts(family, Component::AttentionQkv, name, shape, Some(&config)).iter().map(positions).collect::<Vec<_>>()
+    };
+    assert_eq!(parts_of(Family::Gpt2, KERNEL, &[6, 2]), [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]]);
+    assert!(parts_of(Family::Gpt2, KERNEL, &[2, 6]).is_empty());
+    // [in, heads * 3 * head_dim], whose rows would divide as if they were output channels.
+    assert!(parts_of(Family::Bloom, "h.0.self_attention.query_key_value.kernel", &[12, 36]).is_empty());
+    assert_eq!(output_axis(Family::Opt, Component::MlpUp, "layers.0.fc1.kernel"), Some(1));
+    assert_eq!(output_axis(Family::Unknown, Component::Head, "lm_head.kernel"), Some(1));
+    assert_eq!(output_axis(Family::Gpt2, Component::AttentionQkv, KERNEL), Some(0));
+    assert_eq!(output_axis(Family::Gpt2, Component::Head, "lm_head.kernel"), Some(1));
+}
+
+#[test]
 fn biases() {
     let config = json!({"num_attention_heads": 2});
     let name = "gpt_neox.layers.0.attention.query_key_value.bias";

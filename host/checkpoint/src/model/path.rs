@@ -36,9 +36,11 @@ impl<'a> Path<'a> {
         }
     }
 
-    /// Whether this is the weight of exactly this module inside a layer: `mlp.c_fc`.
+    /// Whether this is the weight of exactly this module inside a layer: `mlp.c_fc`. Flax calls it `kernel`.
     pub(super) fn is_layer_weight(&self, module: &str) -> bool {
-        self.layer.is_some() && self.leaf == "weight" && self.module.iter().copied().eq(module.split('.'))
+        self.layer.is_some()
+            && matches!(self.leaf, "weight" | "kernel")
+            && self.module.iter().copied().eq(module.split('.'))
     }
 
     /// The last part of the module's path.

@@ -10,6 +10,7 @@ use crate::source::PartName;
 use naming::{Naming, SHARDED, SINGLE};
 
 pub use index::IndexError;
+pub use naming::FORMATS;
 
 pub(crate) use index::Index;
 
@@ -75,7 +76,7 @@ pub enum SelectError {
 ///    complete;
 /// 4. the same of PyTorch: `pytorch_model.bin`, the one `*.bin.index.json`, all other `pytorch_model*.bin`, `model*.bin`,
 ///    `*.pt`, `*.pth` and `*.ckpt` that are not the state of training;
-/// 5. the one `*.gguf` (all parts of it where it is split), else the one `*.onnx`, `*.npz` or `*.npy`, in any sub-folder.
+/// 5. the one `*.gguf` (all parts of it where it is split), else the one `*.onnx`, `*.npz`, `*.npy` or `*.msgpack`, in any sub-folder.
 ///
 /// Names are paths with `/` between folders. Hidden files and folders are passed over.
 ///

@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+/// The formats that are read, as messages list them.
+pub const FORMATS: &str = "safetensors, PyTorch, GGUF, ONNX, NumPy and Flax";
+
 /// The names of a format that is split into shards, with or without an index.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Naming {
@@ -24,7 +27,7 @@ pub(super) const SHARDED: [Naming; 2] = [
 ];
 
 /// The extensions of formats of which one file, or one numbered series, is one model, in the order of preference.
-pub(super) const SINGLE: [&str; 4] = [".gguf", ".onnx", ".npz", ".npy"];
+pub(super) const SINGLE: [&str; 5] = [".gguf", ".onnx", ".npz", ".npy", ".msgpack"];
 
 /// How names begin that training tools give to what they save beside the weights.
 const TRAINING: &[&str] = &[
@@ -86,7 +89,6 @@ pub(super) fn is_external_data(name: &str, model: &str) -> bool {
 pub(super) fn other_format(name: &str) -> Option<&'static str> {
     Some(match extension(&name.to_ascii_lowercase()) {
         "h5" | "keras" => "Keras",
-        "msgpack" => "Flax",
         "tflite" => "TensorFlow Lite",
         _ => return None,
     })

@@ -17,6 +17,8 @@ fn the_preferred_format_is_selected() {
     assert_eq!(weights(&["a.gguf", "last.ckpt", "optimizer.pt"]), ["last.ckpt"]);
     assert_eq!(weights(&["a.onnx", "b.onnx", "a.gguf"]), ["a.gguf"]);
     assert_eq!(weights(&["w.npy", "README.md"]), ["w.npy"]);
+    assert_eq!(weights(&["flax_model.msgpack", "pytorch_model.bin"]), ["pytorch_model.bin"]);
+    assert_eq!(weights(&["config.json", "flax_model.msgpack"]), ["flax_model.msgpack"]);
     let sharded = ["consolidated.safetensors", "model-1-of-1.safetensors", "model.safetensors.index.json"];
     assert_eq!(weights(&sharded), ["model.safetensors.index.json"]);
     assert_eq!(weights(&["pytorch_model.bin.index.json", "vae/model.safetensors"]), ["pytorch_model.bin.index.json"]);

@@ -11,6 +11,7 @@ use super::{
     output,
     progress::Shown,
 };
+use kurtoscope_checkpoint::FORMATS;
 use kurtoscope_host::{
     analysis::{self, Journal, Resume, RunOptions},
     files,
@@ -18,11 +19,13 @@ use kurtoscope_host::{
     report,
 };
 
-/// Written as a text of its own because rustdoc would take its brackets for links.
-const MODEL_HELP: &str = "\
-A file of weights (safetensors, PyTorch, GGUF, ONNX, NumPy), a model's folder, or hf:ORGANISATION/NAME for one on the \
-Hugging Face hub
+/// What a model is, with the formats that are read.
+fn model_help() -> String {
+    format!("A file of weights ({FORMATS}), a model's folder, or hf:ORGANISATION/NAME for one on the Hugging Face hub")
+}
 
+/// What `--help` says besides.
+const HUB_HELP: &str = "\
 hf:ORGANISATION/NAME[/FILE][@REVISION] is downloaded into the cache that other tools share and looked for there first. \
 FILE chooses one of several, REVISION is a branch, a tag or a commit. HF_TOKEN, HF_HOME, HF_HUB_CACHE, HF_ENDPOINT and \
 HF_HUB_OFFLINE are honoured.";
@@ -30,9 +33,13 @@ HF_HUB_OFFLINE are honoured.";
 /// What to measure, where, and what to do with the result.
 #[derive(Debug, Args)]
 pub(super) struct AnalyzeArguments {
-    /// A file of weights (safetensors, PyTorch, GGUF, ONNX, NumPy), a model's folder, or hf:ORGANISATION/NAME for one on
-    /// the Hugging Face hub
-    #[arg(required = true, value_name = "MODEL", value_parser = ModelArgument::parser(), long_help = MODEL_HELP)]
+    #[arg(
+        required = true,
+        value_name = "MODEL",
+        value_parser = ModelArgument::parser(),
+        help = model_help(),
+        long_help = format!("{}\n\n{HUB_HELP}", model_help())
+    )]
     models: Vec<ModelArgument>,
 
     /// Where to measure; repeat to share the work between devices

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use super::{Definition, DefinitionError};
 
-const FILES: [(&str, &str); 7] = [
+/// The files with their names, in the order of reports. A new one is a line here.
+const FILES: &[(&str, &str)] = &[
     ("h1_dimension.toml", include_str!("h1_dimension.toml")),
     ("h2_precision.toml", include_str!("h2_precision.toml")),
     ("h3_layer_position.toml", include_str!("h3_layer_position.toml")),
@@ -14,7 +15,7 @@ const FILES: [(&str, &str); 7] = [
     ("h7_attention_dropout.toml", include_str!("h7_attention_dropout.toml")),
 ];
 
-/// H1 to H7.
+/// The built-in hypotheses, H1 first.
 ///
 /// # Errors
 ///
