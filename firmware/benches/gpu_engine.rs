@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use burn::tensor::{Tensor, TensorData};
 use burn_wgpu::wgpu;
 use kurtoscope_firmware::engine::{
-    BurnEngine, ChunkSpec, Completion, Engine, Payload,
+    ChunkSpec, Completion, CpuEngine, Engine, Payload,
     gpu::{Choice, GpuEngine},
     reference,
 };
@@ -111,7 +111,7 @@ fn main() {
     });
     report("end to end, full", through / CHUNKS as u32);
 
-    let mut processor = BurnEngine::cpu();
+    let mut processor = CpuEngine::default();
     let alone = median(|| {
         for start in (0..BYTES).step_by(1 << 20) {
             processor

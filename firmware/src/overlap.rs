@@ -111,7 +111,7 @@ mod tests {
     use super::*;
     use crate::{
         Board,
-        engine::{BurnEngine, ChunkSpec, Completion, Payload, Submission},
+        engine::{ChunkSpec, Completion, CpuEngine, Payload, Submission},
         serve,
     };
     use embedded_io::{ErrorKind, ErrorType};
@@ -129,7 +129,7 @@ mod tests {
 
     /// Computes when asked for the answer, as something beside the processor would, and notes how much it had at once.
     struct Lazy {
-        engine: BurnEngine,
+        engine: CpuEngine,
         waiting: VecDeque<(u32, ChunkSpec, Payload)>,
         next: u32,
         most: Arc<AtomicUsize>,
@@ -220,12 +220,12 @@ mod tests {
             let board = || Board { name: "test".into(), identity: "1".into() };
             let bytes = conversation(framing);
             let most = Arc::new(AtomicUsize::new(0));
-            let engine = Lazy { engine: BurnEngine::cpu(), waiting: VecDeque::new(), next: 0, most: most.clone() };
+            let engine = Lazy { engine: CpuEngine::default(), waiting: VecDeque::new(), next: 0, most: most.clone() };
             let mut overlapped = Vec::new();
             let mut session = Session::new(engine, board());
             serve_overlapped(&mut session, framing, bytes.as_slice(), Sink(&mut overlapped)).expect("served");
 
-            let engine = Lazy { engine: BurnEngine::cpu(), waiting: VecDeque::new(), next: 0, most: most.clone() };
+            let engine = Lazy { engine: CpuEngine::default(), waiting: VecDeque::new(), next: 0, most: most.clone() };
             let mut one_by_one = Vec::new();
             let mut one = Session::new(engine, board());
             serve(&mut one, framing, bytes.as_slice(), Sink(&mut one_by_one)).expect("served");
@@ -269,7 +269,8 @@ mod tests {
     fn a_writer_that_fails_ends_it_with_frames_waiting() {
         let (give, outcome) = channel();
         thread::spawn(move || {
-            let mut session = Session::new(BurnEngine::cpu(), Board { name: "test".into(), identity: String::new() });
+            let mut session =
+                Session::new(CpuEngine::default(), Board { name: "test".into(), identity: String::new() });
             give.send(serve_overlapped(&mut session, Framing::Cobs, conversation(Framing::Cobs).as_slice(), Broken))
         });
         let outcome = outcome.recv_timeout(std::time::Duration::from_secs(60)).expect("an end");
@@ -279,7 +280,7 @@ mod tests {
     #[test]
     fn two_chunks_are_with_the_engine_at_once() {
         let most = Arc::new(AtomicUsize::new(0));
-        let engine = Lazy { engine: BurnEngine::cpu(), waiting: VecDeque::new(), next: 0, most: most.clone() };
+        let engine = Lazy { engine: CpuEngine::default(), waiting: VecDeque::new(), next: 0, most: most.clone() };
         let mut session = Session::new(engine, Board { name: "test".into(), identity: String::new() });
         let mut decoder = Decoder::new(Framing::Cobs, 1 << 16);
         let (bytes, mut output) = (conversation(Framing::Cobs), Vec::new());

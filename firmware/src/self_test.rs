@@ -147,14 +147,14 @@ fn push(value: i32, element: Element, bytes: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::BurnEngine;
+    use crate::engine::CpuEngine;
     use kurtoscope_shared::{
         protocol::{Adapter, FaultKind, Limits},
         statistics::SupportedStatistic,
     };
 
     /// An engine that does something wrong to an otherwise right measurement.
-    struct Faulty(BurnEngine, Fault);
+    struct Faulty(CpuEngine, Fault);
 
     /// What is done to a measurement.
     type Fault = fn(&mut Measurement);
@@ -196,18 +196,18 @@ mod tests {
 
     #[test]
     fn the_processor_passes() {
-        let outcome = run(&mut BurnEngine::cpu());
+        let outcome = run(&mut CpuEngine::default());
         assert!(outcome.passed, "{outcome:?}");
         assert!(outcome.max_relative_error < 1e-12, "{outcome:?}");
         assert!(outcome.answers >= 10, "{outcome:?}");
-        let small = run(&mut BurnEngine::cpu_with_payload(512));
+        let small = run(&mut CpuEngine::with_max_payload(512));
         assert!(small.passed && small.answers > 0, "{small:?}");
     }
 
     /// What one software driver was seen to do: sums of large chunks that leave a part of the elements out.
     #[test]
     fn sums_that_go_wrong_in_large_chunks_alone_are_found_on_graphics_adapters() {
-        struct Large(BurnEngine);
+        struct Large(CpuEngine);
         impl Engine for Large {
             fn kind(&self) -> EngineKind {
                 EngineKind::Gpu
@@ -231,8 +231,8 @@ mod tests {
                 Ok(found)
             }
         }
-        assert!(run(&mut Large(BurnEngine::cpu_with_payload(1 << 25))).passed);
-        let outcome = run(&mut Large(BurnEngine::cpu_with_payload(1 << 26)));
+        assert!(run(&mut Large(CpuEngine::with_max_payload(1 << 25))).passed);
+        let outcome = run(&mut Large(CpuEngine::with_max_payload(1 << 26)));
         assert!(!outcome.passed && outcome.max_relative_error > 0.009, "{outcome:?}");
     }
 
@@ -257,7 +257,7 @@ mod tests {
             ("minimum lost", |found| found.moments.min = 0.0),
         ];
         for (name, fault) in faults {
-            assert!(!run(&mut Faulty(BurnEngine::cpu(), fault)).passed, "{name}");
+            assert!(!run(&mut Faulty(CpuEngine::default(), fault)).passed, "{name}");
         }
     }
 }

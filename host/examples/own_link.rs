@@ -13,7 +13,7 @@ use std::{
 
 use embedded_io_adapters::std::FromStd;
 use kurtoscope_checkpoint::Checkpoint;
-use kurtoscope_firmware::{Framing, Session, engine::BurnEngine, serve, session::Board};
+use kurtoscope_firmware::{Framing, Session, engine::CpuEngine, serve, session::Board};
 use kurtoscope_host::{
     analysis::{self, Device, DeviceOptions, Quiet},
     link::{Connector, DeviceUrl, Link, LinkError},
@@ -65,7 +65,7 @@ fn start_board() -> io::Result<String> {
         for stream in listener.incoming().flatten() {
             let Ok(reader) = stream.try_clone() else { continue };
             let board = Board { name: "in this process".into(), identity: "example".into() };
-            let mut session = Session::new(BurnEngine::cpu(), board);
+            let mut session = Session::new(CpuEngine::default(), board);
             if let Err(error) = serve(&mut session, Framing::LengthPrefixed, FromStd::new(reader), FromStd::new(stream))
             {
                 eprintln!("the board's connection ended: {error:?}");

@@ -131,6 +131,10 @@ pub fn dequantized(scheme: Scheme, block: &[f32]) -> Vec<f32> {
 /// The value that `scheme` gives an element `x` of a block whose element of largest magnitude is `extreme`; where both signs
 /// have that magnitude, the negative one. By the book and one at a time.
 pub fn nearest(scheme: Scheme, extreme: f32, x: f32) -> f32 {
+    // Zero is a level of every scheme; a scale without an inverse in binary32 would make it NaN.
+    if x == 0.0 {
+        return 0.0;
+    }
     let largest = extreme.abs();
     let inverse = |scale: f32| if scale == 0.0 { 0.0 } else { 1.0 / scale };
     let uniform = |scale: f32, kept: f32, low: f32, high: f32| libm::rintf(x * inverse(scale)).clamp(low, high) * kept;

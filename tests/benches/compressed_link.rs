@@ -15,7 +15,7 @@ use std::{
 
 use embedded_io_adapters::std::FromStd;
 use kurtoscope_checkpoint::Checkpoint;
-use kurtoscope_firmware::{Board, Framing, Session, engine::BurnEngine, serve};
+use kurtoscope_firmware::{Board, Framing, Session, engine::CpuEngine, serve};
 use kurtoscope_host::{
     analysis::{CompressionMode, Device, DeviceOptions, Quiet, analyze},
     link::{Connector, DeviceUrl, Link, LinkError},
@@ -63,7 +63,7 @@ impl Connector for SlowBoard {
         let ((device_reads, host_writes), (host_reads, device_writes)) = (pipe()?, pipe()?);
         thread::spawn(move || {
             let board = Board { name: "throttled".into(), identity: String::new() };
-            let mut session = Session::new(BurnEngine::cpu(), board);
+            let mut session = Session::new(CpuEngine::default(), board);
             let _ = serve(&mut session, Framing::Cobs, FromStd::new(device_reads), FromStd::new(device_writes));
         });
         let writer = Throttled { inner: host_writes, free: Instant::now() };

@@ -329,7 +329,7 @@ mod serial {
     };
 
     use embedded_io_adapters::std::FromStd;
-    use kurtoscope_firmware::{Board, Framing, Session, engine::BurnEngine, serve};
+    use kurtoscope_firmware::{Board, Framing, Session, engine::CpuEngine, serve};
     use kurtoscope_tests::command::Tested;
     use rustix::{
         pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
@@ -452,7 +452,7 @@ mod serial {
         let end = || FromStd::new(File::from(port.master.try_clone().expect("a descriptor")));
         let (reader, writer) = (end(), end());
         let board = Board { name: "bench".into(), identity: String::new() };
-        let mut session = Session::new(BurnEngine::cpu_with_payload(1 << 14), board);
+        let mut session = Session::new(CpuEngine::with_max_payload(1 << 14), board);
         std::thread::spawn(move || serve(&mut session, Framing::LengthPrefixed, reader, writer));
         let outcome = Model::new().assert_fails(&port.url(), &["it sends length-prefixed frames", "COBS", "exec:"]);
         assert!(!outcome.stderr.contains("no answer"), "{}", outcome.stderr);

@@ -3,7 +3,7 @@
 use core::convert::Infallible;
 
 use embedded_hal::digital::{ErrorType, OutputPin};
-use kurtoscope_firmware::{Board, Framing, Session, engine::BurnEngine, serve, status_led::StatusLed};
+use kurtoscope_firmware::{Board, Framing, Session, engine::CpuEngine, serve, status_led::StatusLed};
 
 use crate::{
     cmsdk_uart::{CmsdkUart, Interrupt},
@@ -46,7 +46,7 @@ pub unsafe fn run(machine: Machine, heap: &'static Heap<HEAP_BYTES>) -> ! {
         let link = CmsdkUart::new(machine.link, Some(Interrupt(machine.received)));
         (Console::open(machine.console), link, cortex_m::Peripherals::steal())
     };
-    let engine = Stopwatch::new(BurnEngine::single_precision(MAX_PAYLOAD), peripherals.SYST, console, heap);
+    let engine = Stopwatch::new(CpuEngine::single_precision(MAX_PAYLOAD), peripherals.SYST, console, heap);
     let light = |bit: u32| Light { register: core::ptr::with_exposed_provenance_mut(machine.lights), mask: 1 << bit };
     let board = Board { name: machine.name.into(), identity: Default::default() };
     let mut session = Session::with_status_led(engine, board, StatusLed::new(light(0), light(1))).plain_only();

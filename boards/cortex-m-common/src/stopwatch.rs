@@ -3,7 +3,7 @@
 use core::fmt::Write;
 
 use cortex_m::peripheral::{SYST, syst::SystClkSource};
-use kurtoscope_firmware::engine::{Engine, ChunkSpec};
+use kurtoscope_firmware::engine::{ChunkSpec, Engine};
 use kurtoscope_shared::{
     Measurement,
     protocol::{Adapter, EngineKind, FaultKind, Limits},

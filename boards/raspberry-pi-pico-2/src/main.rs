@@ -9,7 +9,7 @@ use core::panic::PanicInfo;
 use kurtoscope_cortex_m::heap::Heap;
 use kurtoscope_firmware::{
     Board, Framing, Session,
-    engine::BurnEngine,
+    engine::CpuEngine,
     serve,
     status_led::{NoPin, StatusLed},
 };
@@ -65,7 +65,7 @@ fn main() -> ! {
     let board = Board { name: "raspberry-pi-pico-2".into(), identity: identity.as_str().into() };
     // The self-test runs before the board shows up on USB, where it then answers at once.
     let mut session =
-        Session::with_status_led(BurnEngine::single_precision(MAX_PAYLOAD), board, StatusLed::new(light, NoPin))
+        Session::with_status_led(CpuEngine::single_precision(MAX_PAYLOAD), board, StatusLed::new(light, NoPin))
             .plain_only();
 
     let bus = UsbBus::new(chip.USB, chip.USB_DPRAM, clocks.usb_clock, true, &mut chip.RESETS);

@@ -17,7 +17,7 @@ use crate::{
 };
 use kurtoscope_firmware::{
     Board, ServeError, Session,
-    engine::{BurnEngine, Engine},
+    engine::{CpuEngine, Engine},
     status_led::StatusLed,
 };
 
@@ -175,7 +175,7 @@ pub fn run(arguments: &DeviceArguments) -> Result<(), DeviceError> {
     }
     let board = Board { name: arguments.board.clone(), identity: identity::identity() };
     match &arguments.engine {
-        EngineChoice::Cpu => serve_board(arguments, BurnEngine::cpu(), board),
+        EngineChoice::Cpu => serve_board(arguments, CpuEngine::default(), board),
         EngineChoice::Gpu(name) => serve_gpu(arguments, name.clone(), board),
     }
 }

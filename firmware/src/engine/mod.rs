@@ -1,8 +1,8 @@
 //! Engines: what measures a chunk. The session that feeds them is elsewhere.
 
-mod burn_engine;
 mod centre;
 pub mod cpu;
+mod cpu_engine;
 #[cfg(feature = "burn")]
 mod extension;
 #[cfg(feature = "gpu")]
@@ -23,7 +23,7 @@ use kurtoscope_shared::{
     statistics::{ChunkSpan, SupportedStatistic},
 };
 
-pub use burn_engine::{BurnEngine, OnProcessor};
+pub use cpu_engine::{CpuEngine, OnProcessor};
 #[cfg(feature = "burn")]
 pub use extension::{MeasureBackend, Measured, Task};
 pub use payload::Payload;

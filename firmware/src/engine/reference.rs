@@ -32,7 +32,7 @@ pub fn moments(values: Tensor<1>) -> Option<Moments> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{BurnEngine, ChunkSpec, Engine};
+    use crate::engine::{ChunkSpec, CpuEngine, Engine};
     use burn::tensor::{DType, Device, TensorData};
     use kurtoscope_shared::{Element, Requests};
     use std::vec::Vec;
@@ -44,7 +44,7 @@ mod tests {
 
     fn by_the_engine(values: &[f64]) -> Moments {
         let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        BurnEngine::cpu().measure(ChunkSpec::of(Element::F64, Requests::MOMENTS), &bytes).expect("measured").moments
+        CpuEngine::default().measure(ChunkSpec::of(Element::F64, Requests::MOMENTS), &bytes).expect("measured").moments
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Frames in, answers out, without a link.
 
 use super::*;
-use crate::{engine::BurnEngine, status_led::tests::Probe};
+use crate::{engine::CpuEngine, status_led::tests::Probe};
 use kurtoscope_shared::{
     Element, Requests,
     frame::{Decoder, FrameEvent},
@@ -47,7 +47,7 @@ fn tell<E: Engine, M: OutputPin, F: OutputPin>(
 
 #[test]
 fn greets_and_measures() {
-    let mut session = Session::new(BurnEngine::cpu(), board());
+    let mut session = Session::new(CpuEngine::default(), board());
     let ToHost::Welcome(welcome) = ask(&mut session, &hello(9), &[]) else { panic!("no welcome") };
     assert_eq!((welcome.session, welcome.board.as_str(), welcome.self_test.passed), (9, "test", true));
     let payload: Vec<u8> = [1.0f32, 2.0, 3.0, 4.0, 10.0].iter().flat_map(|x| x.to_le_bytes()).collect();
@@ -61,7 +61,7 @@ fn greets_and_measures() {
 
 #[test]
 fn refuses_with_numbers() {
-    let mut session = Session::new(BurnEngine::cpu_with_payload(64), board());
+    let mut session = Session::new(CpuEngine::with_max_payload(64), board());
     let fault = |answer| match answer {
         ToHost::Fault(fault) => (fault.sequence, fault.kind),
         other => panic!("no fault: {other:?}"),
@@ -91,7 +91,7 @@ fn compressed_chunk(count: u32) -> ToDevice {
 
 #[test]
 fn compressed_chunks_are_measured_as_their_elements() {
-    let mut session = Session::new(BurnEngine::cpu(), board());
+    let mut session = Session::new(CpuEngine::default(), board());
     ask(&mut session, &hello(9), &[]);
     let plain: Vec<u8> = (0..3000).flat_map(|x| ((x % 7) as f32 * 0.5 - 1.0).to_le_bytes()).collect();
     let mut compressed = Vec::new();
@@ -108,29 +108,27 @@ fn compressed_chunks_are_measured_as_their_elements() {
 
 #[test]
 fn compressed_payloads_that_are_none_are_refused_before_memory_is_taken() {
-    let refused = |session: &mut Session<BurnEngine>, count, payload: &[u8]| match ask(
-        session,
-        &compressed_chunk(count),
-        payload,
-    ) {
-        ToHost::Fault(fault) => fault.kind,
-        other => panic!("no fault: {other:?}"),
-    };
-    let mut session = Session::new(BurnEngine::cpu_with_payload(64), board());
+    let refused =
+        |session: &mut Session<CpuEngine>, count, payload: &[u8]| match ask(session, &compressed_chunk(count), payload)
+        {
+            ToHost::Fault(fault) => fault.kind,
+            other => panic!("no fault: {other:?}"),
+        };
+    let mut session = Session::new(CpuEngine::with_max_payload(64), board());
     ask(&mut session, &hello(9), &[]);
     let constant = [1u8; 8];
     assert_eq!(refused(&mut session, 17, &constant), FaultKind::TooLarge { found: 68, max: 64 });
     let (found, max) = (u32::MAX, 64);
     assert_eq!(refused(&mut session, u32::MAX, &constant), FaultKind::TooLarge { found, max });
     assert_eq!(refused(&mut session, 16, &constant[..5]), FaultKind::Compression);
-    let mut plain_only = Session::new(BurnEngine::cpu(), board()).plain_only();
+    let mut plain_only = Session::new(CpuEngine::default(), board()).plain_only();
     ask(&mut plain_only, &hello(9), &[]);
     assert_eq!(refused(&mut plain_only, 16, &constant), FaultKind::Compression);
 }
 
 #[test]
 fn a_host_of_another_version_learns_ours() {
-    let mut session = Session::new(BurnEngine::cpu(), board());
+    let mut session = Session::new(CpuEngine::default(), board());
     let stranger = postcard::to_allocvec(&(0u32, 77u16, [0xffu8; 8])).expect("encodes");
     let ToHost::Welcome(welcome) = tell(&mut session, Ok(stranger)) else { panic!("no welcome") };
     assert_eq!(welcome.protocol, PROTOCOL_VERSION);
@@ -138,7 +136,7 @@ fn a_host_of_another_version_learns_ours() {
 
 #[test]
 fn a_device_introduces_what_it_measures_and_leaves_out_the_rest() {
-    let mut session = Session::new(BurnEngine::single_precision(1 << 12), board());
+    let mut session = Session::new(CpuEngine::single_precision(1 << 12), board());
     let ToHost::Welcome(welcome) = ask(&mut session, &hello(9), &[]) else { panic!("no welcome") };
     assert_eq!(
         welcome.statistics,
@@ -146,7 +144,7 @@ fn a_device_introduces_what_it_measures_and_leaves_out_the_rest() {
     );
     let ToHost::Report(report) = ask(&mut session, &chunk(9, 0, 2), &[0; 8]) else { panic!("no report") };
     assert!(report.measurement.histogram.is_none() && report.measurement.extremes.is_some());
-    let mut all = Session::new(BurnEngine::cpu(), board());
+    let mut all = Session::new(CpuEngine::default(), board());
     let ToHost::Welcome(mut welcome) = ask(&mut all, &hello(9), &[]) else { panic!("no welcome") };
     welcome.statistics.sort_by_key(|known| known.tag);
     assert_eq!(welcome.statistics, KNOWN);
@@ -156,7 +154,7 @@ fn a_device_introduces_what_it_measures_and_leaves_out_the_rest() {
 fn lights_follow_the_work() {
     let (measuring, fault) = (Probe::default(), Probe::default());
     let status_led = StatusLed::new(measuring.clone(), fault.clone());
-    let mut session = Session::with_status_led(BurnEngine::cpu(), board(), status_led);
+    let mut session = Session::with_status_led(CpuEngine::default(), board(), status_led);
     ask(&mut session, &hello(1), &[]);
     ask(&mut session, &chunk(1, 0, 1), &[0; 4]);
     assert_eq!((measuring.rises.get(), measuring.high.get(), fault.high.get()), (1, false, false));
@@ -166,7 +164,7 @@ fn lights_follow_the_work() {
 
 #[test]
 fn the_buffer_comes_back() {
-    let mut session = Session::new(BurnEngine::cpu(), board());
+    let mut session = Session::new(CpuEngine::default(), board());
     ask(&mut session, &hello(1), &[]);
     let mut content = postcard::to_allocvec(&chunk(1, 0, 4)).expect("encodes");
     content.extend([0; 16]);
@@ -178,7 +176,7 @@ fn the_buffer_comes_back() {
 proptest! {
     #[test]
     fn every_frame_gets_exactly_one_answer(content in prop::collection::vec(any::<u8>(), 0..200)) {
-        let mut session = Session::new(BurnEngine::cpu_with_payload(256), board());
+        let mut session = Session::new(CpuEngine::with_max_payload(256), board());
         tell(&mut session, Ok(content));
     }
 }

@@ -1,6 +1,6 @@
 //! Against two passes in f64: every distribution, element type and awkward size.
 
-use kurtoscope_firmware::engine::{BurnEngine, ChunkSpec, Engine, gpu::GpuEngine};
+use kurtoscope_firmware::engine::{ChunkSpec, CpuEngine, Engine, gpu::GpuEngine};
 use kurtoscope_shared::{
     Element, MagnitudeHistogram, Measurement, Moments, Random, Requests,
     statistics::{ExtremeCount, SampleStride},
@@ -201,7 +201,7 @@ fn rows_are_quantized_as_on_the_processor() {
             ..ChunkSpec::of(element, Requests { quantization_errors: SampleStride::new(8), ..Requests::FULL })
         };
         let found = engine.measure(spec, &bytes).expect("measured");
-        let expected = BurnEngine::cpu_with_payload(1 << 24).measure(spec, &bytes).expect("measured");
+        let expected = CpuEngine::with_max_payload(1 << 24).measure(spec, &bytes).expect("measured");
         assert_eq!(found.quantization_errors, expected.quantization_errors, "{element}");
         assert_eq!(found.row_column_sums, expected.row_column_sums, "{element}");
     }

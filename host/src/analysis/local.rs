@@ -3,7 +3,7 @@
 use std::thread;
 
 use kurtoscope_firmware::{
-    engine::{BurnEngine, ChunkSpec, Engine},
+    engine::{ChunkSpec, CpuEngine, Engine},
     self_test,
 };
 use kurtoscope_shared::{
@@ -21,7 +21,7 @@ use kurtoscope_checkpoint::Checkpoint;
 
 /// The engine's introduction, as a device would give it.
 pub(super) fn introduce() -> Welcome {
-    let mut engine = BurnEngine::cpu();
+    let mut engine = CpuEngine::default();
     let self_test = self_test::run(&mut engine);
     Welcome {
         protocol: PROTOCOL_VERSION,
@@ -78,7 +78,7 @@ impl Drop for Taken<'_> {
 }
 
 fn measure(checkpoint: &Checkpoint, plan: &MeasurementPlan, queue: &Queue) -> Result<(), DeviceFailure> {
-    let mut engine = BurnEngine::cpu();
+    let mut engine = CpuEngine::default();
     while let Some(chunk) = queue.next() {
         let taken = Taken { queue, chunk, is_complete: false };
         let planned = &plan.chunks[chunk];

@@ -1,5 +1,5 @@
 use half::f16;
-use kurtoscope_firmware::engine::{BurnEngine, ChunkSpec, Engine};
+use kurtoscope_firmware::engine::{ChunkSpec, CpuEngine, Engine};
 use kurtoscope_shared::{Element, Measurement, Random, Requests};
 
 use super::*;
@@ -9,7 +9,7 @@ use crate::fixture;
 fn record(name: &str, values: &[f32], alter: impl Fn(usize, f32) -> Option<f32>) -> crate::record::Tensor {
     let measure = |values: Vec<f32>| -> Measurement {
         let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        BurnEngine::cpu().measure(ChunkSpec::of(Element::F32, Requests::FULL), &bytes).expect("measured")
+        CpuEngine::default().measure(ChunkSpec::of(Element::F32, Requests::FULL), &bytes).expect("measured")
     };
     let altered: Vec<f32> = values.iter().enumerate().filter_map(|(index, value)| alter(index, *value)).collect();
     let is_short = altered.len() < values.len();

@@ -2,11 +2,15 @@
 
 #![no_main]
 
-use kurtoscope_host::{compare::compare, deployment::{
+use kurtoscope_host::{
+    compare::compare,
+    deployment::{
         Allocated, Plan, Target,
         export::{Assignment, Tool, render},
         target::ALL,
-    }, record::Run};
+    },
+    record::Run,
+};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {

@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use kurtoscope_firmware::{Board, Session, engine::BurnEngine};
+use kurtoscope_firmware::{Board, Session, engine::CpuEngine};
 use kurtoscope_shared::{
     frame::{self, Decoder, FrameEvent, Framing},
     protocol::{Hello, PROTOCOL_VERSION, ToDevice, ToHost},
@@ -11,7 +11,7 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
     let board = Board { name: "fuzz".into(), identity: String::new() };
-    let mut session = Session::new(BurnEngine::cpu_with_payload(64), board);
+    let mut session = Session::new(CpuEngine::with_max_payload(64), board);
     let hello = ToDevice::Hello(Hello { protocol: PROTOCOL_VERSION, session: 1 });
     // Either framing, by the content's first bit.
     let framing = Framing::ALL[usize::from(bytes.first().is_some_and(|byte| byte & 1 == 1))];

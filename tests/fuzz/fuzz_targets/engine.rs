@@ -3,7 +3,7 @@
 
 #![no_main]
 
-use kurtoscope_firmware::engine::{BurnEngine, ChunkSpec, Engine};
+use kurtoscope_firmware::engine::{ChunkSpec, CpuEngine, Engine};
 use kurtoscope_shared::{
     Element, Requests,
     statistics::{ExtremeCount, SampleStride, StatisticKey},
@@ -29,7 +29,7 @@ fuzz_target!(|bytes: &[u8]| {
     let row = u16::from_le_bytes([row, row_high]);
     let offset = u16::from_le_bytes([offset, offset_high]);
     let spec = ChunkSpec { element, offset: offset.into(), row: row.into(), requests };
-    for mut engine in [BurnEngine::cpu_with_payload(MAX_PAYLOAD), BurnEngine::single_precision(MAX_PAYLOAD)] {
+    for mut engine in [CpuEngine::with_max_payload(MAX_PAYLOAD), CpuEngine::single_precision(MAX_PAYLOAD)] {
         if let Ok(measurement) = engine.measure(spec, payload) {
             let known: Vec<StatisticKey> = engine.statistics().iter().map(|statistic| statistic.key).collect();
             let (asked, span) = (requests.limited_to(&known), spec.span(payload.len()));

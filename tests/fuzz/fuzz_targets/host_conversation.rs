@@ -106,11 +106,7 @@ fn welcome() -> Welcome {
         identity: String::new(),
         engine: EngineKind::Cpu,
         adapter: None,
-        limits: Limits {
-            max_payload: 100,
-            window_bytes: WINDOW,
-            elements: ElementSet::ALL,
-        },
+        limits: Limits { max_payload: 100, window_bytes: WINDOW, elements: ElementSet::ALL },
         statistics: KNOWN.to_vec(),
         compressions: CompressionSet::ALL,
         self_test: SelfTest { passed: true, answers: 1, max_relative_error: 0.0, tolerance: 1e-10 },

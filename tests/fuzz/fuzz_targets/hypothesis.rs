@@ -5,7 +5,11 @@
 
 use std::path::Path;
 
-use kurtoscope_host::{evidence::{self, Facts, UserFacts}, hypothesis::{Definition, built_in, judge, judge_all}, record::Run};
+use kurtoscope_host::{
+    evidence::{self, Facts, UserFacts},
+    hypothesis::{Definition, built_in, judge, judge_all},
+    record::Run,
+};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {

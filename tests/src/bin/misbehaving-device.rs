@@ -11,7 +11,7 @@ use std::{
 use embedded_io_adapters::std::FromStd;
 use kurtoscope_firmware::{
     Board, Framing, Session,
-    engine::{BurnEngine, ChunkSpec, Engine},
+    engine::{ChunkSpec, CpuEngine, Engine},
     serve,
 };
 use kurtoscope_shared::{
@@ -28,7 +28,7 @@ const POISON: f32 = 12_345.0;
 
 /// The processor's engine with a fault.
 struct Faulty {
-    engine: BurnEngine,
+    engine: CpuEngine,
     statistics: &'static [SupportedStatistic],
     fault: Fault,
     measured: u32,
@@ -75,12 +75,12 @@ enum Fault {
 }
 
 /// The engine that the command line names, and the statistics that it introduces itself with.
-fn engine(payload: u32) -> (BurnEngine, &'static [SupportedStatistic]) {
-    let all = BurnEngine::cpu_with_payload(payload);
+fn engine(payload: u32) -> (CpuEngine, &'static [SupportedStatistic]) {
+    let all = CpuEngine::with_max_payload(payload);
     let mut statistics = all.statistics().to_vec();
     match std::env::args().nth(1).as_deref() {
         Some("lacks") => {
-            let without = BurnEngine::cpu_measuring::<(Extremes, QuantizationErrors, RowColumnSums)>(payload);
+            let without = CpuEngine::measuring::<(Extremes, QuantizationErrors, RowColumnSums)>(payload);
             let statistics = without.statistics();
             return (without, statistics);
         }

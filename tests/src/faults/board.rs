@@ -10,7 +10,7 @@ use std::{
 };
 
 use embedded_io_adapters::std::FromStd;
-use kurtoscope_firmware::{Framing, Session, engine::BurnEngine, serve, session};
+use kurtoscope_firmware::{Framing, Session, engine::CpuEngine, serve, session};
 use kurtoscope_host::link::{Connector, Link, LinkError};
 
 use super::{
@@ -81,7 +81,7 @@ impl Connector for Board {
 /// The board's life while its cable is plugged in: a session after the other, until the link closes.
 fn run(framing: Framing, max_payload: u32, board: &session::Board, faults: &Arc<Mutex<Faults>>, cable: &Cable) {
     loop {
-        let mut session = Session::new(BurnEngine::cpu_with_payload(max_payload), board.clone());
+        let mut session = Session::new(CpuEngine::with_max_payload(max_payload), board.clone());
         let reader = DeviceReader(cable.clone());
         let writer = Faulty { faults: faults.clone(), cable: cable.clone(), into: cable.to_host.clone() };
         let ended = serve(&mut session, framing, FromStd::new(reader), FromStd::new(writer));

@@ -162,7 +162,7 @@ impl BlockSums {
 mod tests {
     use super::*;
     use crate::engine::cpu::{Everything, Small};
-    use crate::{engine::BurnEngine, self_test};
+    use crate::{engine::CpuEngine, self_test};
     use kurtoscope_shared::{Moments, Random, Requests, statistics::ExtremeCount};
     use proptest::prelude::*;
     use std::vec::Vec;
@@ -258,7 +258,7 @@ mod tests {
     #[test]
     fn the_engine_proves_itself() {
         for max_payload in [512, 16_384, 65_536] {
-            let outcome = self_test::run(&mut BurnEngine::single_precision(max_payload));
+            let outcome = self_test::run(&mut CpuEngine::single_precision(max_payload));
             assert!(outcome.passed && outcome.tolerance == TOLERANCE, "{outcome:?}");
             assert!(outcome.max_relative_error > 1e-12, "this is not f64's accuracy: {outcome:?}");
         }

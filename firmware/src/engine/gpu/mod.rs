@@ -41,7 +41,7 @@ pub use failure::Failure;
 pub use launch::{Launch, Partials};
 
 use super::{
-    BurnEngine, ChunkSpec, Completion, Engine, MeasureBackend, Measured, Payload, Submission,
+    ChunkSpec, Completion, CpuEngine, Engine, MeasureBackend, Measured, Payload, Submission,
     centre::Centre,
     check, cpu,
     extension::{self, Task},
@@ -71,7 +71,7 @@ pub struct GpuEngine {
     choice: Choice,
     adapter: Opened,
     limits: Limits,
-    processor: BurnEngine,
+    processor: CpuEngine,
     running: VecDeque<Running>,
     submitted: u32,
     failures: u32,
@@ -129,7 +129,7 @@ impl GpuEngine {
         let adapter = adapter::open(&choice)?;
         let max_payload = adapter.description.max_chunk_bytes.min(u64::from(max_payload)) as u32 & !7;
         let window_bytes = max_payload.saturating_mul(IN_FLIGHT as u32 + 1);
-        let processor = BurnEngine::cpu_with_payload(max_payload);
+        let processor = CpuEngine::with_max_payload(max_payload);
         let limits = Limits { window_bytes, ..processor.limits() };
         let running = VecDeque::new();
         Ok(Self { choice, adapter, limits, processor, running, submitted: 0, failures: 0 })

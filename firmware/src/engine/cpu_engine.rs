@@ -17,30 +17,32 @@ pub type OnProcessor = fn(&[u8], ChunkSpec) -> Measurement;
 
 /// Measures on the processor.
 #[derive(Debug, Clone)]
-pub struct BurnEngine {
+pub struct CpuEngine {
     on_processor: OnProcessor,
     statistics: &'static [SupportedStatistic],
     tolerance: f64,
     limits: Limits,
 }
 
-/// The largest payload that the processor takes at once, bytes: a few milliseconds of work.
-const CPU_MAX_PAYLOAD: u32 = 1 << 20;
+/// The largest payload that is taken at once where none is given, bytes: a few milliseconds of work.
+const DEFAULT_MAX_PAYLOAD: u32 = 1 << 20;
 
-impl BurnEngine {
-    /// An engine on the processor, for payloads of up to 1 MiB.
-    pub fn cpu() -> Self {
-        Self::cpu_with_payload(CPU_MAX_PAYLOAD)
+impl Default for CpuEngine {
+    /// An engine that measures everything, of payloads of up to 1 MiB.
+    fn default() -> Self {
+        Self::with_max_payload(DEFAULT_MAX_PAYLOAD)
+    }
+}
+
+impl CpuEngine {
+    /// An engine that measures everything, of payloads of up to `max_payload` bytes.
+    pub fn with_max_payload(max_payload: u32) -> Self {
+        Self::measuring::<cpu::Everything>(max_payload)
     }
 
-    /// An engine on the processor for payloads of up to `max_payload` bytes.
-    pub fn cpu_with_payload(max_payload: u32) -> Self {
-        Self::cpu_measuring::<cpu::Everything>(max_payload)
-    }
-
-    /// An engine on the processor that measures the statistics in the list `L` besides the moments, of payloads of up to
-    /// `max_payload` bytes. The program contains no others.
-    pub fn cpu_measuring<L: StatisticList>(max_payload: u32) -> Self {
+    /// An engine that measures the statistics in the list `L` besides the moments, of payloads of up to `max_payload` bytes.
+    /// The program contains no others.
+    pub fn measuring<L: StatisticList>(max_payload: u32) -> Self {
         Self {
             on_processor: cpu::measure::<L>,
             statistics: L::SUPPORTED,
@@ -66,7 +68,7 @@ fn limits(max_payload: u32) -> Limits {
     Limits { max_payload, window_bytes: max_payload.saturating_mul(4), elements: ElementSet::ALL }
 }
 
-impl Engine for BurnEngine {
+impl Engine for CpuEngine {
     fn kind(&self) -> EngineKind {
         EngineKind::Cpu
     }
