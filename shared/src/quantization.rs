@@ -129,7 +129,7 @@ pub fn dequantized(scheme: Scheme, block: &[f32]) -> Vec<f32> {
 }
 
 /// The value that `scheme` gives an element `x` of a block whose element of largest magnitude is `extreme`; where both signs
-/// have that magnitude, the negative one. By the book and one at a time.
+/// have that magnitude, the negative one. Computed by the scheme's definition, one element at a time.
 pub fn nearest(scheme: Scheme, extreme: f32, x: f32) -> f32 {
     let largest = extreme.abs();
     let inverse = |scale: f32| if scale == 0.0 { 0.0 } else { 1.0 / scale };
