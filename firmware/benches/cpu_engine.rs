@@ -1,7 +1,7 @@
 //! The CPU engine, one thread, against a plain read-only f32 sum over the same memory.
 //!
 //! `cargo bench -p kurtoscope-firmware --bench cpu_engine [-- MEBIBYTES [STRIDE]]`, where one element of STRIDE is
-//! quantized, 64 by default. Each round times the yardstick and every
+//! quantized, 64 by default. Each round times the baseline and every
 //! measurement in turn over the same buffer, and the table shows medians over the rounds, so that a machine whose speed
 //! drifts changes all columns alike.
 
@@ -17,7 +17,7 @@ const CHUNK_BYTES: usize = 1 << 20;
 /// Elements in a row.
 const ROW: u32 = 1024;
 
-/// The yardstick: reads every f32 once and adds it, as fast as the memory allows.
+/// The baseline: reads every f32 once and adds it, as fast as the memory allows.
 #[multiversion(targets("x86_64+avx512f", "x86_64+avx2"))]
 fn plain_sum(bytes: &[u8]) -> f32 {
     let mut lanes = [0f32; 64];
@@ -74,15 +74,15 @@ fn main() {
         }
     }
     let rate = |bytes: usize, seconds: f64| bytes as f64 / seconds / 1e9;
-    let yardstick = rate(bytes.len(), median(&mut sums));
+    let baseline = rate(bytes.len(), median(&mut sums));
     println!("{mebibytes} MiB of normal values, one thread, chunks of 1 MiB, median of {ROUNDS} rounds");
     println!("one element of {} is quantized, where not all are", stride.get());
     println!("{:<36} {:>8} {:>12} {:>18}", "", "GB/s", "G elements/s", "ratio to plain sum");
-    println!("{:<36} {yardstick:>8.2} {:>12.2} {:>18.2}", "plain f32 sum (yardstick)", yardstick / 4.0, 1.0);
+    println!("{:<36} {baseline:>8.2} {:>12.2} {:>18.2}", "plain f32 sum (baseline)", baseline / 4.0, 1.0);
     let mut rates = Vec::new();
     for ((name, element, data, _), times) in cases.iter().zip(&mut times) {
         let rate = rate(data.len(), median(times));
-        println!("{name:<36} {rate:>8.2} {:>12.2} {:>18.2}", rate / element.size() as f64, rate / yardstick);
+        println!("{name:<36} {rate:>8.2} {:>12.2} {:>18.2}", rate / element.size() as f64, rate / baseline);
         rates.push(rate);
     }
     for element in [Element::F32, Element::F16, Element::Bf16] {

@@ -1,4 +1,4 @@
-//! Frames out of a link's reading half. What becomes of them is left to the loops that serve.
+//! Reads frames from a link's receiving half. Answering them is left to the loops in `serve` and `overlap`.
 
 use alloc::{vec, vec::Vec};
 

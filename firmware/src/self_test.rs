@@ -1,4 +1,4 @@
-//! The device proves itself: data whose moments are known exactly go through the engine before any number counts.
+//! The self-test of a device: its engine measures data whose moments are known exactly before any other result counts.
 //!
 //! The data are triples `(c + 2v, c - v, c - v)` of integers. Whatever the `v`, a triple's mean is `c`, and the sums of
 //! the second to fourth powers around it are `6v²`, `6v³` and `18v⁴`: so the moments of any number of triples follow
@@ -27,7 +27,7 @@ const LARGEST_BYTES_GPU: usize = 1 << 26;
 /// What every case asks for, as far as the engine measures it.
 const REQUESTS: Requests = Requests { histogram: Some(()), extremes: ExtremeCount::new(1), ..Requests::MOMENTS };
 
-/// The mean of every case: not zero, so that engines which forget to centre are found out.
+/// The mean of every case: not zero, so that engines that do not centre are detected.
 const CENTRE: i32 = 3;
 /// The `v` that is planted once: `2 * 512 + 3` is exact in binary16 and in binary32, and so is every other element.
 const PLANTED: u32 = 9;

@@ -24,7 +24,7 @@ use crate::{
 pub struct Board {
     /// The board's name: `raspberry-pi-5`, `virtual`, …
     pub name: String,
-    /// What tells it from another of the same kind: a serial number. May be empty.
+    /// What identifies it among others of the same kind: a serial number. May be empty.
     pub identity: String,
 }
 
@@ -104,7 +104,7 @@ impl<E: Engine, M: OutputPin, F: OutputPin> Session<E, M, F> {
     }
 
     /// Takes one frame; appends answers to `output` as far as they are known. A chunk may stay with the engine: how many
-    /// do, [`running`](Self::running) tells.
+    /// do is returned by [`running`](Self::running).
     ///
     /// Returns a buffer for reuse where one is free again.
     pub fn take(&mut self, frame: Result<Vec<u8>, FrameError>, output: &mut Vec<u8>) -> Option<Vec<u8>> {
@@ -174,7 +174,7 @@ impl<E: Engine, M: OutputPin, F: OutputPin> Session<E, M, F> {
                 self.finish_all(output);
                 self.welcome(hello.session)
             }
-            // A host of another version: it learns ours and decides.
+            // A host of another version: it is sent ours and decides.
             Err(_) if peek_version(&content).is_some() => {
                 self.finish_all(output);
                 self.welcome(0)
@@ -221,7 +221,7 @@ impl<E: Engine, M: OutputPin, F: OutputPin> Session<E, M, F> {
         }
     }
 
-    /// Checks a chunk and decompresses it where it is compressed; `None` where its payload is measured as it lies.
+    /// Checks a chunk and decompresses it where it is compressed; `None` where its payload is measured as received.
     fn prepare(&mut self, chunk: &Chunk, content: &[u8], header: usize) -> Result<Option<Vec<u8>>, FaultKind> {
         let found = u32::try_from(content.len() - header).unwrap_or(u32::MAX);
         let expected = u64::from(chunk.count) * chunk.element.size() as u64;

@@ -1,4 +1,4 @@
-//! The status LEDs of a board: off, measuring, fault. What drives a pin is the board's.
+//! The status LEDs of a board: off, measuring, fault. The pins' drivers are the board's.
 
 use embedded_hal::digital::{ErrorType, OutputPin};
 

@@ -1,4 +1,4 @@
-//! Gathers `boards/*/board.toml` into the program, so that an installed command knows the boards without a checkout.
+//! Gathers `boards/*/board.toml` into the program, so that an installed command has the boards without a checkout.
 
 use std::{
     env,

@@ -1,4 +1,4 @@
-//! Files that appear whole or not at all: written beside their place, then renamed into it. What is in them is the
+//! Files that appear whole or not at all: written to a temporary file beside them, then renamed. What is in them is the
 //! caller's.
 
 use std::fs::{self, File};
@@ -15,7 +15,7 @@ pub enum FilesError {
     Directory {
         /// The directory.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// A file could not be written.
@@ -23,7 +23,7 @@ pub enum FilesError {
     File {
         /// The file, by the name that it was to have.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }
@@ -69,7 +69,7 @@ struct Staged {
 }
 
 impl Staged {
-    /// Writes `content` and waits until it is on disk. The temporary file lies in the target's directory, so that
+    /// Writes `content` and waits until it is on disk. The temporary file is in the target's directory, so that
     /// renaming it never crosses file systems, and carries the process's number, so that two runs do not meet.
     fn write(target: PathBuf, content: &[u8]) -> io::Result<Self> {
         let mut name = std::ffi::OsString::from(".");

@@ -1,4 +1,4 @@
-//! Kurtoscope's host side: streams the tensors of a checkpoint to devices, merges what comes back, and says what it means.
+//! Kurtoscope's host side: streams the tensors of a checkpoint to devices, merges the reports, and interprets them.
 //!
 //! For programs that measure how heavy the tails of a model's weights are on the device that will run it, or that read, compare
 //! and plan with finished runs. Not here: reading weights from files and the hub is `kurtoscope-checkpoint`, what runs on
@@ -45,7 +45,7 @@
 //! # }
 //! ```
 //!
-//! `examples/measure.rs` is a whole program; `examples/own_link.rs` reaches a device over a link that the library does not know.
+//! `examples/measure.rs` is a whole program; `examples/own_link.rs` reaches a device over a link without a URL here.
 //!
 //! # Finished runs
 //!

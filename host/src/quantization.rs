@@ -72,7 +72,7 @@ pub fn per_tensor(histogram: &MagnitudeHistogram, moments: &Moments, bits: u32) 
     with_largest(histogram, moments, bits, largest(moments))
 }
 
-/// The same with the clipping for which the predicted error is least: `clip` is the magnitude that the highest level stands for,
+/// The same with the clipping of least predicted error: `clip` is the magnitude that the highest level encodes,
 /// and elements beyond it go to that level.
 pub fn clipped(histogram: &MagnitudeHistogram, moments: &Moments, bits: u32) -> QuantizationError {
     let largest = largest(moments);
@@ -105,7 +105,7 @@ fn relative_to(signal: f64, noise: f64) -> QuantizationError {
     QuantizationError { sqnr_db, relative_mse: Some(relative_mse), ..QuantizationError::UNDEFINED }
 }
 
-/// The predicted error where the highest level stands for the magnitude `clip`.
+/// The predicted error where the highest level encodes the magnitude `clip`.
 fn with_largest(histogram: &MagnitudeHistogram, moments: &Moments, bits: u32, clip: f64) -> QuantizationError {
     let usable = moments.count > 0 && signal(moments).is_finite() && clip > 0.0 && clip.is_finite();
     if !usable || !BITS.contains(&bits) {

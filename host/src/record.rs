@@ -148,13 +148,13 @@ pub struct DeviceShare {
     pub resent: u64,
     /// Frames that arrived damaged, counted at both ends.
     pub damaged: u64,
-    /// Sound frames that the device could not use, such as those of a session that it had forgotten.
+    /// Intact frames that the device could not use, such as those of a session that it had forgotten.
     #[serde(default)]
     pub dropped: u64,
     /// How often the link was lost and found again.
     #[serde(default)]
     pub reconnects: u64,
-    /// Bytes of payload as they crossed the link in this run: fewer than were measured where chunks travelled packed, more
+    /// Bytes of payload as they crossed the link in this run: fewer than measured where chunks were compressed, more
     /// where many were sent again; 0 where there is no link.
     #[serde(default)]
     pub sent_bytes: u64,
@@ -235,7 +235,7 @@ pub struct Tensor {
     pub kurtosis_without_top: WithoutTop,
     /// Quantiles of |x| over the finite elements; keys `0.5`, `0.9`, `0.99`, `0.999`, `0.9999`.
     pub quantiles: BTreeMap<String, f64>,
-    /// Where the fourth powers lie; null where that was not measured, or says nothing.
+    /// How the fourth powers are concentrated; null where that was not measured, or is not defined.
     #[serde(default)]
     pub concentration: Option<Concentration>,
     /// Squares and int4 errors by column; not in the file unless a caller of the library asked for them.

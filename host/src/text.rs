@@ -24,7 +24,7 @@ pub fn plain(name: &str) -> String {
     text
 }
 
-/// `text` in at most `columns` columns: where it is too long, `…` stands for its middle. More of the end is kept than
+/// `text` in at most `columns` columns: where it is too long, `…` replaces its middle. More of the end is kept than
 /// of the start, because tensors' names differ at the end.
 pub fn shorten(text: &str, columns: usize) -> String {
     if width(text) <= columns {

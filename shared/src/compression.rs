@@ -14,7 +14,7 @@
 //! | 2 | coded | 128 bytes of code lengths, the byte length of each stream as four `u32`, little-endian, then four bit streams |
 //!
 //! - **Code lengths**, 4 bits for each byte value: value `2i` in the lower half of byte `i`, value `2i + 1` in the upper.
-//!   0 stands for a value that does not occur, the others are 1 to 11 bits. The code is complete: the sum of
+//!   0 marks a value that does not occur, the others are 1 to 11 bits. The code is complete: the sum of
 //!   `2^-length` is exactly 1.
 //! - **Codes** are canonical: in order of length, then of value, each is the one before plus one, shifted left where the
 //!   length grows, beginning with zeros.
@@ -62,7 +62,7 @@ pub enum CompressionError {
         /// Bytes that were left.
         left: usize,
     },
-    /// A plane opens with a byte that stands for nothing.
+    /// A plane opens with a byte that is no mode.
     Mode {
         /// The byte.
         found: u8,
@@ -71,7 +71,7 @@ pub enum CompressionError {
     Code,
     /// A bit stream does not end where its length says.
     Stream {
-        /// Bytes that it was said to have.
+        /// Bytes that it should have.
         len: usize,
     },
     /// Bytes are left over.
@@ -167,7 +167,7 @@ fn compress_plane(plane: &[u8], output: &mut Vec<u8>) {
 }
 
 /// Decompresses elements of `size` bytes into `output`, whose length the caller knows from a checked chunk. Nothing is
-/// allocated; a table of 4 KiB lies on the stack. On an error the output's content is of no use.
+/// allocated; a table of 4 KiB is on the stack. On an error the output's content is of no use.
 ///
 /// # Errors
 /// When the payload is not exactly the compressed form of as many elements.
@@ -204,7 +204,7 @@ fn take<'a>(rest: &mut &'a [u8], needed: usize) -> Result<&'a [u8], CompressionE
     Ok(taken)
 }
 
-// Inlined, the table would lie on the stack of whoever might decompress, all the time.
+// Inlined, the table would be on the stack of every caller, whether it decompresses or not.
 #[inline(never)]
 fn decompress_coded(
     rest: &mut &[u8],

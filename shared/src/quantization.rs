@@ -129,7 +129,7 @@ pub fn dequantized(scheme: Scheme, block: &[f32]) -> Vec<f32> {
 }
 
 /// The value that `scheme` gives an element `x` of a block whose element of largest magnitude is `extreme`; where both signs
-/// have that magnitude, the negative one. By the book and one at a time.
+/// have that magnitude, the negative one. Computed by the scheme's definition, one element at a time.
 pub fn nearest(scheme: Scheme, extreme: f32, x: f32) -> f32 {
     // Zero is a level of every scheme; a scale without an inverse in binary32 would make it NaN.
     if x == 0.0 {

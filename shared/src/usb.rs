@@ -1,15 +1,15 @@
-//! How a board with a USB port shows itself: what a host looks for, and what a board's descriptors say. Bytes on the
+//! How a board with a USB port presents itself: what a host looks for, what the descriptors hold. Bytes on the
 //! endpoints are frames of [`length_prefixed`](crate::frame::length_prefixed).
 //!
 //! # One interface
 //!
-//! A vendor-specific interface with one bulk endpoint each way. A host knows it by [`CLASS`], [`SUBCLASS`] and
+//! A vendor-specific interface with one bulk endpoint each way. A host recognises it by [`CLASS`], [`SUBCLASS`] and
 //! [`PROTOCOL`] of the *interface*, never by the device's numbers, so a board may have any vendor and product id.
 //!
-//! # The end of what is said
+//! # The end of a message
 //!
 //! USB cuts a stream into packets, and a receiver's transfer is complete when its buffer is full or a packet is shorter
-//! than the endpoint's packet size. So whoever has said everything for now ends with a short packet; where the bytes fill
+//! than the endpoint's packet size. So a sender with no more to send ends with a short packet; where the bytes fill
 //! their last packet, with a packet of zero bytes. Packets of zero bytes mean nothing else, least of all the end of the
 //! link.
 //!

@@ -2,7 +2,7 @@
 //! raw link in the same run.
 //!
 //! `cargo bench -p kurtoscope-tests --bench compressed_link -- MODEL.safetensors...`. The tensors of each file are rounded
-//! to bfloat16, and once more to binary16 and kept as f32, up to 6 MB of each. The effective rate is that of the elements'
+//! to bfloat16, and again to binary16 and kept as f32, up to 6 MB of each. The effective rate is that of the elements'
 //! own bytes. Without a file nothing is measured.
 
 use std::{
@@ -109,7 +109,7 @@ fn row(name: &str, element: Element, bytes: &[u8], raw: f64) {
     let model = Checkpoint::open(&path).expect("a model");
     let measure = |compression| {
         let options = DeviceOptions { compression, ..DeviceOptions::default() };
-        let mut devices = [Device::connect(&DeviceUrl::Pty, Box::new(SlowBoard), options.clone()).expect("greeted")];
+        let mut devices = [Device::connect(&DeviceUrl::Pty, Box::new(SlowBoard), options.clone()).expect("opened")];
         let run = analyze(&model, &mut devices, &mut Quiet).expect("measured");
         (run.devices[0].rate().expect("measured"), run.devices[0].sent_bytes as f64 / run.bytes as f64)
     };

@@ -1,4 +1,4 @@
-//! Safetensors files made to order: sound ones, damaged ones, and ones too large to lie about in a repository.
+//! Safetensors files written for tests: valid ones, damaged ones, and ones too large to be kept in a repository.
 
 use std::{
     fs::{self, File},
@@ -37,7 +37,7 @@ impl Safetensors {
         self
     }
 
-    /// Adds data that belongs to no tensor unless an entry says so.
+    /// Adds data that belongs to no tensor unless an entry covers it.
     #[must_use]
     pub fn data(mut self, bytes: &[u8]) -> Self {
         self.data.extend(bytes);
@@ -80,7 +80,7 @@ pub fn write_noise(path: &Path, tensors: usize, elements: usize) -> io::Result<(
     file.write(path)
 }
 
-/// Writes a file of one f32 tensor of `bytes` bytes, all zero, which take no room on disk.
+/// Writes a file of one f32 tensor of `bytes` bytes, all zero, which take no space on disk.
 ///
 /// # Errors
 /// When the system refuses.

@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A program of this crate as a [`Tested`] command; the command under test unless another is named.
 ///
-/// A macro, because cargo tells only integration tests where the programs are.
+/// A macro, because cargo gives only integration tests the programs' paths.
 #[macro_export]
 macro_rules! tested {
     () => {
@@ -235,7 +235,7 @@ impl Outcome {
         self.assert_said(words);
     }
 
-    /// Everything that it said.
+    /// Everything that it printed.
     pub fn said(&self) -> String {
         format!("{}{}", self.stderr, self.stdout)
     }

@@ -21,7 +21,7 @@ const UNRESOLVED: (f64, f64) = (1.1e-7, 0.9e-7);
 pub struct Stored(HashMap<String, Vec<f64>>);
 
 impl Stored {
-    /// Decodes every tensor of `run` that lies in the safetensors files at `path`, a file or a folder.
+    /// Decodes every tensor of `run` that is in the safetensors files at `path`, a file or a folder.
     ///
     /// # Panics
     /// When a file cannot be read.
@@ -116,7 +116,7 @@ impl Stored {
     }
 }
 
-/// Where the elements of a part lie in its whole: three blocks of columns in GPT-2, rows by turns and heads elsewhere.
+/// Positions of a part's elements in its whole: three blocks of columns in GPT-2, rows by turns and heads elsewhere.
 fn part(run: &Run, view: &Tensor) -> Vec<usize> {
     let of = view.of.as_ref().expect("a view is of something");
     let whole = run.tensors.iter().find(|tensor| tensor.name == *of).expect("the whole is in the record");

@@ -1,4 +1,4 @@
-//! What the end-to-end tests share: the command under test, checkpoints made to order, links
+//! What the end-to-end tests share: the command under test, checkpoints written for them, links
 //! with faults, and the comparison with references.
 
 pub mod checkpoints;

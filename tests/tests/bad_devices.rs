@@ -52,7 +52,7 @@ impl Model {
             .run();
         outcome.assert_failed(words);
         outcome.assert_said(&[device]);
-        // No report, and the journal only where the message tells of it.
+        // No report, and the journal only where the message names it.
         let kept: &[&str] = if outcome.stderr.contains(JOURNAL_FILE) { &[JOURNAL_FILE] } else { &[] };
         assert_eq!(names(&out), kept, "{}", outcome.stderr);
         outcome
@@ -97,9 +97,9 @@ fn what_a_shell_says_first_is_passed_over() {
 
 #[test]
 fn a_device_of_another_version() {
-    let theirs = "it speaks protocol 77";
+    let theirs = "it uses protocol 77";
     let ours = format!("this program protocol {PROTOCOL_VERSION}");
-    Model::new().assert_fails(&misbehaving!("stranger"), &[theirs, &ours]);
+    Model::new().assert_fails(&misbehaving!("other-protocol"), &[theirs, &ours]);
 }
 
 #[test]

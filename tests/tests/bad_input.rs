@@ -29,14 +29,14 @@ fn assert_file_refused(bytes: &[u8], words: &[&str]) {
 }
 
 /// Two tensors of four elements: 32 bytes of data.
-fn sound() -> Safetensors {
+fn valid() -> Safetensors {
     Safetensors::new().f32("first", &[4], &[1.0, 2.0, 3.0, 4.0]).f32("second", &[2, 2], &[5.0, 6.0, 7.0, 8.0])
 }
 
 #[test]
-fn the_sound_file_that_the_others_are_made_from_is_measured() {
+fn the_valid_file_that_the_others_are_made_from_is_measured() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    sound().write(&folder.path().join("model.safetensors")).expect("writable");
+    valid().write(&folder.path().join("model.safetensors")).expect("writable");
     let (run, outcome) = tested!().analyze(folder.path(), &["local"]).measured();
     assert_eq!(run.tensors.iter().map(|tensor| tensor.mean).collect::<Vec<_>>(), [Some(2.5), Some(6.5)]);
     assert_eq!(outcome.stderr, "");
@@ -44,7 +44,7 @@ fn the_sound_file_that_the_others_are_made_from_is_measured() {
 
 #[test]
 fn truncated_data() {
-    let bytes = sound().bytes();
+    let bytes = valid().bytes();
     let length = bytes.len();
     let words = ["\"second\"", &format!("byte {length}"), &format!("byte {}", length - 5), "5 bytes are missing"];
     assert_file_refused(&bytes[..length - 5], &words);
@@ -52,14 +52,14 @@ fn truncated_data() {
 
 #[test]
 fn a_truncated_header() {
-    let bytes = sound().bytes();
+    let bytes = valid().bytes();
     let header = u64::from_le_bytes(*bytes.first_chunk().expect("a length"));
     assert_file_refused(&bytes[..40], &[&format!("header of {header} bytes"), "32", "truncated"]);
 }
 
 #[test]
 fn a_header_longer_than_the_file() {
-    let mut bytes = sound().bytes();
+    let mut bytes = valid().bytes();
     bytes[..8].copy_from_slice(&50_000u64.to_le_bytes());
     assert_file_refused(&bytes, &["bytes 0..8", "50000"]);
     // As large as a length can be: nothing may be allocated for it, and nothing may overflow.
@@ -69,7 +69,7 @@ fn a_header_longer_than_the_file() {
 
 #[test]
 fn a_header_that_is_not_json() {
-    let mut bytes = sound().bytes();
+    let mut bytes = valid().bytes();
     let colon = bytes.iter().position(|byte| *byte == b':').expect("JSON");
     bytes[colon] = b'!';
     assert_file_refused(&bytes, &["not JSON", &format!("byte {colon}")]);
@@ -105,7 +105,7 @@ fn offsets_that_run_backwards() {
 
 #[test]
 fn bytes_behind_the_last_tensor() {
-    let bytes = sound().data(&[0; 9]).bytes();
+    let bytes = valid().data(&[0; 9]).bytes();
     let length = bytes.len();
     assert_file_refused(&bytes, &[&format!("byte {}", length - 9), &format!("byte {length}")]);
 }
@@ -163,7 +163,7 @@ fn a_file_without_tensors() {
 #[test]
 fn an_index_that_names_a_missing_shard() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    sound().write(&folder.path().join("model-00001-of-00002.safetensors")).expect("writable");
+    valid().write(&folder.path().join("model-00001-of-00002.safetensors")).expect("writable");
     let map = json!({ "first": "model-00001-of-00002.safetensors", "third": "model-00002-of-00002.safetensors" });
     let index = folder.path().join("model.safetensors.index.json");
     fs::write(&index, json!({ "weight_map": map }).to_string()).expect("writable");
@@ -176,7 +176,7 @@ fn an_index_that_names_a_missing_shard() {
 #[test]
 fn an_index_that_does_not_fit_its_shards() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    sound().write(&folder.path().join("a.safetensors")).expect("writable");
+    valid().write(&folder.path().join("a.safetensors")).expect("writable");
     let index = folder.path().join("model.safetensors.index.json");
     for (content, words) in [
         (r#"{"weight_map": {"third": "a.safetensors"}}"#, &["\"third\"", "a.safetensors"][..]),
@@ -217,7 +217,7 @@ fn a_link_that_leads_nowhere() {
 #[test]
 fn a_broken_configuration() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    sound().write(&folder.path().join("model.safetensors")).expect("writable");
+    valid().write(&folder.path().join("model.safetensors")).expect("writable");
     fs::write(folder.path().join("config.json"), "{\n  \"n_head\": 4,\n  oops\n}").expect("writable");
     assert_refused(folder.path(), &["config.json", "line 3"]);
 }
@@ -227,8 +227,8 @@ fn one_bad_model_among_good_ones_stops_all_before_anything_is_measured() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (good, bad, out) =
         (folder.path().join("good.safetensors"), folder.path().join("bad.safetensors"), folder.path().join("out"));
-    sound().write(&good).expect("writable");
-    fs::write(&bad, &sound().bytes()[..90]).expect("writable");
+    valid().write(&good).expect("writable");
+    fs::write(&bad, &valid().bytes()[..90]).expect("writable");
     let outcome = tested!().args(["analyze"]).args([&good, &bad]).args(["--out".as_ref(), out.as_os_str()]).run();
     outcome.assert_failed(&["bad.safetensors"]);
     assert_eq!(names(&out), [""; 0]);
@@ -238,7 +238,7 @@ fn one_bad_model_among_good_ones_stops_all_before_anything_is_measured() {
 fn an_output_folder_that_cannot_be() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (model, file) = (folder.path().join("model.safetensors"), folder.path().join("file"));
-    sound().write(&model).expect("writable");
+    valid().write(&model).expect("writable");
     fs::write(&file, "").expect("writable");
     let out = file.join("out");
     let outcome = tested!().analyze(&model, &["local"]).args(["--out".as_ref(), out.as_os_str()]).run();

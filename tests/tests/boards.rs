@@ -1,4 +1,4 @@
-//! Boards as data: every one of the checkout is sound, a new folder is a new board, and mistakes are named with file and
+//! Boards as data: those of the checkout are valid, a new folder is a new board, and mistakes are named with file and
 //! line. Nothing here compiles for another processor.
 
 use std::{
@@ -12,7 +12,7 @@ use kurtoscope_tests::{command::Tested, tested};
 use tempfile::TempDir;
 
 /// A board that is there for this test alone: this machine, as if something could be flashed on it.
-const SOUND: &str = r#"name = "probe"
+const VALID: &str = r#"name = "probe"
 title = "A board for a test"
 chip = "This machine"
 kind = "microcontroller"
@@ -74,7 +74,7 @@ fn every_board_of_the_checkout_is_described() {
 
 #[test]
 fn a_new_board_is_a_new_folder() {
-    let (boards_folder, _board) = folder(SOUND);
+    let (boards_folder, _board) = folder(VALID);
     let listed = boards(boards_folder.path(), &[]).run();
     assert!(listed.stdout.lines().any(|line| line.starts_with("probe ") && line.contains("A board for a test")));
     let shown = boards(boards_folder.path(), &["show", "probe"]).run();
@@ -103,7 +103,7 @@ fn mistakes_are_named_with_file_and_line() {
         ("title = ", "title = = ", 2, ""),
     ];
     for (right, wrong, line, words) in cases {
-        let (boards_folder, board) = folder(&SOUND.replacen(right, wrong, 1));
+        let (boards_folder, board) = folder(&VALID.replacen(right, wrong, 1));
         let file = board.join("board.toml").display().to_string();
         let place = if line == 0 { format!("{file}:") } else { format!("{file}:{line}: ") };
         boards(boards_folder.path(), &["show", "probe"]).run().assert_failed(&[&place, words]);
@@ -123,7 +123,7 @@ fn boards_that_are_not_there() {
     boards(empty.path(), &[]).run().assert_failed(&["holds a board.toml"]);
     boards(&empty.path().join("nowhere"), &[]).run().assert_failed(&["nowhere: cannot be read"]);
     let known_by_name = Board {
-        description: Description::parse(Path::new("boards/probe/board.toml"), SOUND).expect("sound"),
+        description: Description::parse(Path::new("boards/probe/board.toml"), VALID).expect("valid"),
         origin: Origin::BuiltIn,
     };
     let error = known_by_name.folder().expect_err("no sources");
@@ -132,7 +132,7 @@ fn boards_that_are_not_there() {
 
 #[test]
 fn what_to_install_is_said_where_nothing_compiles_for_a_board() {
-    let (boards_folder, _board) = folder(&SOUND.replace("TARGET", "thumbv9-imaginary-linux"));
+    let (boards_folder, _board) = folder(&VALID.replace("TARGET", "thumbv9-imaginary-linux"));
     boards(boards_folder.path(), &["build", "probe"])
         .run()
         .assert_failed(&["compiles for thumbv9-imaginary-linux", "rustup target add thumbv9-imaginary-linux"]);
@@ -144,7 +144,7 @@ fn firmware_is_built_and_failures_are_cargos() {
         println!("SKIPPED: no rustc on the path");
         return;
     };
-    let (boards_folder, board) = folder(&SOUND.replace("TARGET", &target));
+    let (boards_folder, board) = folder(&VALID.replace("TARGET", &target));
     fs::create_dir(board.join("src")).expect("a folder");
     let manifest = "[package]\nname = \"probe\"\nversion = \"0.0.0\"\nedition = \"2024\"\n[workspace]\n";
     fs::write(board.join("Cargo.toml"), manifest).expect("written");

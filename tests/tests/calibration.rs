@@ -162,7 +162,7 @@ fn most_wrong(worlds: u64) -> u64 {
 }
 
 fn definitions() -> Vec<Definition> {
-    built_in().expect("the built-in hypotheses are sound")
+    built_in().expect("the built-in hypotheses are valid")
 }
 
 #[test]
@@ -212,7 +212,7 @@ fn judged_together_an_effect_decides_its_own_hypothesis_first() {
     }
 }
 
-/// No test tells two traits apart that always come together; verdicts print confounds because of this.
+/// No test separates two traits that always come together; verdicts print confounds because of this.
 #[test]
 fn a_trait_that_coincides_with_the_cause_looks_like_one() {
     let all = definitions();

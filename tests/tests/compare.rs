@@ -1,4 +1,4 @@
-//! `kurtoscope compare`: sound devices agree, broken ones are found and told apart, and scripts learn it from the exit code.
+//! `kurtoscope compare`: correct devices agree, faulty ones are found and diagnosed, and the exit code shows it.
 
 use std::{
     fs,
@@ -33,7 +33,7 @@ fn compare(model: &Path, device: &str, more: &[&str]) -> Outcome {
 }
 
 #[test]
-fn sound_devices_agree() {
+fn correct_devices_agree() {
     let (_folder, model) = model();
     for device in ["pty:", &misbehaving!("good")] {
         let outcome = compare(&model, device, &[]);
@@ -46,7 +46,7 @@ fn sound_devices_agree() {
 }
 
 #[test]
-fn broken_devices_are_found_and_told_apart() {
+fn faulty_devices_are_found_and_diagnosed() {
     let (_folder, model) = model();
     for (fault, words) in [
         ("drop", "leaves elements out of its sums, about one in"),

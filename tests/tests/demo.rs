@@ -1,4 +1,4 @@
-//! `kurtoscope demo` as a newcomer meets it: the files, the label, the planted outliers, and an output that behaves in
+//! `kurtoscope demo` as a new user sees it: the files, the label, the planted outliers, and an output that behaves in
 //! pipes and on terminals.
 
 use std::{fs, process::Stdio};
@@ -161,7 +161,7 @@ mod terminal {
     }
 
     #[test]
-    fn colours_on_a_terminal_unless_told_not_to() {
+    fn colours_on_a_terminal_unless_disabled() {
         let colored = on_a_terminal(|_| ());
         assert!(colored.contains('\u{1b}'), "{colored}");
         for (variable, value) in [("NO_COLOR", "1"), ("TERM", "dumb"), ("CLICOLOR", "0")] {

@@ -1,4 +1,4 @@
-//! Transfers over links that misbehave end in the same bits as undisturbed ones, a thousand times over.
+//! Transfers over faulty links end in the same bits as undisturbed ones, a thousand times over.
 //!
 //! `cargo test --release --test faults -- --nocapture` prints what was injected. `KURTOSCOPE_SCENARIOS` sets how many
 //! scenarios there are, `KURTOSCOPE_SEED` repeats a single one.
@@ -79,7 +79,7 @@ impl Scenario {
             let to_device = Arc::new(Mutex::new(Faults::new(seed, *to_device, counts.clone())));
             let to_host = Arc::new(Mutex::new(Faults::new(seed + 1, *to_host, counts.clone())));
             let url = DeviceUrl::Exec { command: format!("board {number}") };
-            // A command that cannot greet its board fails at once, and its user tries again.
+            // A command whose handshake fails ends at once, and its user tries again.
             let device = (0..100).find_map(|_| {
                 let board = Board {
                     identity: format!("board {number}"),
@@ -92,7 +92,7 @@ impl Scenario {
                 };
                 Device::connect(&url, Box::new(board), options.clone()).ok()
             });
-            devices.push(device.ok_or_else(|| format!("board {number} was never greeted"))?);
+            devices.push(device.ok_or_else(|| format!("board {number} was never opened"))?);
         }
         measure(model, &mut devices).map_err(|error| with_causes(&error))
     }
@@ -255,7 +255,7 @@ fn disturbed_terminals_end_in_the_same_bits() {
             let board = PtyBoard { program, framing, to_device, to_host, plugged: None };
             Device::connect(&url, Box::new(board), options.clone()).ok()
         });
-        measure(&model, &mut [device.unwrap_or_else(|| panic!("seed {seed}: never greeted"))])
+        measure(&model, &mut [device.unwrap_or_else(|| panic!("seed {seed}: never opened"))])
             .unwrap_or_else(|error| panic!("seed {seed}: {error}"))
     };
     let undisturbed = statistics(&measure_behind_terminals(0, [[0.0; 8]; 2]));
@@ -316,7 +316,7 @@ fn another_board_on_the_same_port_is_not_taken_for_the_lost_one() {
         ..DeviceOptions::default()
     };
     let url = DeviceUrl::Serial { path: "/dev/ttyACM0".into(), baud: 115_200 };
-    let mut devices = [Device::connect(&url, Box::new(swapped), options).expect("greeted")];
+    let mut devices = [Device::connect(&url, Box::new(swapped), options).expect("opened")];
     let error = measure(&model, &mut devices).expect_err("the board is gone");
     let error = with_causes(&error);
     assert!(error.contains("in memory serial 18 answers where in memory serial 17 was lost"), "{error}");
@@ -352,7 +352,7 @@ fn a_board_is_known_under_another_path_by_its_identity_alone() {
         let board = calm_board(identity, Life::Back { after: 0 });
         let closing = Fault::ALL.map(|fault| if fault == Fault::Close { 5e-5 } else { 0.0 });
         *board.to_device.lock().expect("no panic") = Faults::new(3, closing, Arc::new(from_fn(|_| AtomicU64::new(0))));
-        measure(&model, &mut [Device::connect(&url, Box::new(Moved(board)), options.clone()).expect("greeted")])
+        measure(&model, &mut [Device::connect(&url, Box::new(Moved(board)), options.clone()).expect("opened")])
     };
     let moved = run("serial 17").expect("it is found again");
     assert!(moved.devices[0].reconnects > 0);
@@ -376,12 +376,12 @@ fn a_dead_board_does_not_hold_up_the_others() {
         Device::connect(&url, Box::new(board), options.clone())
     };
     let mut devices =
-        [open(dying).expect("greeted"), open(calm_board("sound", Life::Back { after: 0 })).expect("greeted")];
+        [open(dying).expect("opened"), open(calm_board("healthy", Life::Back { after: 0 })).expect("opened")];
     let start = Instant::now();
     let run = measure(&model, &mut devices).expect("one board is left");
     assert!(start.elapsed() < GIVE_UP / 2, "the run waited for the dead board");
     assert_eq!(run.devices.iter().map(|share| share.bytes).sum::<u64>(), run.bytes);
     assert!(run.devices[1].chunks > run.devices[0].chunks);
-    let mut alone = [open(calm_board("sound", Life::Back { after: 0 })).expect("greeted")];
-    assert_eq!(statistics(&run), statistics(&measure(&model, &mut alone).expect("sound")));
+    let mut alone = [open(calm_board("healthy", Life::Back { after: 0 })).expect("opened")];
+    assert_eq!(statistics(&run), statistics(&measure(&model, &mut alone).expect("measured")));
 }

@@ -71,7 +71,7 @@ fn analyzing_several_models_ends_with_the_report_that_their_runs_give() {
     assert_eq!(first["schema"], 1);
     let outlier = &first["experiments"][0]["rows"][0];
     assert_eq!([&outlier[0], &outlier[1], &outlier[2]], ["c", "h.0.attn.c_proj.weight", "attention_output"]);
-    // Six matrices a model: q, k and v stand for the fused weight.
+    // Six matrices a model: q, k and v represent the fused weight.
     assert_eq!(first["evidence"]["tensors"].as_array().map(Vec::len), Some(18));
     assert_eq!(first["evidence"]["models"][0]["facts"]["config.attention_dropout"]["value"], 0.1);
 }

@@ -63,7 +63,7 @@ fn peak(bytes: u64, device: &str) -> (u32, u64) {
 
 fn assert_small(bytes: u64, device: &str) {
     let (looks, peak) = peak(bytes, device);
-    assert!(looks >= 20, "only {looks} looks at {device}: the run was too short to tell");
+    assert!(looks >= 20, "only {looks} looks at {device}: the run was too short to measure");
     assert!(
         peak <= ALLOWANCE + WINDOW,
         "{} MiB on {device} took {peak} bytes of anonymous memory, more than {ALLOWANCE} and a window of {WINDOW}",
@@ -73,9 +73,9 @@ fn assert_small(bytes: u64, device: &str) {
 
 #[test]
 fn what_is_allocated_is_seen() {
-    let before = anonymous(std::process::id()).expect("Linux tells");
+    let before = anonymous(std::process::id()).expect("Linux reports it");
     let block = std::hint::black_box(vec![1u8; 128 * MIB as usize]);
-    let after = anonymous(std::process::id()).expect("Linux tells");
+    let after = anonymous(std::process::id()).expect("Linux reports it");
     assert!(after > before + 100 * MIB, "{before} before, {after} after {} bytes", block.len());
 }
 

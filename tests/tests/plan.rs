@@ -164,7 +164,7 @@ fn arguments_that_do_not_fit_say_what_would() {
 
 /// A run of an older version: no figures but the predicted ones, no shares of rows and columns.
 #[test]
-fn an_older_run_is_told_what_it_lacks() {
+fn an_older_run_is_reported_with_what_it_lacks() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut run = parsed(&fs::read_to_string(measured().join("run.json")).expect("a run"));
     run["tool"]["version"] = "0.0.9".into();

@@ -11,7 +11,7 @@ use std::{
 use kurtoscope::board::{self, Board, BuildRequest, Catalogue};
 use kurtoscope_tests::{checkpoints::Safetensors, command::fixtures, reference::Reference, tested};
 
-/// Set by whoever wants firmware built and run.
+/// Set where firmware is to be built and run.
 const REQUESTED: &str = "KURTOSCOPE_QEMU";
 /// What the firmware states as its accuracy.
 const TOLERANCE: f64 = 1e-6;
@@ -208,7 +208,7 @@ fn values_that_are_hard_in_32_bits() {
 }
 
 #[test]
-fn what_cannot_be_started_is_told() {
+fn what_cannot_be_started_is_reported() {
     tested!().analyze(&fixtures().join("zoo"), &["qemu:toaster"]).run().assert_failed(&[
         "qemu:toaster",
         "there are",

@@ -205,7 +205,7 @@ fn two_runs_do_not_share_a_folder() {
 }
 
 #[test]
-fn a_folder_that_takes_no_journal_is_told_before_anything_is_measured() {
+fn a_folder_that_takes_no_journal_is_reported_before_anything_is_measured() {
     let case = Case::new();
     fs::create_dir_all(case.journal()).expect("a folder in its place");
     case.command("good", &[]).run().assert_failed(&["cannot keep a journal in", "run.journal"]);

@@ -96,7 +96,7 @@ step "the board starts"
 await true
 before=$(ssh board 'find /usr/local /etc/systemd /boot -type f -o -type l | sort | xargs sha256sum 2>/dev/null | sha256sum')
 
-step "flashed without a USB port: told to restart, every time"
+step "flashed without a USB port: a restart is asked for, every time"
 install_on_board
 said "restart the board once"
 install_on_board

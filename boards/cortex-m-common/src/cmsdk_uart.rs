@@ -49,7 +49,7 @@ impl CmsdkUart {
     /// There is such a UART at `base`. Of two that share it, at most one is read from.
     pub unsafe fn new(base: usize, receives: Option<Interrupt>) -> Self {
         let uart = Self { base: core::ptr::with_exposed_provenance_mut(base), receives };
-        // The fastest that it knows: the link to QEMU has no bits, and boards that have them need another divider.
+        // The fastest that it supports: the link to QEMU has no bits, and boards that have them need another divider.
         uart.set(DIVIDER, 16);
         uart.set(CONTROL, TRANSMIT | RECEIVE | if receives.is_some() { RECEIVE_INTERRUPT } else { 0 });
         if let Some(interrupt) = receives {
@@ -59,7 +59,7 @@ impl CmsdkUart {
         uart
     }
 
-    /// The other half of the same UART, for code that wants reader and writer apart.
+    /// The other half of the same UART, for code that needs reader and writer separately.
     pub fn split(self) -> (Receiver, Transmitter) {
         let base = self.base;
         (Receiver(self), Transmitter(Self { base, receives: None }))

@@ -1,4 +1,4 @@
-//! A second UART, for people: what measuring cost, and the last words of a program that panics.
+//! A second UART, for people: what measuring cost, and the message of a program that panics.
 
 use core::{
     fmt::{self, Write},
@@ -38,7 +38,7 @@ impl Write for Console {
     }
 }
 
-/// Says what happened and starts over. The host greets the board again and sends again what was not answered.
+/// Prints what happened and restarts. The host repeats the handshake and sends again what was not answered.
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
     let _ = writeln!(Console(()), "{info}");

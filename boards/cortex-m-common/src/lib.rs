@@ -2,11 +2,11 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`heap`] | the allocator, which knows the most that was ever taken |
+//! | [`heap`] | the allocator, with a high-water mark |
 //! | [`stack`] | the most that the stack ever took |
 //! | [`cmsdk_uart`] | the UART of Arm's reference designs, as an `embedded_io` stream |
 //! | [`console`] | a second UART for people: panics, and what measuring cost |
-//! | [`stopwatch`] | an engine that tells the console what each chunk cost |
+//! | [`stopwatch`] | an engine that prints what each chunk cost on the console |
 //! | [`mps2`] | everything together for Arm's MPS2 boards, which QEMU imitates |
 //!
 //! The feature `mps2` brings the last four and a panic handler; other boards use the first two.

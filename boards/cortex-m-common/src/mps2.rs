@@ -1,4 +1,4 @@
-//! Arm's MPS2 boards, as QEMU imitates them: a link on the first UART, a console on the second, two lights.
+//! Arm's MPS2 boards, as QEMU emulates them: a link on the first UART, a console on the second, two lights.
 
 use core::convert::Infallible;
 
@@ -15,7 +15,7 @@ use crate::{
 /// The largest payload of one chunk, bytes.
 const MAX_PAYLOAD: u32 = 16 << 10;
 
-/// Room for the chunk, for the answer to it, and for what burn and the session keep.
+/// Memory for the chunk, for the answer to it, and for what burn and the session keep.
 pub const HEAP_BYTES: usize = MAX_PAYLOAD as usize + (5 << 10);
 
 /// Where a machine has what it has.

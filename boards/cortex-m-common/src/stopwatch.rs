@@ -1,4 +1,4 @@
-//! An engine that tells the console what each chunk cost: time, heap and stack.
+//! An engine that prints what each chunk cost on the console: time, heap and stack.
 
 use core::fmt::Write;
 

@@ -33,11 +33,11 @@ const MAX_PAYLOAD: u32 = 64 << 10;
 /// The crystal on the board, hertz.
 const CRYSTAL: u32 = 12_000_000;
 
-/// Room for the chunk, for the answer to it, and for what burn and the session keep.
+/// Memory for the chunk, for the answer to it, and for what burn and the session keep.
 #[global_allocator]
 static HEAP: Heap<{ MAX_PAYLOAD as usize + (8 << 10) }> = Heap::new();
 
-/// Tells the boot ROM that this is a program for the Arm cores.
+/// Marks this as a program for the Arm cores, which the boot ROM checks.
 #[unsafe(link_section = ".start_block")]
 #[used]
 static IMAGE: ImageDef = ImageDef::secure_exe();
@@ -85,7 +85,7 @@ fn identity() -> alloc::string::String {
     }
 }
 
-/// Starts over. The host greets the board again and sends again what was not answered.
+/// Starts over. The host repeats the handshake and sends again what was not answered.
 fn restart() -> ! {
     reboot(RebootKind::Normal, RebootArch::Normal)
 }

@@ -100,7 +100,7 @@ impl Write for Writer<'_, '_> {
             port.poll();
             match port.serial.write(bytes) {
                 Ok(taken @ 1..) => return Ok(taken),
-                // Nobody listens: an answer that nobody waits for must not block the next greeting.
+                // Nobody listens: an answer that nobody waits for must not block the next handshake.
                 _ if !port.serial.dtr() => return Ok(bytes.len()),
                 _ => {}
             }

@@ -146,7 +146,7 @@ pub enum DeviceError {
     /// No pseudo-terminal to be had.
     #[error("no pseudo-terminal can be created: {0}")]
     Pty(#[source] io::Error),
-    /// Graphics adapters were asked of a program that knows none.
+    /// Graphics adapters were requested from a program that is built without the GPU engine.
     #[cfg(not(feature = "gpu"))]
     #[error(
         "this program was built without graphics adapters; `cargo install --path firmware/linux --features gpu` builds the \

@@ -2,7 +2,7 @@
 //!
 //! In 32-bit arithmetic the fourth power of 1e-20 is zero and that of 1e20 is infinite, and sums around a far pivot
 //! cancel. Both are avoided by looking at a few elements first. What the whole chunk turned out to be is known after the
-//! pass, and tells whether the guess was good enough.
+//! pass, and shows whether the guess was good enough.
 
 use kurtoscope_shared::Element;
 
@@ -10,9 +10,9 @@ use kurtoscope_shared::Element;
 const SAMPLES: usize = if cfg!(feature = "std") { 512 } else { 64 };
 /// Distances from the pivot that need no scale: their fourth powers, and the sums of those, are normal numbers.
 const COMFORTABLE: core::ops::RangeInclusive<f64> = 9.5e-7..=1e6;
-/// Scaled distances of the farthest element for which the sums are sound: its fourth power times 1024 stays below
+/// Scaled distances of the farthest element for which the sums are accurate: its fourth power times 1024 stays below
 /// 2^128, and that of a standard deviation, which is at least a 2^16th of the distance, above zero.
-const SOUND: core::ops::RangeInclusive<f64> = 9.5e-7..=268_435_456.0;
+const ACCURATE: core::ops::RangeInclusive<f64> = 9.5e-7..=268_435_456.0;
 
 /// A pivot and a scale.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -82,7 +82,7 @@ impl Centre {
 
     /// Whether sums of elements up to `reach` from the pivot neither overflow nor vanish.
     pub(super) fn suits(&self, reach: f64) -> bool {
-        SOUND.contains(&(reach * self.factor()))
+        ACCURATE.contains(&(reach * self.factor()))
     }
 }
 

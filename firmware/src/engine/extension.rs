@@ -51,7 +51,7 @@ pub enum Measured<B: Backend> {
 /// Backends that measure raw elements.
 #[backend_extension(Cube: cfg(feature = "gpu"), Flex)]
 pub trait MeasureBackend: Backend {
-    /// Measures the elements whose little-endian bytes lie in `content`: a tensor of one dimension, of type `u8` on the
+    /// Measures the elements whose little-endian bytes are in `content`: a tensor of one dimension, of type `u8` on the
     /// processor and of type `u32` on a graphics adapter.
     fn measure(content: IntTensor<Self>, task: Task) -> Measured<Self>;
 

@@ -47,12 +47,12 @@ impl ChunkSpec {
         Self { element, offset: 0, row: 0, requests }
     }
 
-    /// Where a payload of so many bytes lies in its tensor.
+    /// The position in its tensor of a payload of so many bytes.
     pub const fn span(&self, bytes: usize) -> ChunkSpan {
         ChunkSpan { offset: self.offset, count: (bytes / self.element.size()) as u64, row: self.row as u64 }
     }
 
-    /// Whether a payload of so many bytes lies in the tensor's rows as what is asked for needs it: whole rows, or a part of
+    /// Whether a payload of so many bytes is cut from the tensor's rows as the requests need: whole rows, or a part of
     /// one that begins at a multiple of the largest block.
     fn fits_rows(&self, bytes: usize) -> bool {
         if !self.requests.goes_by_row() {
@@ -98,7 +98,7 @@ pub struct Completion {
 
 /// Measures chunks.
 ///
-/// An engine keeps nothing that one chunk could tell another: the same payload gives the same bits.
+/// An engine keeps no state from one chunk to the next: the same payload gives the same bits.
 ///
 /// [`measure`](Self::measure) is all that an engine on a processor needs. One that works beside the processor also takes
 /// chunks before it has finished those before them: [`submit`](Self::submit), later [`collect`](Self::collect).

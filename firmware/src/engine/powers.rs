@@ -20,7 +20,7 @@ pub(super) struct Sums {
 }
 
 impl Sums {
-    /// The moments, in f64. Sound where [`better`](Self::better) has nothing to propose.
+    /// The moments, in f64. Accurate where [`better`](Self::better) has nothing to propose.
     ///
     /// Sums around the pivot become sums around the mean by the binomial theorem.
     pub(super) fn moments(&self, centre: &Centre) -> Moments {
@@ -51,7 +51,7 @@ impl Sums {
         }
     }
 
-    /// A centre around which the same chunk gives sound sums; `None` where these are sound already.
+    /// A centre around which the same chunk gives accurate sums; `None` where these are accurate already.
     pub(super) fn better(&self, centre: &Centre) -> Option<Centre> {
         let (min, max) = self.range.filter(|(min, max)| min < max)?;
         let reach = centre.reach(min, max);

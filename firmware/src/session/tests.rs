@@ -31,10 +31,10 @@ fn ask<E: Engine, M: OutputPin, F: OutputPin>(
 ) -> ToHost {
     let mut content = postcard::to_allocvec(message).expect("encodes");
     content.extend_from_slice(payload);
-    tell(session, Ok(content))
+    answer(session, Ok(content))
 }
 
-fn tell<E: Engine, M: OutputPin, F: OutputPin>(
+fn answer<E: Engine, M: OutputPin, F: OutputPin>(
     session: &mut Session<E, M, F>,
     frame: Result<Vec<u8>, FrameError>,
 ) -> ToHost {
@@ -46,7 +46,7 @@ fn tell<E: Engine, M: OutputPin, F: OutputPin>(
 }
 
 #[test]
-fn greets_and_measures() {
+fn answers_a_handshake_and_measures() {
     let mut session = Session::new(CpuEngine::default(), board());
     let ToHost::Welcome(welcome) = ask(&mut session, &hello(9), &[]) else { panic!("no welcome") };
     assert_eq!((welcome.session, welcome.board.as_str(), welcome.self_test.passed), (9, "test", true));
@@ -76,9 +76,9 @@ fn refuses_with_numbers() {
         fault(ask(&mut session, &chunk(9, 7, 17), &[0; 68])),
         (Some(7), FaultKind::TooLarge { found: 68, max: 64 })
     );
-    assert_eq!(fault(tell(&mut session, Ok(std::vec![9, 9, 9]))), (None, FaultKind::Malformed));
+    assert_eq!(fault(answer(&mut session, Ok(std::vec![9, 9, 9]))), (None, FaultKind::Malformed));
     let damage = FrameError::Short { len: 1 };
-    let ToHost::Fault(last) = tell(&mut session, Err(damage)) else { panic!("no fault") };
+    let ToHost::Fault(last) = answer(&mut session, Err(damage)) else { panic!("no fault") };
     assert_eq!(last.kind, FaultKind::Damaged);
     assert_eq!(last.link, LinkHealth { damaged: 1, dropped: 3 });
 }
@@ -129,8 +129,8 @@ fn compressed_payloads_that_are_none_are_refused_before_memory_is_taken() {
 #[test]
 fn a_host_of_another_version_learns_ours() {
     let mut session = Session::new(CpuEngine::default(), board());
-    let stranger = postcard::to_allocvec(&(0u32, 77u16, [0xffu8; 8])).expect("encodes");
-    let ToHost::Welcome(welcome) = tell(&mut session, Ok(stranger)) else { panic!("no welcome") };
+    let other_version = postcard::to_allocvec(&(0u32, 77u16, [0xffu8; 8])).expect("encodes");
+    let ToHost::Welcome(welcome) = answer(&mut session, Ok(other_version)) else { panic!("no welcome") };
     assert_eq!(welcome.protocol, PROTOCOL_VERSION);
 }
 
@@ -177,6 +177,6 @@ proptest! {
     #[test]
     fn every_frame_gets_exactly_one_answer(content in prop::collection::vec(any::<u8>(), 0..200)) {
         let mut session = Session::new(CpuEngine::with_max_payload(256), board());
-        tell(&mut session, Ok(content));
+        answer(&mut session, Ok(content));
     }
 }

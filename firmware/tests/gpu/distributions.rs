@@ -1,4 +1,4 @@
-//! Data that break careless arithmetic, drawn from fixed seeds.
+//! Data that break numerically unstable arithmetic, drawn from fixed seeds.
 
 use kurtoscope_shared::Random;
 

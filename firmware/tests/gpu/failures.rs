@@ -1,4 +1,4 @@
-//! What goes wrong on an adapter is told as a fault, and the engine goes on.
+//! What goes wrong on an adapter is reported as a fault, and the engine goes on.
 
 use kurtoscope_firmware::{
     engine::{ChunkSpec, Engine},

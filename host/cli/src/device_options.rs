@@ -1,4 +1,4 @@
-//! How this command opens devices: it is itself the device program behind `pty:`, and it knows the boards that QEMU emulates.
+//! How this command opens devices: it is the device program behind `pty:`, and supplies the boards that QEMU emulates.
 
 use std::env;
 

@@ -10,7 +10,7 @@
 //! | [`demo`] | a synthetic checkpoint to try things on |
 //! | [`causes`] | an error and its causes in one line |
 //!
-//! It is a library so that tests can build the command once more; others use the libraries above.
+//! It is a library so that tests can build the command themselves; others use the libraries above.
 
 pub mod board;
 pub mod causes;

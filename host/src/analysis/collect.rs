@@ -15,7 +15,7 @@ use crate::record::Concentration;
 pub struct Merged {
     /// The merged measurement. Its row and column sums are kept of parts of fused tensors alone, for those of the whole.
     pub measurement: Measurement,
-    /// Where the fourth powers lie.
+    /// How the fourth powers are concentrated in rows and columns.
     pub concentration: Option<Concentration>,
 }
 

@@ -63,13 +63,13 @@ impl Compressor {
         self.rate.is_some()
     }
 
-    /// Learns how many bytes the link moves a second.
+    /// Sets how many bytes the link moves a second.
     pub fn learn_rate(&mut self, rate: f64) {
         self.rate = Some(rate);
     }
 
     /// Whether the next chunk of this type should be compressed, or tried.
-    fn wants(&mut self, element: Element) -> bool {
+    fn should_compress(&mut self, element: Element) -> bool {
         if !self.understood || self.mode == CompressionMode::Never {
             return false;
         }
@@ -87,7 +87,7 @@ impl Compressor {
 
     /// The compressed form of `plain`, if it is to travel compressed. `clock` gives the time since some moment.
     pub fn compress(&mut self, element: Element, plain: &[u8], clock: impl Fn() -> Duration) -> Option<&[u8]> {
-        if plain.is_empty() || !self.wants(element) {
+        if plain.is_empty() || !self.should_compress(element) {
             return None;
         }
         self.compressed.clear();

@@ -1,4 +1,4 @@
-//! Where the fourth powers of a tensor lie: in few rows, in few columns, or everywhere.
+//! Whether the fourth powers of a tensor are concentrated in few rows, in few columns, or spread over all.
 
 use kurtoscope_shared::Measurement;
 

@@ -165,7 +165,7 @@ impl Conversation {
 
     /// Notes that `bytes` more went out by `now`: the link is slow, not dead.
     ///
-    /// Chunks that are sent again and again are no progress: bytes beyond twice what is in flight do not put off giving up.
+    /// Chunks that are sent repeatedly are no progress: bytes beyond twice what is in flight do not put off giving up.
     pub fn written(&mut self, bytes: u64, now: Instant) {
         self.last_activity = self.last_activity.max(now);
         self.written_since_progress = self.written_since_progress.saturating_add(bytes);
@@ -314,7 +314,7 @@ impl Conversation {
         Action::Resend { chunk, sequence }
     }
 
-    /// Ends the conversation over a chunk, which stays unanswered: another device will want it.
+    /// Ends the conversation over a chunk, which stays unanswered: another device will take it.
     fn give_up(&mut self, failed: InFlight, kind: DeviceFailureKind) -> Action {
         self.in_flight.push_back(failed);
         Action::GiveUp { kind, chunk: Some(failed.chunk) }

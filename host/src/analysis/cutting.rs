@@ -105,7 +105,7 @@ mod tests {
         assert_eq!((found.count, found.row, found.requests.row_column_sums), (256, 1000, None));
         assert!(
             cut(1 << 22, 1 << 24, Some(1 << 17)).requests.row_column_sums.is_none(),
-            "an answer has room for fewer columns"
+            "an answer holds fewer columns"
         );
         assert_eq!(cut(100, 4000, Some(1000)).requests, Requests::TAILS);
         assert_eq!(cut(1 << 20, 50, None).requests, Requests { row_column_sums: None, ..EVERYTHING });

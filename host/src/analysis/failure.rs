@@ -50,10 +50,10 @@ pub enum DeviceFailureKind {
         /// Damaged frames that came instead.
         damaged_frames: u64,
     },
-    /// The device speaks another version of the protocol, and no chunk was sent.
+    /// The device uses another version of the protocol, and no chunk was sent.
     #[error(
-        "it speaks protocol {protocol}, this program protocol {PROTOCOL_VERSION}: use the same version of Kurtoscope at both \
-         ends"
+        "it uses protocol {protocol}, this program protocol {PROTOCOL_VERSION}: use the same version of Kurtoscope at \
+         both ends"
     )]
     IncompatibleVersion {
         /// The device's protocol version.
@@ -104,7 +104,7 @@ pub enum DeviceFailureKind {
         /// What is wrong with it.
         reason: InvalidReport,
     },
-    /// The engine crashed: its program ended again and again over the same chunk or, in this process, its thread panicked.
+    /// The engine crashed: its program ended repeatedly at the same chunk or, in this process, its thread panicked.
     #[error("{}", crashed(*.times))]
     Crashed {
         /// How often; once in this process.

@@ -85,7 +85,7 @@ pub fn accept(welcome: &Welcome, allow_untrusted: bool) -> Result<(), DeviceFail
     Ok(())
 }
 
-/// The relative accuracy that a device states, as far as any can be believed.
+/// The relative accuracy that a device states, within the range that is plausible.
 pub fn stated_accuracy(welcome: &Welcome) -> f64 {
     welcome.self_test.tolerance.min(MAX_TOLERANCE)
 }
@@ -110,7 +110,7 @@ pub fn recognise(before: &Welcome, found: Welcome) -> Result<Welcome, DeviceFail
     Err(DeviceFailureKind::DifferentDevice { expected: name(before), found: name(&found) })
 }
 
-/// A number that no session on the same board had recently: it tells late answers from new ones.
+/// A number that no session on the same board had recently: it distinguishes late answers from new ones.
 pub fn session_number() -> u32 {
     let time = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     (time.as_nanos() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(u64::from(std::process::id())) as u32

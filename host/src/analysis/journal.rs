@@ -66,7 +66,7 @@ pub enum JournalError {
     File {
         /// The journal.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }
@@ -145,7 +145,7 @@ impl Journal {
         self.resume
     }
 
-    /// Replaces what was found, whatever was said on opening.
+    /// Replaces what was found, whatever was returned on opening.
     pub fn start_afresh(&mut self) {
         (self.resume, self.header) = (Resume::Fresh, None);
     }
@@ -261,7 +261,7 @@ impl Drop for Journal {
     fn drop(&mut self) {
         self.flush();
         if !self.is_worth_keeping {
-            // Still locked, so it is nobody else's. A file that stays behind is one that the next run starts over with.
+            // Still locked, so it is ours. A file that stays behind is one that the next run starts over with.
             let _ = fs::remove_file(&self.path);
         }
     }

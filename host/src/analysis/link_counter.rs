@@ -1,8 +1,8 @@
-//! What a device counts on its link since it started, brought down to what happened while somebody listened.
+//! A device's link counters, which count since it started, reduced to what happened while this host was connected.
 
 use kurtoscope_shared::protocol::LinkHealth;
 
-/// The damaged and dropped frames of a device, from the first count that is heard on.
+/// The damaged and dropped frames of a device, from the first count that arrives on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LinkCounter {
     last: Option<LinkHealth>,

@@ -1,4 +1,4 @@
-//! A device behind a link: opened, worked with, and opened again when its link is lost. What is said on the link is
+//! A device behind a link: opened, worked with, and opened again when its link is lost. The messages are handled by
 //! `transfer`'s.
 
 use std::{
@@ -203,7 +203,7 @@ impl LinkedDevice {
         Ok(None)
     }
 
-    /// Opens the link once more and makes sure that it is the same device that answers.
+    /// Opens the link again and makes sure that it is the same device that answers.
     fn reconnect(&mut self, attempt: u32) -> Result<Wire, DeviceFailure> {
         let link = self.connector.open(attempt).map_err(|source| DeviceFailure::cannot_open(&self.url, source))?;
         let mut wire = Wire::new(link);

@@ -6,7 +6,7 @@
 //! | `cutting` | how one tensor is cut, and what is measured of it |
 //! | `run` | the run itself: devices at work, measurements merged |
 //! | `options` | what a caller chooses |
-//! | `progress` | what a caller learns while a run goes on |
+//! | `progress` | what is reported to a caller while a run goes on |
 //! | `error` | why a run ends without a result |
 //! | `device` | a device that takes part in runs |
 //! | `failure` | why a device cannot be used, or was lost |

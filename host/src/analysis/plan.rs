@@ -170,7 +170,7 @@ impl MeasurementPlan {
         hash.digest128()
     }
 
-    /// The bytes of a chunk: as the checkpoint gives them where its elements lie together, gathered otherwise.
+    /// The bytes of a chunk: as the checkpoint gives them where its elements are contiguous, gathered otherwise.
     ///
     /// # Errors
     /// Those of [`Checkpoint::read`].
@@ -199,7 +199,7 @@ impl MeasurementPlan {
         ChunkLocation { tensor, offset: planned.offset, count: planned.count, bytes: self.payload_len(planned) }
     }
 
-    /// Where a chunk lies in its target.
+    /// The position of a chunk in its target.
     pub fn span(&self, chunk: &PlannedChunk) -> ChunkSpan {
         let row = self.targets[chunk.target].row.into();
         ChunkSpan { offset: chunk.offset, count: chunk.count.into(), row }

@@ -26,7 +26,7 @@ pub(super) struct Continuation {
     pub(super) counter: LinkCounter,
 }
 
-/// The rate of the link behind which `welcome` was said, bytes of payload a second, measured now; `None` where no probe
+/// The rate of the link over which `welcome` arrived, bytes of payload a second, measured now; `None` where no probe
 /// is answered within `timeout`, or the device measures nothing at all.
 pub(super) fn measure_rate(
     wire: &mut Wire,

@@ -1,4 +1,4 @@
-//! What a caller learns while a run goes on. Showing it is the caller's.
+//! What is reported to a caller while a run goes on. Showing it is left to the caller.
 
 use super::failure::DeviceFailure;
 

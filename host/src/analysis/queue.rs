@@ -55,7 +55,7 @@ pub struct LinkStatistics {
     pub sent_bytes: u64,
 }
 
-/// Hands out chunks in order, takes back what a lost device leaves, and knows when everything is measured.
+/// Hands out chunks in order, takes back what a lost device leaves, and detects when everything is measured.
 #[derive(Debug)]
 pub struct Pool {
     total: usize,
@@ -184,7 +184,7 @@ impl<'a> Queue<'a> {
 
     /// Reports what was found in a chunk.
     pub fn complete(&self, chunk: ChunkNumber, measurement: Measurement) {
-        // Nobody to receive it means that the run has ended.
+        // Without a receiver the run has ended.
         let _ = self.events.send(DeviceEvent::Measured { device: self.device, chunk, measurement });
         let mut state = self.pool.state();
         state.completed += 1;

@@ -161,15 +161,15 @@ fn mismatch(found: &JournalHeader, now: &JournalHeader, asked: Option<usize>, de
             device.limits().max_payload
         ));
     }
-    // A journal of one kind of engine is not quietly continued by another. Where a run began with several kinds, those
+    // A journal of one kind of engine is not silently continued by another. Where a run began with several kinds, those
     // that are left may go on.
-    let stranger = now.engines.iter().find(|engine| !found.engines.contains(engine))?;
+    let another = now.engines.iter().find(|engine| !found.engines.contains(engine))?;
     let describe = |engine: &JournalEngine| {
         let trust = if engine.is_trusted { "" } else { ", untrusted" };
         format!("{}, accurate to {:.0e}, firmware {}{trust}", engine.kind, engine.tolerance, engine.firmware)
     };
     let before: Vec<String> = found.engines.iter().map(describe).collect();
-    Some(format!("it was measured by other engines ({}), and this is {}", before.join("; "), describe(stranger)))
+    Some(format!("it was measured by other engines ({}), and this is {}", before.join("; "), describe(another)))
 }
 
 /// Merges what the journal holds of `plan`.

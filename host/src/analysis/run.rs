@@ -124,7 +124,7 @@ pub fn analyze_with(
     })
 }
 
-/// What is asked for and not measured by each device, which `progress` is told.
+/// What is asked for and not measured by each device, which is reported to `progress`.
 fn missing_statistics(
     asked: Requests,
     devices: &[Device],

@@ -1,5 +1,5 @@
-//! One conversation over one link: takes chunks from the common queue while the device's window has room, sends them, and
-//! hands on what it measured. Opening links, and what happens when this one is lost, are left to `linked`.
+//! One conversation over one link: takes chunks from the queue while they fit into the device's window, sends them,
+//! and hands on what it measured. Opening links, and what happens when this one is lost, are left to `linked`.
 
 use std::{
     collections::HashMap,
@@ -109,7 +109,7 @@ impl Transfer<'_> {
         checked.map_err(InvalidReport::Implausible)
     }
 
-    /// Sends chunks while the device's window has room for the next.
+    /// Sends chunks while the next fits into the device's window.
     fn fill_window(&mut self, wire: &Wire, conversation: &mut Conversation) {
         let (plan, queue) = (self.plan, self.queue);
         let bytes = |chunk: ChunkNumber| plan.payload_len(&plan.chunks[chunk]);

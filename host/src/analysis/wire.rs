@@ -1,5 +1,5 @@
 //! The two ends of a link, each on a thread of its own: messages come out, frames go in, and neither side waits for the
-//! other. What the messages mean is the conversation's.
+//! other. What the messages mean is left to `conversation`.
 
 use std::{
     cell::Cell,
@@ -79,7 +79,7 @@ pub struct Wire {
     unwritable: Option<String>,
     /// How the link ended, once it has.
     ended: Option<Option<String>>,
-    /// Tells the reading thread to end, which otherwise learns it only from the next message or the end of the link.
+    /// Ends the reading thread, which otherwise would end only at the next message or the end of the link.
     dropped: Arc<AtomicBool>,
     /// Ends with the wire, and with it both threads.
     process: Option<Process>,
@@ -92,7 +92,7 @@ pub struct Waker(SyncSender<Report>);
 impl Waker {
     /// Causes [`WireEvent::Woken`].
     pub fn wake(&self) {
-        // Where there is no room, events are waiting already; where the wire is gone, so is the thread.
+        // Where the channel is full, events are waiting already; where the wire is gone, so is the thread.
         let _ = self.0.try_send(Report::Event(WireEvent::Woken));
     }
 }
@@ -109,7 +109,7 @@ struct Written {
 impl Written {
     fn add(&self, bytes: u64) {
         self.last.store(self.start.elapsed().as_nanos() as u64, Ordering::Relaxed);
-        // Whoever sees the bytes sees their time.
+        // A reader of the new count also reads its time.
         self.bytes.fetch_add(bytes, Ordering::Release);
     }
 }
@@ -161,7 +161,7 @@ impl Wire {
         }
     }
 
-    /// How frames are told apart in both directions.
+    /// How frames are delimited in both directions.
     pub fn framing(&self) -> Framing {
         self.framing
     }
@@ -267,7 +267,7 @@ fn write_frames(
         }
         writer.flush()?;
         let _ = spent.send(frame);
-        // Where there is no room, events are waiting already.
+        // Where the channel is full, events are waiting already.
         let _ = reports.try_send(Report::Event(WireEvent::Written));
     }
     Ok(())

@@ -116,8 +116,8 @@ fn rounded_to_half(pairs: &[(&Tensor, &Tensor)]) -> Option<usize> {
                 return None;
             }
         }
-        let tells = |value: Option<f64>| value.is_some_and(|value| round(value) != value);
-        showing += usize::from(tells(a.min) || tells(a.max));
+        let differs = |value: Option<f64>| value.is_some_and(|value| round(value) != value);
+        showing += usize::from(differs(a.min) || differs(a.max));
     }
     (showing > 0).then_some(showing)
 }

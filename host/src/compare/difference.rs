@@ -62,7 +62,7 @@ impl Statistic {
         }
     }
 
-    /// Whether every sound device gives the same value to the last bit, whatever its arithmetic: counts, extremes, and
+    /// Whether every correct device gives the same value to the last bit in any arithmetic: counts, extremes, and
     /// the magnitudes' histogram, from which quantiles come.
     pub const fn is_exact(self) -> bool {
         matches!(
@@ -83,7 +83,7 @@ pub struct Difference {
     pub candidate: Option<f64>,
     /// The relative difference (of the mean: in standard deviations); null where one side is undefined.
     pub relative: Option<f64>,
-    /// The relative difference that two sound devices may show; 0 for exact statistics.
+    /// The relative difference that two correct devices may show; 0 for exact statistics.
     pub accuracy: f64,
 }
 

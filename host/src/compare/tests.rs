@@ -56,7 +56,7 @@ fn diagnosis_of(alter: impl Fn(usize, f32) -> Option<f32> + Copy) -> (Comparison
 }
 
 #[test]
-fn a_sound_device_does_not_differ() {
+fn a_correct_device_does_not_differ() {
     let (comparison, diagnosis) = diagnosis_of(|_, value| Some(value));
     assert_eq!(diagnosis, None);
     assert!(comparison.tensors.iter().all(|tensor| tensor.differences.is_empty()));
@@ -64,7 +64,7 @@ fn a_sound_device_does_not_differ() {
 }
 
 #[test]
-fn broken_devices_are_told_apart() {
+fn faulty_devices_are_diagnosed() {
     let (comparison, dropping) = diagnosis_of(|index, value| (index % 1000 != 999).then_some(value));
     let Some(Diagnosis::ElementsMissing { share }) = dropping else { panic!("{dropping:?}") };
     assert!((0.0005..0.002).contains(&share), "{share}");
@@ -114,7 +114,7 @@ fn an_undefined_side_is_a_difference_and_two_are_none() {
 }
 
 #[test]
-fn other_weights_and_missing_tensors_are_refused_or_told() {
+fn other_weights_and_missing_tensors_are_refused_or_reported() {
     let reference = run_of(|_, value| Some(value));
     let mut other = reference.clone();
     other.model.fingerprint = "another".into();

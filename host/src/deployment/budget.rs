@@ -4,7 +4,7 @@
 //! an arbitrary set of quantizers*, IEEE Transactions on Acoustics, Speech and Signal Processing 36, 1988): every tensor
 //! starts with its cheapest option, and the step along a tensor's lower convex hull that saves most noise for a bit is
 //! taken until the next one does not fit. There the choice is optimal for the bits that it took. Bits that are left over
-//! go to whatever still fits.
+//! go to any step that still fits.
 //!
 //! The step that did not fit, taken in part, gives a lower bound for the noise of any choice within the budget: the
 //! distance from it is stated with every result. What was chosen is never worse than the best by more than that step saves.
@@ -84,7 +84,7 @@ pub fn allocate(options: &[Vec<Choice>], budget: f64) -> Option<Chosen> {
     })
 }
 
-/// Takes the change that saves most noise and still fits, again and again.
+/// Repeatedly takes the change that saves most noise and still fits.
 fn spend_the_rest(options: &[Vec<Choice>], at: &mut [usize], budget: f64) {
     let mut bits: f64 = options.iter().zip(&*at).map(|(options, option)| options[*option].bits).sum();
     loop {

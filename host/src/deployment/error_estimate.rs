@@ -12,7 +12,7 @@
 //!   distributions and is linear in the symmetric figure; see [`GGML`].
 //!
 //! In a matrix stored `[in, out]`, as GPT-2's, rows are input channels. There a scale per output channel is taken as no better
-//! than one scale for the tensor, and groups as if they lay along the other axis; both say so.
+//! than one scale for the tensor, and groups as if they ran along the other axis; both are marked so.
 
 use kurtoscope_shared::quantization::Scheme;
 use serde::Serialize;
@@ -27,7 +27,7 @@ use crate::scheme_key::{SchemeKey, TensorScheme};
 pub enum Basis {
     /// Nothing is rounded.
     Exact,
-    /// Quantized on the device: all elements, or of a large tensor those that `share` in `run.json` tells.
+    /// Quantized on the device: all elements, or of a large tensor the share that `share` in `run.json` gives.
     Measured,
     /// Predicted from the histogram of magnitudes.
     Histogram,
@@ -214,7 +214,7 @@ fn between(four: f64, eight: f64, bits: u8) -> f64 {
     (four.ln() + place * (eight.ln() - four.ln())).exp().min(1.0)
 }
 
-/// What the run recorded of a scheme whose blocks lie along rows.
+/// What the run recorded of a scheme whose blocks run along rows.
 fn along_rows(matrix: &Matrix<'_>, scheme: Scheme) -> Result<ErrorEstimate, Vec<SchemeKey>> {
     let found = recorded(matrix, scheme)?;
     let is_across = matrix.is_transposed && found.basis == Basis::Measured;

@@ -1,4 +1,4 @@
-//! What a choice of precisions comes to: signal to noise over all matrices, and bytes.
+//! The outcome of a choice of precisions: signal to noise over all matrices, and bytes.
 //!
 //! The overall signal to noise is that of the average relative error, each matrix counting once:
 //! `-10 log10(mean of Σ(x - q(x))² / Σx²)`. A model's loss rises about in proportion to a weighted sum of these errors

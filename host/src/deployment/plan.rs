@@ -1,7 +1,7 @@
 //! The plan for a target: which matrices pass, which are at risk and which are kept in more bits, with the signal to noise
 //! and the size to expect.
 //!
-//! What a choice comes to is in [`outcome`](super::outcome).
+//! The outcome of a choice is in [`outcome`](super::outcome).
 
 use serde::Serialize;
 use thiserror::Error;
@@ -102,9 +102,9 @@ pub struct PlannedMatrix {
     pub energy: f64,
     /// What becomes of it.
     pub verdict: TargetVerdict,
-    /// What the target stores it as where nothing else is said.
+    /// What the target stores it as by default.
     pub target: Precision,
-    /// The error of that; null where the run does not tell.
+    /// The error of that; null where it does not follow from the run.
     pub at_target: Option<ErrorEstimate>,
     /// What it is stored as.
     pub precision: Precision,
@@ -273,7 +273,7 @@ fn judge(matrix: &Matrix<'_>, target: &Target) -> (PlannedMatrix, Vec<SchemeKey>
     (entry, at_target.err().unwrap_or_default())
 }
 
-/// The verdict on so much noise. What a target asks for is asked of the precisions above it as well.
+/// The verdict on so much noise. What a target requires is required of the precisions above it as well.
 pub fn level(thresholds: Thresholds, noise: ErrorEstimate) -> TargetVerdict {
     match noise.decibels() {
         Some(decibels) if decibels < thresholds.risk => TargetVerdict::Keep,

@@ -114,7 +114,7 @@ fn every_target_plans_normal_weights() {
 }
 
 #[test]
-fn older_runs_are_told_what_they_lack() {
+fn older_runs_are_reported_with_what_they_lack() {
     let older = run(vec![Made::new("up", &[1024, 1024]).predicted(TensorScheme::Int8, 38.0).tensor()]);
     assert_eq!(
         DeploymentPlan::of(&older, target("q4_k")).expect_err("lacks it").to_string(),

@@ -1,4 +1,4 @@
-//! Where a matrix's outliers live and what helps: a short table of rules, tried in order, over figures of the run. The
+//! Where a matrix's outliers are and what helps: a table of rules, tried in order, over a run's figures. The
 //! thresholds are data, and every verdict carries the rule and the matrix's own numbers.
 //!
 //! The first rule whose conditions all hold decides. Cheap remedies come first: no remedy, clipping, a scale per channel, a
@@ -268,7 +268,7 @@ pub fn remedy(matrix: &Matrix<'_>, nominal_bits: u8) -> Remedy {
 }
 
 impl Quantity {
-    /// Whether sound runs may lack it: where lines were not measured, where little remains without the farthest weights,
+    /// Whether valid runs may lack it: where lines were not measured, little remains without the farthest weights,
     /// and where rows are not output channels.
     const fn may_be_unknown(self) -> bool {
         matches!(

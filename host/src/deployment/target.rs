@@ -1,4 +1,4 @@
-//! What a user deploys to: a name, the precision behind it, what the tool quantizes, and where its verdicts turn.
+//! What a user deploys to: a name, the precision behind it, what the tool quantizes, and its verdicts' thresholds.
 
 use super::precision::{GroupSize, Precision, Scale};
 use super::weights::QuantizedTensors;

@@ -1,4 +1,4 @@
-//! Which tensors of a run a tool would quantize, and along which axis their output channels lie.
+//! Which tensors of a run a tool would quantize, and along which axis their output channels run.
 
 use crate::record::{Role, Run, Tensor};
 use kurtoscope_checkpoint::model::{Component, Family, output_axis};
@@ -34,7 +34,7 @@ pub struct Sorted<'a> {
     pub others: Vec<&'a Tensor>,
 }
 
-/// Sorts the stored parameters of a run. Parts of fused tensors stand for nothing of their own here: tools quantize what is
+/// Sorts the stored parameters of a run. Parts of fused tensors are not listed here: tools quantize what is
 /// stored. Tied tensors and buffers are no weights of their own.
 pub fn sort(run: &Run, quantizes: QuantizedTensors) -> Sorted<'_> {
     let mut sorted = Sorted { matrices: Vec::new(), others: Vec::new() };
@@ -61,7 +61,7 @@ fn is_quantized(component: Component, quantizes: QuantizedTensors) -> bool {
     }
 }
 
-/// A stored matrix with its axes told apart.
+/// A stored matrix with its axes identified.
 pub fn matrix(tensor: &Tensor, family: Family) -> Matrix<'_> {
     let is_transposed = tensor.shape.len() == 2 && output_axis(family, tensor.component, &tensor.name) == Some(1);
     let inputs = if is_transposed { tensor.shape.first() } else { tensor.shape.last() };

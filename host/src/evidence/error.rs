@@ -23,7 +23,7 @@ pub enum EvidenceError {
     Folder {
         /// The folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// A facts file could not be used.
@@ -39,7 +39,7 @@ pub enum FactsError {
     File {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// The file is not TOML, or holds other keys than a facts file.
@@ -55,7 +55,7 @@ pub enum FactsError {
     UnknownKey {
         /// The file.
         path: PathBuf,
-        /// The model that it is said of.
+        /// The model that the fact is about.
         model: String,
         /// The name.
         key: String,
@@ -67,7 +67,7 @@ pub enum FactsError {
     Kind {
         /// The file.
         path: PathBuf,
-        /// The model that it is said of.
+        /// The model that the fact is about.
         model: String,
         /// The fact's name.
         key: &'static str,
@@ -81,7 +81,7 @@ pub enum FactsError {
     Value {
         /// The file.
         path: PathBuf,
-        /// The model that it is said of.
+        /// The model that the fact is about.
         model: String,
         /// The fact's name.
         key: String,

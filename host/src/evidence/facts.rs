@@ -1,5 +1,5 @@
-//! Facts about models that their weights do not tell: from `config.json`, from the built-in table, and from the user's
-//! own file. The user's word goes first, then `config.json`, then the table.
+//! Facts about models beyond their weights: from `config.json`, from the built-in table, and from the user's
+//! own file. The user's file takes precedence, then `config.json`, then the table.
 
 use std::collections::BTreeMap;
 
@@ -44,7 +44,7 @@ pub struct Published {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SharedFact {
-    /// Names of models; `*` at the end stands for anything.
+    /// Names of models; `*` at the end matches anything.
     models: Vec<String>,
     name: String,
     value: FactValue,
@@ -102,10 +102,10 @@ impl FactsTable {
     /// Never: a test reads the table.
     #[expect(clippy::expect_used, reason = "the text is part of the program")]
     pub fn built_in() -> Self {
-        toml::from_str(TABLE).expect("the built-in table of facts is sound")
+        toml::from_str(TABLE).expect("the built-in table of facts is valid")
     }
 
-    /// The published model that `known` is, if it is one: a name must fit and nothing in the architecture may speak
+    /// The published model that `known` is, if it is one: a name must fit and nothing in the architecture may point
     /// against it.
     pub fn recognise(&self, family: Family, known: &ModelIdentity<'_>) -> Option<&Published> {
         let agrees = |model: &&Published| {
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_famous_name_on_another_architecture_tells_nothing() {
+    fn a_famous_name_on_another_architecture_gives_no_facts() {
         let table = FactsTable::built_in();
         let name = |family, known: ModelIdentity<'_>| table.recognise(family, &known).map(|model| model.name.clone());
         assert_eq!(name(Family::Opt, known("hf:facebook/opt-125m", 12, 768)).as_deref(), Some("opt-125m"));

@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_told_apart_and_in_a_namespace() {
+    fn names_are_unique_and_in_a_namespace() {
         for (place, known) in KNOWN.iter().enumerate() {
             let (space, rest) = known.name.split_once('.').expect("a namespace");
             assert!(["config", "training", "model"].contains(&space) && !rest.contains('.'), "{}", known.name);

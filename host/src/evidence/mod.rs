@@ -1,5 +1,5 @@
-//! Evidence: what runs, built-in facts and the user's own facts say about models, as rows that hypotheses and
-//! experiments read. Nothing here judges.
+//! Evidence: what runs, built-in facts and the user's own facts state about models, as rows that hypotheses and
+//! experiments read. No hypothesis is tested here.
 //!
 //! [`runs`] turns `run.json` files into rows, [`facts`] adds what `config.json`, the built-in table and the user's file
 //! ([`user_facts`]) say. [`recorded`] holds the investigation that the project began with.
@@ -36,7 +36,7 @@ pub struct Evidence {
 /// What is known about one model as a whole.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ModelEvidence {
-    /// The model's name, as reports show it; told apart where two would be the same.
+    /// The model's name, as reports show it; made unique where two would be the same.
     pub name: String,
     /// Recognised from its files, or recorded.
     pub family: Family,
@@ -53,7 +53,7 @@ pub struct ModelEvidence {
 /// A value with where it was read.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Fact {
-    /// What is said.
+    /// The value.
     pub value: FactValue,
     /// By whom.
     pub provenance: Provenance,
@@ -92,7 +92,7 @@ pub enum Provenance {
     },
     /// The table that ships with Kurtoscope.
     Table {
-        /// Where its value was read, for a reader who wants to check.
+        /// Where its value was read, for a reader who checks it.
         source: String,
         /// False for values that were recalled and not read again.
         verified: bool,
@@ -104,7 +104,7 @@ pub enum Provenance {
     },
     /// The recorded investigation.
     Recorded {
-        /// The section that says it.
+        /// The section that states it.
         section: String,
     },
 }
@@ -137,7 +137,7 @@ pub struct TensorEvidence {
 }
 
 impl TensorEvidence {
-    /// Whether the tensor is one of those that stand for a model's blocks. Embeddings and output heads are left out: their
+    /// Whether the tensor is one of those that represent the blocks. Embeddings and output heads are left out: their
     /// shape is the vocabulary's, and rare tokens give them tails of their own.
     pub fn is_of_blocks(&self) -> bool {
         !matches!(self.component, Component::Embedding | Component::PositionEmbedding | Component::Head)

@@ -156,7 +156,7 @@ impl Recorded {
     /// Never: a test reads the document.
     #[expect(clippy::expect_used, reason = "the text is part of the program")]
     pub fn built_in() -> Self {
-        toml::from_str(DOCUMENT).expect("the recorded investigation is sound")
+        toml::from_str(DOCUMENT).expect("the recorded investigation is valid")
     }
 
     /// One of its sets of figures as rows, with the facts that it states; what it does not state comes from the table of

@@ -46,7 +46,7 @@ fn tables_follow_from_the_rows_where_the_document_kept_them() {
 }
 
 #[test]
-fn dropout_is_told_from_config_and_from_training() {
+fn dropout_is_stated_by_config_and_by_training() {
     let recorded = Recorded::built_in();
     let gathered = recorded.evidence(Figures::Results, &Facts::new(None));
     let value = |model: &str, fact: &str| {

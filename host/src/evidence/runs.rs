@@ -4,8 +4,8 @@
 //! - **Rows are weight matrices**, the ones that a run's report ranks: no buffers, no tied copies, no norms and biases, and
 //!   the parts of a fused tensor instead of the whole. So no number counts twice.
 //! - **A model counts once.** A run whose weights are those of an earlier run, be it measured again, stored in another type
-//!   or trained on a little, is left out, and a remark says so.
-//! - **A run without a family** stays: it says what it can about its own tensors and takes no part in comparisons within
+//!   or trained on a little, is left out, and a remark states it.
+//! - **A run without a family** stays: it gives rows for its own tensors and takes no part in comparisons within
 //!   families.
 //! - **Runs of other schemas** are refused.
 
@@ -28,7 +28,7 @@ const SAME_PLACES: f64 = 0.5;
 const GENERIC: [&str; 9] =
     ["model", "pytorch_model", "weights", "safetensors", "bin", "onnx", "gguf", "main", "checkpoint"];
 
-/// Evidence from runs, and what a reader must be told about it.
+/// Evidence from runs, and the warnings that a report must state.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Gathered {
     /// The rows.
@@ -204,7 +204,7 @@ fn number(run: &Run, key: &str) -> Option<u64> {
 fn known<'a>(run: &'a Run, rows: &[&Tensor], layers: Option<u32>) -> ModelIdentity<'a> {
     let called = run.model.config.as_ref().and_then(|config| config.get("_name_or_path")).and_then(Value::as_str);
     let stated = ["hidden_size", "n_embd", "d_model"].iter().find_map(|key| number(run, key));
-    // Without a configuration the embedding's shape tells: all families store it [vocabulary, width].
+    // Without a configuration the embedding's shape gives it: all families store it [vocabulary, width].
     let embedding = rows.iter().find(|tensor| tensor.component == Component::Embedding);
     let width = stated.or_else(|| embedding.and_then(|tensor| tensor.shape.last().copied()));
     ModelIdentity { names: [Some(run.model.source.as_str()), called].into_iter().flatten().collect(), layers, width }
@@ -236,7 +236,7 @@ fn are_same(a: &TopPositions<'_>, b: &TopPositions<'_>) -> bool {
 }
 
 /// What each run's model is called: the last part of its source that says something, with as many parts before it as it
-/// takes to tell them apart.
+/// takes to distinguish them.
 fn names(sources: &[&str]) -> Vec<String> {
     let parts: Vec<Vec<&str>> = sources.iter().map(|source| parts(source)).collect();
     let tail = |parts: &[&str], length: usize| parts[parts.len().saturating_sub(length)..].join("/");

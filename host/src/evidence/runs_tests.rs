@@ -91,7 +91,7 @@ fn facts_come_from_the_user_then_config_then_the_table() {
     run.model.source = "hf:openai-community/gpt2@main".into();
     run.model.config = Some(serde_json::json!({ "attn_pdrop": 0.25, "n_layer": 12, "n_embd": 768, "n_head": 12 }));
     let user =
-        UserFacts::parse(Path::new("f.toml"), "[models.gpt2]\nconfig.heads = 3\n[models.bert]\n").expect("sound");
+        UserFacts::parse(Path::new("f.toml"), "[models.gpt2]\nconfig.heads = 3\n[models.bert]\n").expect("valid");
     let gathered = gather(&[run], &Facts::new(Some(user)));
     let model = &gathered.evidence.models[0];
     assert_eq!(model.name, "gpt2");
@@ -102,7 +102,7 @@ fn facts_come_from_the_user_then_config_then_the_table() {
 }
 
 #[test]
-fn models_are_told_apart_by_as_little_as_it_takes() {
+fn models_are_distinguished_by_as_little_as_it_takes() {
     for (sources, expected) in [
         (vec!["hf:facebook/opt-125m@main", "models/gpt2/"], vec!["opt-125m", "gpt2"]),
         (vec!["a/opt/safetensors", "a/gpt2/model.safetensors"], vec!["opt/safetensors", "gpt2/model"]),

@@ -1,7 +1,7 @@
 //! The user's own facts file: TOML with a table a model.
 //!
 //! ```toml
-//! [models."opt-125m"]                  # the name that the report shows; `*` at the end stands for anything
+//! [models."opt-125m"]                  # the name that the report shows; `*` at the end matches anything
 //! training.attention_dropout = 0.1
 //! model.language = "english"
 //! user.laboratory = "north"            # names of one's own, for hypotheses of one's own
@@ -52,23 +52,24 @@ impl UserFacts {
             message: error.to_string().trim_end().to_owned(),
         })?;
         let models = file.models.into_iter().map(|(model, table)| {
-            let mut told = BTreeMap::new();
-            collect(path, &model, "", &table, &mut told)?;
-            Ok((model, told))
+            let mut stated = BTreeMap::new();
+            collect(path, &model, "", &table, &mut stated)?;
+            Ok((model, stated))
         });
         Ok(Self { file: path.display().to_string(), models: models.collect::<Result<_, FactsError>>()? })
     }
 
-    /// What is said of the model of this name. Where several patterns fit, the longest is heard.
+    /// The facts stated about the model of this name. Where several patterns fit, the longest takes precedence.
     pub fn of(&self, name: &str) -> BTreeMap<String, Fact> {
         let mut fitting: Vec<_> = self.models.iter().filter(|(pattern, _)| fits(pattern, name)).collect();
         fitting.sort_by_key(|(pattern, _)| pattern.len());
-        let told = fitting.into_iter().flat_map(|(_, told)| told);
-        told.map(|(key, value)| {
-            let provenance = Provenance::User { file: self.file.clone() };
-            (key.clone(), Fact { value: value.clone(), provenance })
-        })
-        .collect()
+        let stated = fitting.into_iter().flat_map(|(_, stated)| stated);
+        stated
+            .map(|(key, value)| {
+                let provenance = Provenance::User { file: self.file.clone() };
+                (key.clone(), Fact { value: value.clone(), provenance })
+            })
+            .collect()
     }
 
     /// The names and patterns that fit none of `models`.
@@ -84,14 +85,14 @@ fn collect(
     model: &str,
     before: &str,
     table: &toml::Table,
-    told: &mut BTreeMap<String, FactValue>,
+    stated: &mut BTreeMap<String, FactValue>,
 ) -> Result<(), FactsError> {
     for (key, value) in table {
         let name = if before.is_empty() { key.clone() } else { format!("{before}.{key}") };
         let value = match value {
             // Deeper than a namespace there are no names, so the recursion ends.
             toml::Value::Table(inner) if before.is_empty() && !key.contains('.') => {
-                collect(path, model, &name, inner, told)?;
+                collect(path, model, &name, inner, stated)?;
                 continue;
             }
             value => value,
@@ -103,7 +104,7 @@ fn collect(
             found,
         })?;
         check(path, model, &name, &value)?;
-        told.insert(name, value);
+        stated.insert(name, value);
     }
     Ok(())
 }
@@ -179,11 +180,11 @@ mod tests {
              [models.opt-125m.training]\nattention_dropout = 0.1\n\
              [models.opt-125m.user]\nlaboratory = \"north\"\n[models.other]\nconfig.softmax_in_fp32 = true\n",
         )
-        .expect("sound");
-        let told = facts.of("opt-125m");
-        assert_eq!(told["training.attention_dropout"].value, FactValue::Number(0.1), "the longer pattern is heard");
-        assert_eq!(told["training.precision"].value, FactValue::Text("fp16".into()));
-        assert_eq!(told["user.laboratory"].provenance, Provenance::User { file: "facts.toml".into() });
+        .expect("valid");
+        let stated = facts.of("opt-125m");
+        assert_eq!(stated["training.attention_dropout"].value, FactValue::Number(0.1), "the longer pattern wins");
+        assert_eq!(stated["training.precision"].value, FactValue::Text("fp16".into()));
+        assert_eq!(stated["user.laboratory"].provenance, Provenance::User { file: "facts.toml".into() });
         assert_eq!(facts.of("opt-1.3b")["training.attention_dropout"].value, FactValue::Number(0.0));
         assert_eq!(facts.unused(&["opt-125m".into()]), ["other"]);
         assert!(facts.of("gpt2").is_empty());

@@ -1,4 +1,4 @@
-//! The correlation that stands under tables. It carries no test: hypotheses test, tables describe.
+//! The correlation that is printed under tables. It carries no test: hypotheses test, tables describe.
 
 /// Spearman's rank correlation; `None` for fewer than three pairs and where one side is constant.
 pub fn spearman(pairs: &[(f64, f64)]) -> Option<f64> {

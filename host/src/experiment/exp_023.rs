@@ -54,18 +54,19 @@ fn cells(model: &ModelEvidence, high: Option<f64>, without: Option<f64>) -> Vec<
 
 fn sources(evidence: &Evidence) -> ExperimentTable {
     let shown = |model: &ModelEvidence| -> Vec<Vec<Value>> {
-        let told = FACTS.iter().filter_map(|(name, _)| Some((*name, model.facts.get(*name)?)));
-        told.map(|(name, told)| {
-            let (place, standing) = match &told.provenance {
-                Provenance::Config { key } => (format!("config.json, {key}"), "read"),
-                Provenance::Table { source, verified: true } => (source.clone(), "read"),
-                Provenance::Table { source, verified: false } => (source.clone(), "not verified"),
-                Provenance::User { file } => (file.clone(), "yours"),
-                Provenance::Recorded { section } => (format!("the investigation, {section}"), "recorded"),
-            };
-            vec![model.name.clone().into(), name.into(), fact(model, name), place.into(), standing.into()]
-        })
-        .collect()
+        let known = FACTS.iter().filter_map(|(name, _)| Some((*name, model.facts.get(*name)?)));
+        known
+            .map(|(name, known)| {
+                let (place, standing) = match &known.provenance {
+                    Provenance::Config { key } => (format!("config.json, {key}"), "read"),
+                    Provenance::Table { source, verified: true } => (source.clone(), "read"),
+                    Provenance::Table { source, verified: false } => (source.clone(), "not verified"),
+                    Provenance::User { file } => (file.clone(), "yours"),
+                    Provenance::Recorded { section } => (format!("the investigation, {section}"), "recorded"),
+                };
+                vec![model.name.clone().into(), name.into(), fact(model, name), place.into(), standing.into()]
+            })
+            .collect()
     };
     ExperimentTable {
         title: "Where this was read".into(),
@@ -186,7 +187,7 @@ mod tests {
         assert_eq!(row[..4], [json!("opt-small"), json!("opt"), json!(0.0), json!(0.1)]);
         assert_eq!(row[6], json!("fp16"));
         assert_eq!(row[10..], [json!(500.0), json!(39.0)]);
-        // The embedding's 90 does not stand for the model's blocks.
+        // The embedding's 90 does not represent the model's blocks.
         assert_eq!(experiment.rows[2][10], json!(3.2));
         let sources = &experiment.further[0].rows;
         assert_eq!(sources.len(), 6);

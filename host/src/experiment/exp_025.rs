@@ -130,12 +130,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn families_stand_together_smallest_first() {
+    fn families_are_grouped_smallest_first() {
         let experiment = build(&testing::evidence());
         let order: Vec<&str> = experiment.rows.iter().map(|row| row[1].as_str().expect("a name")).collect();
         assert_eq!(order, ["opt-small", "opt-large", "bloom"]);
         assert_eq!(experiment.rows[0][2..], [json!(1_000_000), json!(500.0), json!(39.0), json!("attention_output")]);
-        assert_eq!(experiment.rows[2][3], json!(3.2), "the embedding stands for no block");
+        assert_eq!(experiment.rows[2][3], json!(3.2), "the embedding represents no block");
         assert_eq!(
             experiment.notes,
             [

@@ -1,4 +1,4 @@
-//! Experiments: tables and plots built from evidence. Each is a file; none judges.
+//! Experiments: tables and plots built from evidence. Each is a file; none tests a hypothesis.
 
 mod association;
 pub mod exp_022;

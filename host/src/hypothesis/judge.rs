@@ -49,7 +49,7 @@ impl Tested {
     }
 
     /// The p value that a verdict rests on: tensors of one model resemble each other more than a permutation within it
-    /// can tell, so families have to agree as clearly.
+    /// can show, so families have to agree as clearly.
     fn p(&self, rows: Rows) -> Option<f64> {
         let within = self.test.as_ref()?.p;
         match rows {
@@ -85,7 +85,7 @@ pub fn judge_all(definitions: &[Definition], evidence: &Evidence) -> Vec<Judgeme
         .iter()
         .map(|definition| definition.by.iter().map(|by| tested(definition, evidence, by, &definition.value)).collect())
         .collect();
-    // Every column must hold, so the weakest speaks for the hypothesis.
+    // Every column must hold, so the weakest decides.
     let p: Vec<Option<f64>> = definitions
         .iter()
         .zip(&tested)
@@ -278,7 +278,7 @@ fn shown<'a>(
     definition: &Definition,
     column: &'a Tested,
 ) -> impl Iterator<Item = serde_json::Map<String, serde_json::Value>> + 'a {
-    // Kurtoses are compared by their logarithms; readers want the number itself.
+    // Kurtoses are compared by their logarithms; readers need the number itself.
     let is_logarithm = column.value.starts_with("kurtosis");
     let (label, sign) = match definition.predict {
         Prediction::Rises => (column.by.clone(), 1.0),

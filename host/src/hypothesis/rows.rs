@@ -44,7 +44,7 @@ pub fn rows(definition: &Definition, evidence: &Evidence, by: &str, value: &str)
         };
         let scaled = if value.starts_with("kurtosis") { value_found.ln() } else { value_found };
         let Some(label) = label(&definition.predict, &by).filter(|_| scaled.is_finite()) else { continue };
-        // The index tells apart models that share a name.
+        // The index distinguishes models that share a name.
         let key = match definition.rows {
             Rows::Tensors => (tensor.model, tensor.tensor.clone(), 0),
             Rows::Layers => match tensor.layer {
@@ -92,7 +92,7 @@ fn by_family(rows: Vec<Row>, grouped: bool) -> Vec<Row> {
     merged.collect()
 }
 
-/// The number that stands for a value in the test; higher is predicted to go with a higher value.
+/// The number that represents a value in the test; higher is predicted to go with a higher value.
 fn label(prediction: &Prediction, by: &FactValue) -> Option<f64> {
     match prediction {
         Prediction::Rises => number(by),

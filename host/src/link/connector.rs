@@ -1,4 +1,4 @@
-//! Opening the link to one device again and again: after a cable was pulled, a board was restarted, a program crashed.
+//! Reopening the link to one device: after a cable was pulled, a board was restarted, a program crashed.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Why a link cannot be opened. Which device it was to, the caller knows; what a user can do about it, the command.
+//! Why a link cannot be opened. The caller adds which device it was to; the command, what a user can do about it.
 
 use std::io;
 

@@ -15,7 +15,7 @@
 //! | `options` | what the kinds need besides a URL |
 //! | `stream` | the byte stream, and the process behind it |
 //! | `open` | the kind of link that a URL asks for |
-//! | `connector` | opening the link to one device again and again |
+//! | `connector` | reopening the link to one device |
 
 mod connector;
 mod error;

@@ -9,7 +9,7 @@ use std::{
 
 /// The device program's usual name.
 const PROGRAM: &str = "kurtoscope-device";
-/// The environment variable that names the device program where it lies elsewhere.
+/// The environment variable that names the device program where it is elsewhere.
 pub const DEVICE_VARIABLE: &str = "KURTOSCOPE_DEVICE";
 
 /// What opening links needs besides their URLs.

@@ -85,7 +85,7 @@ exec 3<&-; wait $qemu; status=$?; kill $end 2>/dev/null; exit $status"#;
         arguments
     }
 
-    /// `key` and a path behind it, in which QEMU wants commas doubled.
+    /// `key` and a path behind it, in which QEMU requires commas doubled.
     fn value(key: &str, path: &Path) -> OsString {
         let mut value = OsString::from(key);
         match path.to_str() {

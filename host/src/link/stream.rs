@@ -21,7 +21,7 @@ pub struct Link {
     pub reader: Box<dyn Read + Send>,
     /// To the device. Blocks while the link is full. After an error it is not known how much of the bytes was taken.
     pub writer: Box<dyn Write + Send>,
-    /// How frames are told apart in both directions, which follows from the kind of link.
+    /// How frames are delimited in both directions, which follows from the kind of link.
     pub framing: Framing,
     /// What the link started; ends with it.
     pub process: Option<Process>,

@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_device_without_a_histogram_is_told_about() {
+    fn a_device_without_a_histogram_is_reported() {
         let mut run = fixture::clean();
         let said = |run: &Run| findings(&Summary::of(run), &str::to_owned).join("\n");
         assert!(!said(&run).contains("histogram"));
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn carriers_are_told_apart() {
+    fn carriers_are_distinguished() {
         assert!(worst_of(|_| ()).ends_with("That is close to normal."));
         assert!(worst_of(|tensor| tensor.kurtosis = Some(30.0)).contains("One weight carries it"));
         let four = worst_of(|tensor| {

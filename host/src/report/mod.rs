@@ -1,8 +1,8 @@
 //! Reports of a run: on the terminal, as Markdown, as CSV and as the record itself.
 //!
-//! [`summary`] extracts what there is to say, [`findings`] says it in sentences, [`sections`] lays it out in tables, and
-//! the formats write those down. [`hypotheses`] is the report over several runs. [`number`](crate::number), [`text`](crate::text)
-//! and [`table`] are the only places that format.
+//! [`summary`] extracts the results, [`findings`] states them in sentences, [`sections`] lays them out in tables, and
+//! the formats write both. [`hypotheses`] is the report over several runs. [`number`](crate::number),
+//! [`text`](crate::text) and [`table`] are the only places that format.
 
 pub mod comparison;
 pub mod csv;

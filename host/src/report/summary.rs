@@ -1,4 +1,4 @@
-//! What a run says once its tensors are sorted, grouped and counted: plain data, from which the terminal's and the
+//! The results of a run once its tensors are sorted, grouped and counted: plain data, from which the terminal's and the
 //! Markdown report are written.
 //!
 //! Which tensors count:

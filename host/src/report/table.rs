@@ -161,7 +161,7 @@ impl Table {
         self.columns.iter().enumerate().map(|(place, (header, _))| width(header).max(widest(place))).collect()
     }
 
-    /// Takes the columns that are too many from the widest column of names, again and again.
+    /// Takes the columns that are too many from the widest column of names, repeatedly.
     fn shorten_names(&self, rows: &mut [Vec<String>], columns: usize) {
         let mut widths = self.column_widths(rows);
         let mut excess = widths.iter().map(|width| width + 2).sum::<usize>().saturating_sub(columns);

@@ -14,7 +14,7 @@ pub fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     Some(lower / 2.0 + upper / 2.0)
 }
 
-/// Where `value` lies between `low` (0) and `high` (1) on a logarithmic scale; values outside are moved to the nearer
+/// Position of `value` between `low` (0) and `high` (1) on a logarithmic scale; values outside are moved to the nearer
 /// end. 0 where the scale has no extent: `low` not positive or `high` not above it.
 pub fn log_position(value: f64, low: f64, high: f64) -> f64 {
     let extent = (high / low).ln();

@@ -59,7 +59,7 @@ mod tests {
     #[test]
     fn as_the_tables() {
         for (degrees, t) in [(1, 12.706), (2, 4.303), (3, 3.182), (4, 2.776), (5, 2.571), (10, 2.228), (30, 2.042)] {
-            // The tables round t to three digits; the exact point lies within.
+            // The tables round t to three digits; the exact point is within.
             assert!(two_sided_p(t - 0.0005, degrees) >= 0.05, "{degrees} degrees of freedom");
             assert!(two_sided_p(t + 0.0005, degrees) <= 0.05, "{degrees} degrees of freedom");
         }

@@ -86,18 +86,18 @@ pub mod length_prefixed;
 
 /// Bytes of the checksum at the end of a frame.
 pub const CHECKSUM_BYTES: usize = 4;
-/// Room that a receiver adds to the largest payload for header and checksum.
+/// Bytes that a receiver adds to the largest payload for header and checksum.
 pub const OVERHEAD_BYTES: usize = 64;
-/// The longest frame of the other framing that a receiver recognises, checksum included: enough for a greeting, and for an
+/// The longest frame of the other framing that a receiver recognises, checksum included: enough for a Hello, and for an
 /// answer to one.
 pub const FOREIGN_BYTES: usize = 512;
 
-/// How a link's frames are told apart.
+/// How a link's frames are delimited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Framing {
     /// [`cobs`]: a zero byte ends a frame, and appears nowhere else.
     Cobs,
-    /// [`length_prefixed`]: a frame says how long it is.
+    /// [`length_prefixed`]: a frame begins with its length.
     LengthPrefixed,
 }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::LinkHealth;
 use crate::Element;
 
-/// Says what could not be used.
+/// Reports what could not be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {
     /// The open session; 0 where there is none.
@@ -23,9 +23,9 @@ pub struct Fault {
 pub enum FaultKind {
     /// A frame arrived damaged and was discarded: send again what is unanswered.
     Damaged,
-    /// A sound frame that is no message of this protocol.
+    /// An intact frame that is no message of this protocol.
     Malformed,
-    /// A chunk without a session, or for another one: greet first.
+    /// A chunk without a session, or for another one: the handshake comes first.
     NoSession {
         /// The session that the chunk named.
         found: u32,
@@ -46,7 +46,7 @@ pub enum FaultKind {
         /// [`Limits::max_payload`](super::Limits::max_payload).
         max: u32,
     },
-    /// Something is asked for that cannot be measured of a chunk which lies like this in its rows.
+    /// Something is asked for that cannot be measured of a chunk at this position in its rows.
     Request,
     /// The engine does not measure this element type.
     UnsupportedElement {

@@ -15,7 +15,7 @@ pub struct Limits {
     pub elements: ElementSet,
 }
 
-/// A set of element types: bit `n` stands for the `n`th of [`Element::ALL`].
+/// A set of element types: bit `n` is the `n`th of [`Element::ALL`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ElementSet(pub u32);
 

@@ -1,4 +1,4 @@
-//! Messages: what host and device say to each other. This page and [`frame`](crate::frame) are the whole specification.
+//! The messages between host and device. This page and [`frame`](crate::frame) are the whole specification.
 //!
 //! # Conversation
 //!
@@ -15,10 +15,10 @@
 //! ```
 //!
 //! - **Hello** opens a session under a number of the host's choosing and may be sent at any time; the device forgets the
-//!   session before. A device that has been rebooted answers a chunk with [`FaultKind::NoSession`] and is greeted again.
+//!   session before. A device that was rebooted answers a chunk with [`FaultKind::NoSession`] and gets a Hello again.
 //! - **Version first.** `protocol` is the first field of Hello and of Welcome in every version, so a peer of any version can
 //!   be recognised ([`peek_version`]). It changes with the rules of the conversation and with the messages on this page. A
-//!   host does not talk to a device of another version.
+//!   host sends no chunk to a device of another version.
 //! - **Statistics by tag and key.** What is measured may differ between the two ends. [`Welcome::statistics`] lists the
 //!   statistics that the device measures, each with its tag and with a key that changes with its fields
 //!   ([`Statistic::KEY`](crate::statistics::Statistic::KEY)). A host asks only for those whose tag and key it has itself, and
@@ -33,7 +33,7 @@
 //! - **Compression.** A chunk's elements may travel in a shorter form that [`Welcome::compressions`] names. Limits and
 //!   window count the elements' own bytes, whatever their form.
 //! - **Loss.** A frame that arrives damaged is counted and answered with [`FaultKind::Damaged`] without a sequence. A host
-//!   sends again what was not answered; measuring a chunk twice is harmless, since a report speaks of its chunk alone.
+//!   sends again what was not answered; measuring a chunk twice is harmless, since a report is about its chunk alone.
 //! - Every answer carries the device's [`LinkHealth`], so that losses are seen at both ends.
 //!
 //! # Encoding
@@ -105,7 +105,7 @@ pub struct Welcome {
     pub firmware: String,
     /// The board's name.
     pub board: String,
-    /// What tells this board from another of the same kind (a serial number); empty where there is nothing.
+    /// What identifies this board among others of the same kind (a serial number); empty where there is nothing.
     pub identity: String,
     /// Which engine computes.
     pub engine: EngineKind,
@@ -221,7 +221,7 @@ pub struct Report {
 pub struct LinkHealth {
     /// Frames discarded as damaged.
     pub damaged: u32,
-    /// Sound frames that could not be used: another session's, malformed or out of limits.
+    /// Intact frames that could not be used: another session's, malformed or out of limits.
     pub dropped: u32,
 }
 

@@ -30,7 +30,7 @@ fn gguf_blocks_by_hand() {
 
 #[test]
 fn four_bit_floats_by_hand() {
-    // The largest, 11, lies in [8, 16): the scale is 8 / 4 = 2.
+    // The largest, 11, is in [8, 16): the scale is 8 / 4 = 2.
     assert_eq!(dequantized(Scheme::Mxfp4, &[11.0, 15.9, 4.9, -0.4, 1.5]), [12.0, 12.0, 4.0, -0.0, 2.0]);
     assert_eq!([0.25, 0.75, 1.25, 1.75, 2.5, 3.5, 5.0, 7.0].map(e2m1), [0.0, 1.0, 1.0, 2.0, 2.0, 4.0, 4.0, 6.0]);
     assert_eq!(dequantized(Scheme::Nf4B64, &[2.0, 0.1, -1.2]), [2.0, 2.0 * 0.079_580_3, 2.0 * -0.525_073_05]);

@@ -1,7 +1,7 @@
 //! The elements at both ends of a set, with their positions.
 //!
 //! A chunk's distance from the *tensor's* mean is not known while the chunk is measured. So a report keeps the `k`
-//! smallest and the `k` largest elements: wherever the mean turns out to lie, the `k` elements farthest from it are
+//! smallest and the `k` largest elements: whatever the mean turns out to be, the `k` elements farthest from it are
 //! among those. Ties keep the lower position, so the result does not depend on how the data was cut.
 
 use alloc::vec::Vec;

@@ -65,7 +65,7 @@ impl MagnitudeHistogram {
         Self { first: first as u16, counts: dense[first..=last].iter().map(|count| (*count).into()).collect() }
     }
 
-    /// Elements counted; saturating, so that a device's answer can be judged whatever it says.
+    /// Elements counted; saturating, so that any answer of a device can be checked.
     pub fn total(&self) -> u64 {
         self.counts.iter().fold(0, |sum: u64, count| sum.saturating_add(*count))
     }
@@ -107,7 +107,8 @@ impl MagnitudeHistogram {
     }
 
     /// The magnitude that a fraction `q` (0 to 1) of `zeros` zeros and the counted elements does not exceed, linear
-    /// inside a bin, so at most a bin's width off, an eighth of the octave's; it can lie beyond the largest element. `None` without elements.
+    /// inside a bin, so at most a bin's width off, an eighth of the octave's; it can exceed the
+    /// largest element. `None` without elements.
     pub fn quantile(&self, q: f64, zeros: u64) -> Option<f64> {
         let total = self.total() + zeros;
         if total == 0 {

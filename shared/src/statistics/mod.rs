@@ -61,17 +61,17 @@ pub trait Statistic: Clone + PartialEq + Debug + Serialize + DeserializeOwned + 
     /// mean the same by the same bytes.
     const KEY: [u8; 8] = hash_ty_path::<(Self, Self::Request)>(Self::MEANING);
 
-    /// Whether it exists for a chunk that lies there.
+    /// Whether it exists for a chunk at this position.
     fn is_defined(span: &ChunkSpan) -> bool {
         let _ = span;
         true
     }
 
-    /// Adds the next chunk of the same tensor, which lies at `span`, behind everything that is in `self`. Chunks are
+    /// Adds the next chunk of the same tensor, which is at `span`, after everything that is in `self`. Chunks are
     /// appended in order of their offsets, so the same chunks give the same bits.
     fn append(&mut self, next: &Self, request: Self::Request, span: &ChunkSpan);
 
-    /// The statistic of a fused tensor from those of its parts, at least one; `None` where the parts do not say it.
+    /// The statistic of a fused tensor from those of its parts, at least one; `None` where they do not determine it.
     fn join(parts: &[Part<'_, Self>]) -> Option<Self>;
 
     /// Whether this can be the answer to `request`, as far as the answer itself shows.
@@ -92,7 +92,7 @@ pub trait Statistic: Clone + PartialEq + Debug + Serialize + DeserializeOwned + 
     fn relative_error(&self, expected: &Self) -> f64;
 }
 
-/// Where a chunk lies in the tensor that it is measured for.
+/// The position of a chunk in the tensor that it is measured for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChunkSpan {
     /// Position of the first element.
@@ -110,7 +110,7 @@ impl ChunkSpan {
     }
 }
 
-/// How the elements of one part of a fused tensor lie in the whole.
+/// How the elements of one part of a fused tensor are placed in the whole.
 #[derive(Clone, Copy)]
 pub struct PartLayout<'a> {
     /// Elements in a row of the part; 0 where it has no rows.
@@ -121,7 +121,7 @@ pub struct PartLayout<'a> {
     pub position: &'a dyn Fn(u64) -> u64,
 }
 
-/// One part of a fused tensor: what was measured of it, what was asked for, how it lies in the whole.
+/// One part of a fused tensor: what was measured of it, what was asked for, its layout in the whole.
 pub struct Part<'a, S: Statistic> {
     /// What was measured.
     pub statistic: &'a S,
@@ -145,7 +145,7 @@ pub struct MeasuredPart<'a> {
 /// What an answer is checked against.
 #[derive(Debug, Clone, Copy)]
 pub struct Context<'a> {
-    /// Where the chunk lies.
+    /// The position of the chunk.
     pub span: &'a ChunkSpan,
     /// The moments of the same answer.
     pub moments: &'a Moments,
@@ -153,7 +153,7 @@ pub struct Context<'a> {
     pub accuracy: f64,
 }
 
-/// A statistic as a program knows it: two programs mean the same where tag and key are equal.
+/// A statistic's identity in a program: two programs mean the same where tag and key are equal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatisticKey {
     /// [`Statistic::TAG`].
@@ -209,7 +209,7 @@ fn is_right<S: Registered>(found: &Measurement, requests: &Requests, accuracy: f
     S::find(found).is_some_and(|found| found.relative_error(&expected) <= S::TOLERANCE.unwrap_or(accuracy))
 }
 
-/// How the self-test's values lie: three rows of one block.
+/// The position of the self-test's values: three rows of one block.
 pub const SELF_TEST_SPAN: ChunkSpan = ChunkSpan { offset: 0, count: 3 * 128, row: 128 };
 
 /// The values with which a device shows that it measures every statistic as it is defined.

@@ -39,7 +39,7 @@ macro_rules! statistics {
             )+
         }
 
-        /// Every statistic that this build knows.
+        /// Every statistic of this build.
         pub const KNOWN: &[$crate::statistics::StatisticKey] = &[
             $crate::statistics::StatisticKey::of::<$first>(),
             $($crate::statistics::StatisticKey::of::<$statistic>(),)+
@@ -139,7 +139,7 @@ macro_rules! statistics {
         }
 
         impl Measurement {
-            /// Adds the next chunk of the same tensor, which lies at `span`; chunks come in order of their offsets, the first
+            /// Adds the next chunk of the same tensor, at `span`; chunks come in order of their offsets, the first
             /// of them to an empty measurement. What one chunk lacks, the whole lacks.
             pub fn append(&mut self, next: &Self, requests: &Requests, span: &$crate::statistics::ChunkSpan) {
                 use $crate::statistics::{Statistic as _, registry::append};

@@ -1,4 +1,4 @@
-//! Any content of a sound frame: the device gives one answer, never panics, and never allocates what a header claims.
+//! Any content of an intact frame: the device gives one answer, never panics, and never allocates what a header claims.
 
 #![no_main]
 

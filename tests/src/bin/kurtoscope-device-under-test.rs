@@ -1,4 +1,4 @@
-//! The command `kurtoscope-device`, built here once more so that tests know where it is: the same library, the same
+//! The command `kurtoscope-device`, built here again so that tests know where it is: the same library, the same
 //! arguments, the same name for `--version`.
 
 use std::process::ExitCode;

@@ -1,4 +1,4 @@
-//! The command `kurtoscope`, built here once more so that tests know where it is: the same library, the same `main`.
+//! The command `kurtoscope`, built here again so that tests know where it is: the same library, the same `main`.
 
 use std::process::ExitCode;
 

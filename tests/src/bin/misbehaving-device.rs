@@ -84,7 +84,7 @@ fn engine(payload: u32) -> (CpuEngine, &'static [SupportedStatistic]) {
             let statistics = without.statistics();
             return (without, statistics);
         }
-        // One that no host knows.
+        // A tag that no host has.
         Some("extra") => {
             let mut unknown = SupportedStatistic::of::<Extremes>();
             (unknown.key.tag, unknown.key.key) = (60_000, *b"tomorrow");
@@ -190,8 +190,9 @@ impl<W: Write> Write for Rewriter<W> {
             if event == frame::FrameEvent::Starved {
                 break;
             }
-            let heard = (event == frame::FrameEvent::Frame).then(|| postcard::take_from_bytes(self.decoder.content()));
-            if let Some(Ok((message, _))) = heard
+            let received =
+                (event == frame::FrameEvent::Frame).then(|| postcard::take_from_bytes(self.decoder.content()));
+            if let Some(Ok((message, _))) = received
                 && let Some(message) = (self.rewrite)(message)
             {
                 let mut wire = Vec::new();
@@ -270,8 +271,8 @@ fn main() -> ExitCode {
             let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
             return ExitCode::SUCCESS;
         }
-        Some("stranger") => {
-            // Waits for the greeting, then answers as version 77 of the protocol would.
+        Some("other-protocol") => {
+            // Waits for the Hello, then answers as version 77 of the protocol would.
             let _ = io::stdin().lock().read(&mut [0; 64]);
             let mut wire = Vec::new();
             let welcome = (0u32, 77u16, "a field of the future");

@@ -94,12 +94,12 @@ fn join(_port: u8) -> Result<(), Box<dyn Error>> {
     Err("boards need Linux".into())
 }
 
-/// Prints the first thing that a service tells its manager.
+/// Prints the first notification that a service sends its manager.
 #[cfg(target_os = "linux")]
 fn notified(socket: &str) -> Result<(), Box<dyn Error>> {
-    let mut said = [0; 256];
-    let length = std::os::unix::net::UnixDatagram::bind(socket)?.recv(&mut said)?;
-    print!("{}", String::from_utf8_lossy(&said[..length]));
+    let mut message = [0; 256];
+    let length = std::os::unix::net::UnixDatagram::bind(socket)?.recv(&mut message)?;
+    print!("{}", String::from_utf8_lossy(&message[..length]));
     Ok(())
 }
 

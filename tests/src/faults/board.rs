@@ -34,9 +34,9 @@ pub enum Life {
 /// A board and its cable. Opening the connector plugs it in.
 #[derive(Debug)]
 pub struct Board {
-    /// What tells it from the others.
+    /// What identifies it among the others.
     pub identity: String,
-    /// How frames are told apart on its link.
+    /// How frames are delimited on its link.
     pub framing: Framing,
     /// The largest payload that it takes, bytes.
     pub max_payload: u32,

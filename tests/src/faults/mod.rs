@@ -1,4 +1,4 @@
-//! Links that misbehave on purpose: the real host on one end, the real firmware session on the other, and between them
+//! Links with injected faults: the real host on one end, the real firmware session on the other, and between them
 //! bytes that are flipped, dropped, doubled, swapped, cut and held back, boards that restart and cables that are pulled.
 //!
 //! One integer, the seed, decides which faults a scenario has and at which bytes they strike. Faults that CRC-32C does not

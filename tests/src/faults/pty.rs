@@ -32,7 +32,7 @@ const PULSE: Duration = Duration::from_millis(1);
 pub struct PtyBoard {
     /// The command that can be a device.
     pub program: PathBuf,
-    /// How frames are told apart: where they are length-prefixed, the terminal is the program's standard input and output.
+    /// How frames are delimited; where they are length-prefixed, the terminal is the program's standard streams.
     pub framing: Framing,
     /// What happens on the way to it.
     pub to_device: Arc<Mutex<Faults>>,

@@ -1,5 +1,5 @@
 //! Stand-ins for boards: a directory tree with the programs that the scripts call there, and an `ssh` that runs commands in
-//! it and can be told to fail. What is compared is the tree.
+//! it and can be set to fail. What is compared is the tree.
 
 use std::{
     collections::BTreeMap,
@@ -100,7 +100,7 @@ impl Bench {
         }
         fs::write(tree.join("boot/firmware/config.txt"), CONFIG).expect("writable");
         fs::write(tree.join("usr/lib/systemd/systemd"), "").expect("writable");
-        // A program by which a mounted file system tells its processor.
+        // A program from which the processor of a mounted file system is read.
         fs::copy(bench.program(), tree.join("usr/bin/env")).expect("writable");
         fs::create_dir_all(tree.join("sys/class/udc/fe980000.usb")).expect("writable");
         bench.board_has("systemctl", SYSTEMCTL);

@@ -35,7 +35,7 @@ fn from_a_bare_board_to_its_self_test_and_back() {
     let service = "kurtoscope-device.service";
     assert_eq!(systemctl(&bench), format!("daemon-reload\nenable {service}\nrestart {service}\n"));
 
-    // Once more: nothing is done, and the board is greeted all the same.
+    // Once more: nothing is done, and the board is opened all the same.
     let again = bench.flashed();
     assert!(
         again.said().contains("Already up to date") && again.said().contains("Self-test passed"),
@@ -92,7 +92,7 @@ fn wherever_it_is_interrupted_the_next_run_repairs_it() {
     let reference = Bench::new();
     reference.flashed();
     let whole = reference.state();
-    // The look around, six steps; the greeting is call eight.
+    // The look around, six steps; the handshake is call eight.
     for (variable, calls) in [("DIE_AT", 1..=7), ("DIE_AFTER", 1..=7), ("CUT_AT", 2..=4)] {
         for call in calls {
             let bench = Bench::new();
@@ -123,7 +123,7 @@ fn a_power_cut_in_the_middle_of_a_copy_is_cleaned_up() {
     let bench = Bench::new();
     bench.flashed();
     let whole = bench.state();
-    // The old list of what is there was removed first, half a new program lies beside the old one.
+    // The old list of what is there was removed first, half a new program is beside the old one.
     fs::remove_file(bench.tree().join("usr/local/share/kurtoscope/installed")).expect("there");
     fs::write(bench.tree().join("usr/local/bin/.kurtoscope-device.new"), [7; 1000]).expect("writable");
     fs::write(bench.tree().join(PROGRAM), b"an older program").expect("writable");
@@ -152,7 +152,7 @@ fn a_service_that_does_not_come_up_is_an_error_until_it_does() {
 }
 
 #[test]
-fn a_board_whose_port_comes_with_the_next_start_is_told_so_every_time() {
+fn a_board_whose_port_comes_with_the_next_start_is_reported_every_time() {
     let bench = Bench::new();
     fs::remove_dir(bench.tree().join("sys/class/udc/fe980000.usb")).expect("there");
     for state in ["Flashed", "Already up to date"] {
@@ -232,7 +232,7 @@ fn firmware_that_is_another_version_or_does_not_run_never_replaces_what_is_there
     let cases = [
         // A program that runs, and is not the device side of this version.
         (env!("CARGO_BIN_EXE_kurtoscope-under-test").into(), vec!["calls itself \"kurtoscope 0.1.0\"", "same version"]),
-        (write("cut", &program[..1 << 16]), vec!["does not run there", "what was there before still is"]),
+        (write("cut", &program[..1 << 16]), vec!["does not run there", "what was there before is kept"]),
         (write("script", b"#!/bin/sh\necho kurtoscope-device 0.1.0\n"), vec!["no program for Linux"]),
         (write("riscv", &for_another), vec!["is for riscv64", "kurtoscope boards build test-linux"]),
         (files.join("absent"), vec!["cannot be read", "No such file"]),
@@ -286,7 +286,7 @@ fn a_full_disk_before_and_while_copying() {
     assert_eq!(fs::read_dir(bench.tree().join("usr/local/bin")).map(Iterator::count).unwrap_or(0), 0);
     disk.resize("200M");
     bench.flashed();
-    // What a power cut left fills the rest: it makes room.
+    // What a power cut left fills the rest: it is removed first.
     let program = fs::metadata(bench.program()).expect("there").len();
     fs::write(bench.tree().join(PROGRAM), b"an older program").expect("writable");
     fs::write(bench.tree().join("usr/local/bin/.kurtoscope-device.new"), vec![7; program as usize]).expect("writable");
@@ -333,13 +333,13 @@ fn answered_by(device: &str) -> (Bench, Outcome) {
 fn a_board_that_never_answers_or_answers_wrongly() {
     let (bench, silent) = answered_by(&misbehaving!("silent", "test-linux"));
     silent.assert_failed(&["did not answer within 1 s", "no valid answer", "ssh pi@board journalctl"]);
-    // It is flashed, and is told so when it is greeted again.
+    // It is flashed, which is reported when it is opened again.
     let again = bench.flashed();
     assert!(again.said().contains("Already up to date"), "{}", again.stdout);
     let (_, gone) = answered_by("exec:false");
     gone.assert_failed(&["the program ends instead of answering", "the link ended", "--engine cpu"]);
-    let (_, stranger) = answered_by(&misbehaving!("stranger", "test-linux"));
-    stranger.assert_failed(&["flashed, but", "protocol 77", "same version"]);
+    let (_, other_protocol) = answered_by(&misbehaving!("other-protocol", "test-linux"));
+    other_protocol.assert_failed(&["flashed, but", "protocol 77", "same version"]);
     let (_, older) = answered_by(&misbehaving!("older", "test-linux"));
     older.assert_failed(&["calls itself \"0.0.9\"", "this is kurtoscope 0.1.0", "same version"]);
     let (_, wrong) = answered_by(&misbehaving!("wrong", "test-linux"));

@@ -42,7 +42,7 @@ fn volume(folder: &Path, board_id: &str) {
 }
 
 #[test]
-fn a_file_on_the_volume_read_back_and_the_board_greeted() {
+fn a_file_on_the_volume_is_read_back_and_the_board_opened() {
     let bench = Bench::new();
     let (there, content) = (bench.beside("volume"), uf2(700, FAMILY));
     volume(&there, "RP2350");

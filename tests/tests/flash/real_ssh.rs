@@ -41,7 +41,7 @@ fn serve(bench: &Bench) -> Option<Server> {
         let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&path).status();
         assert!(made.is_ok_and(|status| status.success()), "ssh-keygen makes no key");
     }
-    // Started by root, the server wants this folder, which a system's start makes.
+    // Started by root, the server needs this folder, which a system's start makes.
     let _ = fs::create_dir_all("/run/sshd");
     let port = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
     let at = folder.display();

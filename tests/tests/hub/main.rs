@@ -13,7 +13,7 @@ use safetensors::{Dtype, tensor::TensorView};
 use serde_json::{Value, json};
 use server::{COMMIT, Fault, Hub, TOKEN, hash};
 
-/// The command with a home of its own. It reaches no hub but the one that it is told of.
+/// The command with a home of its own. It reaches no hub but the one that is configured.
 struct Session {
     home: tempfile::TempDir,
     endpoint: String,

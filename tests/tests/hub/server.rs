@@ -1,4 +1,4 @@
-//! A hub on 127.0.0.1 that serves one repository and, where told to, one fault. It notes what it was asked.
+//! A hub on 127.0.0.1 that serves one repository and, where configured, one fault. It notes what it was asked.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -161,7 +161,7 @@ impl Served {
             _ => bytes.len() as u64,
         };
         let hash = hash(bytes);
-        // Another host as far as a client can tell.
+        // Another host as far as a client can see.
         let location = format!("http://localhost:{}/storage/{hash}", self.port);
         write!(
             stream,

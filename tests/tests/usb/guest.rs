@@ -20,7 +20,7 @@ use tempfile::TempDir;
 const KERNEL: &str = "KURTOSCOPE_USB_KERNEL";
 /// Longer than all scenarios take on a busy machine without virtualisation.
 const PATIENCE: Duration = Duration::from_secs(400);
-/// Room for what the guest leaves.
+/// Space for what the guest leaves.
 const DISK_BYTES: u64 = 64 << 20;
 
 /// What the guest left.
@@ -54,7 +54,7 @@ impl Scenario {
 /// The results of the guest's one run of this scenario; none where this machine lacks something for it, which is printed.
 pub fn guest(scenario: Scenario) -> Option<&'static Guest> {
     static GUESTS: [OnceLock<Guest>; 3] = [const { OnceLock::new() }; 3];
-    // One guest at a time: each wants all of the machine.
+    // One guest at a time: each needs all of the machine.
     static TURN: Mutex<()> = Mutex::new(());
     if let Some(missing) = missing() {
         println!("SKIPPED: the USB stack in a guest, {scenario:?}: {missing}");

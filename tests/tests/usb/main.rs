@@ -28,12 +28,12 @@ fn tensors(run: &Run) -> String {
 }
 
 /// Checks that the run `name` gave the same bits as `local`, and that nothing was lost on the way.
-fn assert_sound(guest: &Guest, name: &str, chunk_bytes: usize) {
+fn assert_undisturbed(guest: &Guest, name: &str, chunk_bytes: usize) {
     let run = guest.measured(name);
     assert_eq!(tensors(&run), local(guest, "model.safetensors", chunk_bytes), "{name}");
     let share = only(&run);
     let losses = (share.resent, share.damaged, share.dropped, share.reconnects);
-    assert_eq!(losses, (0, 0, 0, 0), "{name}: a sound link loses nothing");
+    assert_eq!(losses, (0, 0, 0, 0), "{name}: an intact link loses nothing");
 }
 
 fn only(run: &Run) -> &DeviceShare {
@@ -50,10 +50,10 @@ fn assert_says(text: &str, words: &[&str]) {
 #[test]
 fn bulk_transfers_give_the_same_bits() {
     let Some(guest) = guest(Scenario::Links) else { return };
-    for name in ["bulk-high", "bulk-super", "bulk-packed"] {
-        assert_sound(guest, name, 4096);
+    for name in ["bulk-high", "bulk-super", "bulk-compressed"] {
+        assert_undisturbed(guest, name, 4096);
     }
-    assert_sound(guest, "bulk-large", 65_536);
+    assert_undisturbed(guest, "bulk-large", 65_536);
     assert_says(&guest.text("bulk-high.devices"), &["usb:1209:0001:bulk-high", "USB high speed, Kurtoscope, test"]);
 }
 
@@ -61,7 +61,7 @@ fn bulk_transfers_give_the_same_bits() {
 fn a_serial_port_gives_the_same_bits() {
     let Some(guest) = guest(Scenario::Links) else { return };
     for name in ["serial-full", "serial-high", "serial-again"] {
-        assert_sound(guest, name, 4096);
+        assert_undisturbed(guest, name, 4096);
     }
     assert_says(&guest.text("serial-high.devices"), &["serial:/dev/ttyACM0"]);
     assert_says(&guest.failed("serial-as-bulk"), &["usb:1209:0002", "no interface of Kurtoscope's", "02/02/01"]);
@@ -99,7 +99,7 @@ fn a_board_that_vanishes_is_found_again() {
 }
 
 #[test]
-fn two_boards_are_told_apart() {
+fn two_boards_are_distinguished() {
     let Some(guest) = guest(Scenario::Faults) else { return };
     assert_says(&guest.failed("ambiguous"), &["2 boards", "usb:1209:0001:one", "usb:1209:0001:two"]);
     let expected = local(guest, "large.safetensors", 65_536);
@@ -124,7 +124,7 @@ fn mistakes_are_explained() {
     ] {
         assert_says(&guest.text(&format!("{name}.board")), &words);
     }
-    assert_eq!(guest.text("led.notified"), "READY=1\n", "what a service manager is told");
+    assert_eq!(guest.text("led.notified"), "READY=1\n", "what a service manager is sent");
     assert_eq!(guest.text("faults.left"), "");
 }
 

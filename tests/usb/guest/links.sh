@@ -11,7 +11,7 @@ for at in high super; do
   run bulk-$at $model --device usb: --chunk-bytes 4096
   if [ $at = high ]; then
     run bulk-large $model --device usb:1209:0001 --chunk-bytes 65536
-    run bulk-packed $model --device usb:1209:0001:bulk-high --chunk-bytes 4096 --packing always
+    run bulk-compressed $model --device usb:1209:0001:bulk-high --chunk-bytes 4096 --packing always
   fi
   kill $board
   ended $board

@@ -1,4 +1,4 @@
-//! What tells this machine from another of its kind: a serial number.
+//! What identifies this machine among others of its kind: a serial number.
 
 use std::{fs, string::String};
 

@@ -1,4 +1,4 @@
-//! Serving a session on the board's USB port, one host after the other, until the program is told to end.
+//! Serving a session on the board's USB port, one host after the other, until a signal ends the program.
 
 use std::{io, thread, time::Duration};
 
@@ -17,9 +17,9 @@ pub(super) fn setup(arguments: &DeviceArguments, board: &Board) -> Setup {
     Setup { controller: arguments.udc.clone(), product: board.name.clone(), serial: board.identity.clone() }
 }
 
-/// Tells who started the program, where that is a service manager, that hosts can see the board.
+/// Notifies the service manager, where one started the program, that hosts can see the board.
 fn ready() {
-    // Where nobody asks to be told there is nothing to tell, and one that cannot be told finds out by itself.
+    // Without a service manager nothing is sent; one that cannot be reached notices the missing message by a timeout.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
 }
 

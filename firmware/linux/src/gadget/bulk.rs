@@ -38,7 +38,7 @@ pub struct BulkReader {
     /// Bytes of `current` that were read.
     position: usize,
     spare: Vec<BytesMut>,
-    /// Nothing arrived since the last reset: transfers that ended with it are no news.
+    /// Nothing arrived since the last reset: transfers that ended with it are not reported.
     quiet: bool,
 }
 
@@ -48,7 +48,7 @@ pub struct BulkReader {
 pub struct BulkWriter {
     endpoint: EndpointSender,
     pending: BytesMut,
-    /// The last transfer filled its packets, so the host cannot tell that it was the last.
+    /// The last transfer filled its packets, so the host cannot know that it was the last.
     unended: bool,
     /// The packet size at the speed of this connection, once it is known.
     packet: Option<usize>,
@@ -127,7 +127,7 @@ impl Read for BulkReader {
 impl BulkWriter {
     /// Drops what an earlier host did not fetch, so that a new conversation can begin.
     pub fn reset(&mut self) {
-        // Fails only where there is no endpoint any more, which the next write tells.
+        // Fails only where there is no endpoint any more, which the next write reports.
         let _ = self.endpoint.cancel();
         self.pending.clear();
         (self.unended, self.packet) = (false, None);

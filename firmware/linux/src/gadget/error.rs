@@ -1,4 +1,4 @@
-//! Why a board cannot show itself on USB, and what to do about it.
+//! Why a USB gadget cannot be set up, and what to do about it.
 
 use std::{io, string::String, vec::Vec};
 

@@ -57,7 +57,7 @@ pub struct Registered {
 #[derive(Debug)]
 struct Held {
     _gadget: RegGadget,
-    /// Tells other programs that the gadget has an owner.
+    /// Shows other programs that the gadget has an owner.
     _lock: File,
 }
 
@@ -117,7 +117,7 @@ fn remove_left_overs() -> Result<(), GadgetError> {
     Ok(())
 }
 
-/// Takes the gadget away when the program is told to end, then ends it as it would have ended.
+/// Takes the gadget away on a signal, then ends the program as the signal would have.
 fn leave_on_signals(held: Arc<Mutex<Option<Held>>>) -> Result<(), GadgetError> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(GadgetError::Signals)?;
     thread::spawn(move || {

@@ -1,4 +1,4 @@
-//! A serial port (CDC ACM) at the host's end of the cable, a terminal at ours: for hosts that want no driver and no
+//! A serial port (CDC ACM) at the host's end of the cable, a terminal at ours: for hosts that need no driver and no
 //! permission of their own. Slower than [`bulk`](super::bulk).
 
 use std::{io, path::PathBuf};

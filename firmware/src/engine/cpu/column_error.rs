@@ -49,7 +49,7 @@ impl<S: Sample> Collector<'_, S> for ColumnErrorCollector {
     }
 }
 
-/// The sums so far, and the group at hand with its first column.
+/// The sums so far, and the current group with its first column.
 struct PartialSums {
     sums: ColumnErrors,
     group: Vec<f32>,

@@ -19,7 +19,7 @@ pub trait Sample: Copy + PartialOrd + Into<f64> {
     /// The sample next to `value`, which came from a sample.
     fn from_f64(value: f64) -> Self;
 
-    /// The elements as they lie, where they are samples already: right type, byte order and alignment.
+    /// The elements as they are stored, where they are samples already: right type, byte order and alignment.
     fn in_place(bytes: &[u8], element: Element) -> Option<&[Self]>;
 
     /// One pass over a block; see [`passes`].

@@ -48,7 +48,7 @@ const BLOCK: usize = if cfg!(feature = "std") { 4096 } else { 64 };
 const PARTS: usize = if cfg!(feature = "std") { 16 } else { 1 };
 
 /// Measures the elements in `bytes`, little-endian: the moments, and of the statistics in the list `L` what `spec` asks for.
-/// A last incomplete element is ignored; callers check lengths first, and how the chunk lies in its tensor.
+/// A last incomplete element is ignored; callers check lengths first, and the chunk's position in its tensor.
 pub fn measure<L: StatisticList>(bytes: &[u8], spec: ChunkSpec) -> Measurement {
     let element = spec.element;
     match element {

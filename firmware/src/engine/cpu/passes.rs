@@ -32,11 +32,11 @@ pub(super) fn best(block: &[f32], pivot: f64) -> Pass<f32> {
     #[cfg(all(target_arch = "x86_64", feature = "std"))]
     {
         if std::is_x86_feature_detected!("avx512f") {
-            // SAFETY: the processor has AVX-512F, as was just asked.
+            // SAFETY: the processor has AVX-512F, as was just checked.
             return unsafe { x86::avx512(block, pivot) };
         }
         if std::is_x86_feature_detected!("avx2") {
-            // SAFETY: the processor has AVX2, as was just asked.
+            // SAFETY: the processor has AVX2, as was just checked.
             return unsafe { x86::avx2(block, pivot) };
         }
     }
@@ -178,7 +178,7 @@ mod tests {
             prop_assert_eq!(bits(best(&block, pivot)), expected);
             #[cfg(all(target_arch = "x86_64", feature = "std"))]
             if std::is_x86_feature_detected!("avx2") {
-                // SAFETY: the processor has AVX2, as was just asked.
+                // SAFETY: the processor has AVX2, as was just checked.
                 prop_assert_eq!(bits(unsafe { x86::avx2(&block, pivot) }), expected);
             }
         }

@@ -1,4 +1,4 @@
-//! Asking for the next block while this one is worked on.
+//! Prefetches the next block into the cache while this one is measured.
 //!
 //! Only the first pass over a block waits for memory, which would be idle while the others run from the cache.
 

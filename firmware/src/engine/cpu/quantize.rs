@@ -3,7 +3,7 @@
 //!
 //! Rows are cut into groups of 128 elements, the largest block, the last one filled up with zeros: every scheme keeps
 //! zeros exactly, so that they add neither error nor scale. Every block's scale comes from all of its elements. Which
-//! elements are then quantized is said in [`survey`].
+//! elements are then quantized is specified in [`survey`].
 
 mod collector;
 mod kernel;
@@ -44,7 +44,7 @@ const SHARE: f64 = LANES as f64 / GROUP as f64;
 const UNEVEN_GROUP: f32 = 3.0;
 
 /// The ratio of largest magnitudes in groups above which a row is quantized in full. Such a row can carry a share of all
-/// errors of the schemes with a scale a row that its samples alone would not tell well.
+/// errors of the schemes with a scale a row that its samples alone would not estimate well.
 const UNEVEN_ROW: f32 = 6.0;
 
 /// Sums by scheme, in the order of [`Scheme::ALL`].
@@ -54,7 +54,7 @@ type Sums = [f64; Scheme::ALL.len()];
 pub(super) struct Quantizer {
     /// Of how many elements one is quantized: 1, 2, 4, 8, 16, 32 or 64.
     stride: usize,
-    /// The number of the row at hand, counted from the tensor's first.
+    /// The number of the current row, counted from the tensor's first.
     row: u64,
     /// Groups of this row that came before, in this chunk or an earlier one.
     groups_before: u64,
@@ -63,7 +63,7 @@ pub(super) struct Quantizer {
     filled: usize,
     /// Where the extremes of the groups that are taken together are put.
     surveys: Vec<BlockExtremes>,
-    /// The largest magnitudes in the groups of the row at hand.
+    /// The largest magnitudes in the groups of the current row.
     row_magnitudes: Magnitudes,
     /// The scales of its blocks, and how many groups of it samples are taken of.
     row_blocks: ScaleSums,
@@ -71,7 +71,7 @@ pub(super) struct Quantizer {
     /// Samples of the groups of which every `stride`th element is quantized, and of those that are quantized in full.
     sampled: Samples,
     full: Samples,
-    /// Whether the row at hand is quantized in full.
+    /// Whether the current row is quantized in full.
     is_in_full: bool,
     /// Squared errors of both.
     sampled_errors: Sums,
@@ -106,7 +106,7 @@ impl Quantizer {
         }
     }
 
-    /// Takes the next elements of the row at hand; all of them finite.
+    /// Takes the next elements of the current row; all of them finite.
     pub(super) fn take(&mut self, mut elements: &[f32]) {
         if self.filled > 0 {
             let taken = elements.len().min(GROUP - self.filled);
@@ -124,7 +124,7 @@ impl Quantizer {
         self.filled = rest.len();
     }
 
-    /// The row at hand is complete. `again` gives its elements once more, should it have to be quantized in full; none where
+    /// The current row is complete. `again` gives its elements again if it has to be quantized in full; none where
     /// an earlier chunk has a part of them.
     pub(super) fn end_row(&mut self, again: Option<impl FnOnce(&mut Vec<f32>)>) {
         self.end_group();
@@ -139,7 +139,7 @@ impl Quantizer {
         (self.row, self.groups_before) = (self.row + 1, 0);
     }
 
-    /// Quantizes the row at hand once more, every element of it.
+    /// Quantizes the current row again, every element of it.
     fn take_in_full(&mut self, again: impl FnOnce(&mut Vec<f32>)) {
         let mut elements = Vec::new();
         again(&mut elements);
@@ -152,7 +152,7 @@ impl Quantizer {
         self.is_in_full = false;
     }
 
-    /// Ends the row at hand, in which `largest` is the largest magnitude.
+    /// Ends the current row, in which `largest` is the largest magnitude.
     fn close_row(&mut self, largest: f32) {
         self.sampled.end_row(largest, &mut self.scales, &mut self.sampled_errors);
         self.full.end_row(largest, &mut self.scales, &mut self.full_errors);
@@ -190,7 +190,7 @@ impl Quantizer {
         self.groups(&[group]);
     }
 
-    /// Takes complete groups of the row at hand.
+    /// Takes complete groups of the current row.
     fn groups(&mut self, groups: &[[f32; GROUP]]) {
         self.surveys.clear();
         survey::survey(groups, &mut self.surveys);

@@ -48,7 +48,7 @@ impl<S: Sample> Collector<'_, S> for RowColumnCollector {
     }
 }
 
-/// Both sums so far, and those of the row at hand by lane.
+/// Both sums so far, and those of the current row by lane.
 struct PartialSums {
     rows: Vec<f32>,
     columns: Vec<f32>,
@@ -68,7 +68,7 @@ impl PartialSums {
         }
     }
 
-    /// Takes elements of the row at hand, the first of them in `column`.
+    /// Takes elements of the current row, the first of them in `column`.
     fn add(&mut self, elements: &[f32], column: usize) {
         if let Some(columns) = self.columns.get_mut(column..column + elements.len()) {
             add(elements, columns, &mut self.row);

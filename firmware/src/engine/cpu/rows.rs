@@ -7,9 +7,9 @@ use crate::engine::ChunkSpec;
 
 /// What a collector is handed of a row.
 pub(super) enum RowEvent<'a> {
-    /// The next elements of the row at hand, all of them finite, the first in this column.
+    /// The next elements of the current row, all of them finite, the first in this column.
     Elements(&'a [f32], usize),
-    /// The row at hand is complete.
+    /// The current row is complete.
     End,
 }
 
@@ -17,7 +17,7 @@ pub(super) enum RowEvent<'a> {
 pub(super) struct RowCutter {
     /// Elements in a row; for a tensor without rows more than any chunk has.
     row: u64,
-    /// Elements of the row at hand that came before.
+    /// Elements of the current row that came before.
     column: u64,
     /// Where elements are made fit: converted to binary32, and zero where they are not finite.
     scratch: Vec<f32>,

@@ -14,7 +14,7 @@ use crate::engine::{ChunkSpec, centre::Centre, powers::Sums};
 /// Elements whose powers are added up in f32.
 const BLOCK: usize = 256;
 /// Elements of a block that are added up before they are added to the others: a power that dwarfs the rest costs these
-/// what lies below its last place, each time one is added.
+/// the digits below its last place, each time one is added.
 const SPAN: usize = 64;
 /// Parallel sums within a span: what is added up in a row is a quarter of it, and so is the rounding.
 const LANES: usize = 4;

@@ -32,7 +32,7 @@ pub struct AdapterDescription {
     pub backend: String,
     /// `discrete`, `integrated`, `virtual`, `software` or `other`.
     pub kind: &'static str,
-    /// The driver's name and version, as it tells them.
+    /// The driver's name and version, as it reports them.
     pub driver: String,
     /// Largest buffer that a kernel can read, bytes: what bounds a chunk.
     pub max_chunk_bytes: u64,
@@ -173,7 +173,7 @@ pub enum OpenError {
     Refused {
         /// The adapter.
         name: String,
-        /// What its driver said.
+        /// The driver's message.
         reason: String,
     },
 }

@@ -1,7 +1,7 @@
 //! A chunk's largest and smallest elements, from the extremes of its units.
 //!
-//! The `k` largest elements lie in units whose largest element is at least the `k`th largest of all units' largest. Those
-//! are few, and the chunk's bytes are still at hand: the processor looks at their elements alone, and has exact values
+//! The `k` largest elements are in units whose largest is at least the `k`th largest of the units' maxima. They
+//! are few, and the chunk's bytes are still in memory: the processor reads their elements alone, for exact values
 //! and positions.
 
 use alloc::vec::Vec;

@@ -39,7 +39,7 @@ impl Failure {
         matches!(self, Self::DeviceLost(_) | Self::Panic(_))
     }
 
-    /// As it is told to a host.
+    /// As it is reported to a host.
     pub fn kind(&self) -> FaultKind {
         match self {
             Self::OutOfMemory(_) => FaultKind::OutOfMemory,

@@ -1,8 +1,8 @@
 //! The kernel: one pass over a chunk, from raw words to one partial result a unit and one histogram.
 //!
 //! Written for the smallest adapters that are worth it: 256 units a cube, 8 KiB of shared memory, three storage buffers,
-//! 32-bit arithmetic, no subgroup operations. Elements are told apart by their bits, because shader compilers may assume
-//! that NaN and infinities do not exist, and because adapters may flush subnormal numbers to zero.
+//! 32-bit arithmetic, no subgroup operations. Elements are classified by their bits: shader compilers may assume
+//! that NaN and infinities do not exist, and adapters may flush subnormal numbers to zero.
 //!
 //! Sums are taken of `y = (x - pivot) * 2^scale` and its powers. They run in three levels of at most 16 terms, so that
 //! what one unit loses by rounding stays near the last bit of a binary32.
@@ -36,7 +36,7 @@ const SIGN_BIT: u32 = 0x8000_0000;
 /// The mantissa.
 const MANTISSA: u32 = 0x007f_ffff;
 
-/// Measures `elements` elements that lie in `input`, `groups` groups of tiles a unit.
+/// Measures `elements` elements that are in `input`, `groups` groups of tiles a unit.
 ///
 /// `partials` has [`ROWS`] rows with a column a unit. `histogram` has [`BINS`] counters, zero at first, which are raised
 /// where `with_histogram` asks for them. With `scaled`, `pivot` is already multiplied by `2^scale`; otherwise `scale` is 0.

@@ -13,7 +13,7 @@ const MAX_UNIT_ELEMENTS: u32 = 1024;
 /// Units that keep a large adapter busy. With more words than these need, each takes more.
 const BUSY_UNITS: u32 = 1 << 16;
 
-/// How elements lie in a word, lowest first.
+/// How elements are placed in a word, lowest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Format {
     /// One binary32.
@@ -51,7 +51,7 @@ impl Format {
 /// A chunk laid over cubes of units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Layout {
-    /// How elements lie in a word.
+    /// How elements are placed in a word.
     pub(super) format: Format,
     /// Elements of the chunk; at least 1.
     pub(super) elements: u32,

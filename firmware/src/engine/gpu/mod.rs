@@ -6,7 +6,7 @@
 //! | `layout` | which unit takes which elements |
 //! | `kernel` | what every unit does |
 //! | `launch` | the burn backend extension: buffers, launch, read-back |
-//! | `sums` | partial results to moments, and whether they are sound |
+//! | `sums` | partial results to moments, and whether they are accurate |
 //! | `extremes` | the largest and smallest elements with their positions |
 //! | `failure` | what can go wrong |
 //!
@@ -181,7 +181,7 @@ impl GpuEngine {
         Ok(ticket)
     }
 
-    /// Notes a failure, opens the adapter anew where it was lost, and says what to tell the host.
+    /// Notes a failure, opens the adapter anew where it was lost, and returns what to report to the host.
     fn fail(&mut self, failure: &Failure) -> FaultKind {
         eprintln!("{}: {failure}", self.adapter.description.name);
         self.failures += 1;
@@ -269,7 +269,7 @@ impl Engine for GpuEngine {
     }
 }
 
-/// Waits for a chunk, and measures it again where its sums are not sound.
+/// Waits for a chunk, and measures it again where its sums are not accurate.
 fn finish(mut running: Running) -> Result<Measurement, Failure> {
     let spec = running.spec;
     let mut pass = 1;

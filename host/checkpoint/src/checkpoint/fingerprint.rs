@@ -1,4 +1,4 @@
-//! The fingerprint by which a journal knows the checkpoint again: a hash of everything but most of the data.
+//! The fingerprint by which a journal recognises the checkpoint: a hash of everything but most of the data.
 
 use std::ops::Range;
 

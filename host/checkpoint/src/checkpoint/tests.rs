@@ -61,8 +61,8 @@ fn elements_outlive_the_checkpoint_and_stay_inside_the_tensor() {
         let expected = format!("tensor \"b\": elements {}..{} cannot be read: it has 4", range.start, range.end);
         assert!(error.contains(&expected), "{error}");
     }
-    let stranger = StoredTensor { file: 9, ..b.clone() };
-    assert!(checkpoint.read(&stranger, 0..1).is_err());
+    let of_no_file = StoredTensor { file: 9, ..b.clone() };
+    assert!(checkpoint.read(&of_no_file, 0..1).is_err());
     drop(checkpoint);
     assert_eq!(&elements[..], [5, 6]);
 }

@@ -9,7 +9,7 @@ pub(super) struct LastValue<T>(Mutex<Option<(usize, T)>>);
 impl<T: Clone> LastValue<T> {
     /// The value that belongs to `key`, made now if another was kept.
     ///
-    /// Other threads wait meanwhile: they mostly want the same value.
+    /// Other threads wait meanwhile: they mostly need the same value.
     ///
     /// # Errors
     /// The error of `make`; nothing is kept then.

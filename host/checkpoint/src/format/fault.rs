@@ -1,4 +1,4 @@
-//! What the faults of all formats have in common. Which faults there are is each format's own business (`*/fault.rs`).
+//! What the faults of all formats have in common. Which faults there are is defined by each format (`*/fault.rs`).
 
 use std::error::Error;
 use std::fmt;

@@ -1,5 +1,5 @@
-//! The file formats of weights. Each is one module with the same rooms: `mod.rs` recognises a file by its content and lists
-//! its tensors, `fault.rs` says what can be wrong with it, `tests.rs` and `fixtures/` check both. Which files make up a
+//! The file formats of weights. Each is a module of the same files: `mod.rs` finds a file by its content and lists
+//! its tensors, `fault.rs` lists what can be wrong, `tests.rs` and `fixtures/` check both. Which files make up a
 //! model, and what their tensors mean, is decided elsewhere.
 
 mod cache;

@@ -41,7 +41,7 @@ impl RepositoryCache {
         self.root.join(&self.name)
     }
 
-    /// The file that says which commit the revision means.
+    /// The file that holds the commit of the revision.
     fn reference(&self) -> PathBuf {
         self.folder().join("refs").join(&self.revision)
     }

@@ -1,4 +1,4 @@
-//! The model that a user named, among the files of a repository, and what to say where there is none or several.
+//! The model that a user named, among the files of a repository, and the error where there is none or several.
 
 use super::error::HubError;
 use super::name::HubModel;

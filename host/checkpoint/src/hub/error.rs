@@ -176,7 +176,7 @@ pub enum HubError {
         url: String,
         /// The status.
         status: u16,
-        /// What it said.
+        /// Its message.
         detail: String,
     },
     /// The hub's answer makes no sense.
@@ -187,7 +187,7 @@ pub enum HubError {
         /// What is wrong.
         detail: String,
     },
-    /// The connection broke again and again.
+    /// The connection broke repeatedly.
     #[error(
         "{file}: the download stopped at {received} of {size} bytes: {detail}; run the command again to go on from there"
     )]
@@ -227,7 +227,7 @@ pub enum HubError {
         /// The hash of what came.
         found: String,
     },
-    /// There is no room.
+    /// The disk is full.
     #[error(
         "{}: the disk is full: {needed} bytes are needed and {free} are free; make room, or set HF_HUB_CACHE to a folder \
          on another disk",

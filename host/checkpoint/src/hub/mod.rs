@@ -1,7 +1,7 @@
-//! Models on the Hugging Face hub: finds what to download, brings it into the cache that other tools share, and says where
+//! Models on the Hugging Face hub: finds what to download, brings it into the shared cache, returns where
 //! it is.
 //!
-//! The transfer is our own, because weights are large: it resumes where it stopped, compares hashes, and checks the room on
+//! The transfer is our own, because weights are large: it resumes after a stop, compares hashes, checks the space on
 //! the disk before it begins.
 
 mod cache;

@@ -244,7 +244,7 @@ impl<'a> PartialFile<'a> {
         Ok(())
     }
 
-    /// Compares with what the hub said. Small files are named after git's hash, and only their length is compared.
+    /// Compares with what the hub reported. Small files are named after git's hash, and only their length is compared.
     fn check(&self, name: &str, etag: &str) -> Result<(), HubError> {
         if etag.len() != 64 || !etag.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Ok(());

@@ -1,4 +1,4 @@
-//! The model families that Kurtoscope knows by their configuration or their tensors' names.
+//! The model families that Kurtoscope recognises by their configuration or their tensors' names.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -157,7 +157,7 @@ impl Marks {
         }
     }
 
-    /// Whether the names, which may be only a part of the model's, do not speak for another family.
+    /// Whether the names, which may be only a part of the model's, do not indicate another family.
     fn allow(&self, family: Family) -> bool {
         self.fits(family) || self.family() == Family::Unknown
     }

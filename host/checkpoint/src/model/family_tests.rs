@@ -79,7 +79,7 @@ fn by_configuration() {
     let gguf = ["token_embd.weight", "blk.0.attn_q.weight", "blk.0.ffn_gate.weight"];
     assert_eq!(recognise(&gguf, Some("gpt_neox")), Family::GptNeox);
     assert_eq!(recognise(&gguf, None), Family::Unknown);
-    // Layers alone do not tell OPT from XGLM, nor BLOOM from Falcon: the configuration does.
+    // Layers alone do not distinguish OPT from XGLM, nor BLOOM from Falcon: the configuration does.
     let layers = ["layers.0.self_attn.out_proj.weight", "layers.0.fc1.weight"];
     assert_eq!(recognise(&layers, None), Family::Unknown);
     assert_eq!(recognise(&layers, Some("opt")), Family::Opt);

@@ -258,7 +258,7 @@ fn known_families_do_not_change_what_a_name_means() {
 }
 
 #[test]
-fn masks_of_unknown_families_are_told_by_their_shape() {
+fn masks_of_unknown_families_are_recognised_by_their_shape() {
     let mask = identify(Family::Unknown, "transformer.h.0.attn.attention.bias", &[1, 1, 2048, 2048]);
     assert_eq!((mask.component, mask.buffer), (Component::Other, true));
     let bias = identify(Family::Unknown, "blocks.0.attn.bias", &[64]);

@@ -1,4 +1,4 @@
-//! Takes a tensor's dotted name apart: prefix, layer, module and leaf.
+//! Splits a tensor's dotted name: prefix, layer, module and leaf.
 
 /// Names of lists of layers: the number behind one of them is the layer.
 const LISTS: [&str; 7] = ["h", "layers", "layer", "blk", "block", "blocks", "albert_layers"];

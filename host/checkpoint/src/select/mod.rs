@@ -206,7 +206,7 @@ fn model_of(name: &str) -> (&str, &str, u64) {
     gguf_part(name).map_or((name, "", 0), |part| (folder_of(name), part.stem, part.total))
 }
 
-/// Checks that numbered names are all of those that their numbers promise.
+/// Checks that no file of a numbered series is missing.
 fn check_complete(names: &[&str]) -> Result<(), SelectError> {
     let mut series = BTreeMap::<(&str, &str, u64, &str), Vec<u64>>::new();
     for (name, part) in names.iter().filter_map(|name| Some((name, PartName::parse(name)?))) {

@@ -1,5 +1,5 @@
 //! Files as every format reads them: mapped into memory, found inside one folder, and the small JSON files beside weights.
-//! Knows nothing of formats or models.
+//! Independent of formats and models.
 
 mod error;
 pub(crate) mod json;

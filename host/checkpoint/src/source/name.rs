@@ -1,4 +1,4 @@
-//! What the name of one file says: whether it stays inside its folder, and which part of a split model it is.
+//! What follows from the name of one file: whether it stays inside its folder, and which part of a split model it is.
 
 use std::path::{Component, Path};
 

@@ -1,4 +1,4 @@
-//! `board.toml`: one board in words and numbers. Reading and checking it; finding it is the catalogue's.
+//! `board.toml`: the description of one board. Reads and checks it; finding it is left to `catalogue`.
 //!
 //! ```toml
 //! name = "my-board"                          # as the folder's

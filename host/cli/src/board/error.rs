@@ -45,7 +45,7 @@ pub enum BoardError {
         name: String,
     },
     /// QEMU does not emulate the board.
-    #[error("{name}: QEMU does not emulate it; `kurtoscope boards show {name}` tells how it is reached")]
+    #[error("{name}: QEMU does not emulate it; `kurtoscope boards show {name}` shows how it is reached")]
     NotInQemu {
         /// The board.
         name: String,
@@ -99,7 +99,7 @@ pub enum BoardError {
         name: String,
         /// How cargo ended.
         status: String,
-        /// What it said, where it was not shown.
+        /// Its output, where it was not shown.
         output: String,
     },
     /// cargo built something else than was expected.

@@ -2,7 +2,7 @@
 //!
 //! A board is a folder `boards/NAME` with a `board.toml`; nothing else in Kurtoscope names it. [`Description`] is that
 //! file, [`Catalogue`] finds it, and [`build()`] builds what the board runs. [`qemu_machines`]
-//! does both for boards that QEMU emulates. Flashing and talking to a board live elsewhere.
+//! does both for boards that QEMU emulates. Flashing and talking to a board are elsewhere.
 
 mod build;
 mod catalogue;

@@ -29,7 +29,7 @@ fn machine(name: &str) -> Result<QemuMachine, BoardError> {
     if !is_on_path(&qemu.program) {
         return Err(BoardError::NoQemu { name: board_name(), program: qemu.program, package: qemu.package });
     }
-    // The first build takes minutes: whoever waits on a terminal sees how far it is.
+    // The first build takes minutes: its progress is shown on a terminal.
     let built = build(BuildRequest { board: &board, show: io::stderr().is_terminal() })?;
     Ok(QemuMachine {
         name: name.into(),

@@ -1,5 +1,5 @@
 //! UF2: the form in which boot loaders that show a USB volume take a program. From an ELF file's loadable segments to
-//! blocks of 512 bytes, each of which says where its 256 bytes of program belong.
+//! blocks of 512 bytes, each of which holds the address of its 256 bytes of program.
 //!
 //! The format is Microsoft's (github.com/microsoft/uf2). A block, all words little-endian:
 //!

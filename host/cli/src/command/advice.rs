@@ -95,7 +95,7 @@ fn of_device(kind: &DeviceFailureKind) -> Option<&'static str> {
         DeviceFailureKind::Crashed { times: 2.. } => {
             Some("a driver that crashes on a chunk will do so again: update the driver, or use another device")
         }
-        DeviceFailureKind::Crashed { .. } => Some("what it said is above. Please report it"),
+        DeviceFailureKind::Crashed { .. } => Some("its output is above. Please report it"),
         _ => None,
     }
 }
@@ -103,7 +103,7 @@ fn of_device(kind: &DeviceFailureKind) -> Option<&'static str> {
 /// What to do where there is no device program.
 pub(super) fn device_program() -> String {
     format!(
-        "`cargo install --path firmware/linux --features gpu` installs it, and {DEVICE_VARIABLE} names it where it lies \
+        "`cargo install --path firmware/linux --features gpu` installs it, and {DEVICE_VARIABLE} names it where it is \
          elsewhere"
     )
 }

@@ -1,4 +1,4 @@
-//! `kurtoscope analyze`: the main job.
+//! `kurtoscope analyze`: measures models on devices and writes the reports.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! `kurtoscope demo`: the main job on data that needs no download, through a device that needs no hardware.
+//! `kurtoscope demo`: `analyze` on a synthetic model that needs no download, through a device that needs no hardware.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! `kurtoscope hypotheses`: claims about outliers, held against runs or against the recorded investigation; `analyze` of
+//! `kurtoscope hypotheses`: claims about outliers, tested on runs or on the recorded investigation; `analyze` of
 //! several models ends with the same report.
 
 use std::{
@@ -91,7 +91,7 @@ impl Sources {
     }
 }
 
-/// Two hypotheses of one name could not be told apart in a report.
+/// Two hypotheses of one name could not be distinguished in a report.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: the hypothesis {id} is there already ({title}); give yours another id", file.display())]
 struct SameName {

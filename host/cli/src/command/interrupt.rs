@@ -7,7 +7,7 @@ pub(super) const EXIT_CODE: u8 = 130;
 
 static STOP: AtomicBool = AtomicBool::new(false);
 
-/// Listens for Ctrl-C from here on; the flag is set at the first.
+/// Handles Ctrl-C from here on; the flag is set at the first.
 pub(super) fn watch() -> &'static AtomicBool {
     let listening = ctrlc::set_handler(|| {
         if STOP.swap(true, Ordering::AcqRel) {

@@ -1,7 +1,7 @@
 //! The command line: arguments in, exit code out.
 //!
 //! Exit codes: 0 done; 1 failed, with the reason on standard error; 2 arguments that cannot be understood; 3 compared,
-//! and different beyond the tolerance; 130 stopped with Ctrl-C. They are the same whoever reads the output (`| head`).
+//! and different beyond tolerance; 130 stopped with Ctrl-C. They do not depend on who reads the output (`| head`).
 
 mod advice;
 mod analyze;

@@ -1,4 +1,4 @@
-//! After flashing: the board is asked until it answers, and has to be what was flashed.
+//! After flashing: repeats the handshake until the board answers, and checks that it is what was flashed.
 
 use std::{
     thread,
@@ -112,7 +112,7 @@ pub fn await_answer(
         if !may_come(&failure) {
             return Err(FlashError::Answers(failure));
         }
-        // A program that is started for us does not come up later: it said why, and would say so again.
+        // A program that is started for us does not come up later: it reported why, and would do so again.
         if matches!(url, DeviceUrl::Exec { .. }) && failure.is_disconnected() {
             return Err(FlashError::Ends { last: last(&failure), url: url.to_string(), hint: hint.into() });
         }
@@ -168,6 +168,6 @@ mod tests {
         assert_eq!(after(&["ttyACM0"], &[&["ttyACM0", "ttyACM1"]]), ports(&["ttyACM1"]));
         assert_eq!(after(&["ttyACM0"], &[&["ttyACM0"]]), ports(&[]), "another board's port is not asked");
         assert_eq!(after(&["ttyACM0"], &[&[], &["ttyACM0"]]), ports(&["ttyACM0"]), "it restarted");
-        assert_eq!(after(&[], &[&["ttyACM4", "ttyACM5"]]), ports(&["ttyACM4", "ttyACM5"]), "two: told apart by nobody");
+        assert_eq!(after(&[], &[&["ttyACM4", "ttyACM5"]]), ports(&["ttyACM4", "ttyACM5"]), "two: ambiguous");
     }
 }

@@ -1,4 +1,4 @@
-//! Why a Linux board could not be flashed. Every message says what was found, what it should be, and what to do next.
+//! Why a Linux board could not be flashed. Every message states what was found, what it should be, and what to do next.
 
 use std::{io, path::PathBuf};
 
@@ -45,22 +45,20 @@ pub enum FlashError {
     #[error("ssh cannot be started: {0}; install the OpenSSH client, or use --root with the board's card in a reader")]
     NoSsh(io::Error),
     /// ssh did not get through.
-    #[error("{place}: ssh did not get through: {said}; try `ssh {place} true` until it works without a question")]
+    #[error("{place}: ssh did not get through: {message}; try `ssh {place} true` until it works without a question")]
     Refused {
         /// The host.
         place: String,
-        /// What ssh said.
-        said: String,
+        /// The message of ssh.
+        message: String,
     },
     /// Something else than the answers to our questions came back.
-    #[error(
-        "{place}: the shell there did not answer the first questions ({said}); is it a Linux system with a POSIX shell?"
-    )]
+    #[error("{place}: the shell there did not answer the first questions ({message}); is it Linux with a POSIX shell?")]
     NoShell {
         /// The host.
         place: String,
         /// What came instead.
-        said: String,
+        message: String,
     },
     /// The host or file system is that of another machine.
     #[error("{place}: its processor is {found}, and the board {board} is {expected}; is it the right one?")]
@@ -98,7 +96,7 @@ pub enum FlashError {
     Full {
         /// The host or directory.
         place: String,
-        /// The file that has no room.
+        /// The file that does not fit.
         path: String,
         /// Bytes that it needs.
         needed: u64,
@@ -129,14 +127,14 @@ pub enum FlashError {
     },
     /// The program does not run on the board.
     #[error(
-        "{place}: the program does not run there ({said}), and what was there before still is; it needs a 64-bit system \
-         with glibc 2.34 or newer"
+        "{place}: the program does not run there ({message}), and what was there before is kept; it needs a 64-bit \
+         system with glibc 2.34 or newer"
     )]
     DoesNotRun {
         /// The host.
         place: String,
-        /// What it said.
-        said: String,
+        /// Its message.
+        message: String,
     },
     /// The program is another version, or none of ours.
     #[error(
@@ -155,13 +153,13 @@ pub enum FlashError {
     #[error(
         "{place}: everything is in its place, but the service ends soon after it is started ({}). Once that is put right, \
          run the same command again; without USB, --no-service is enough for exec: links",
-        said.trim_start_matches("kurtoscope-device: ").trim_end_matches('.')
+        message.trim_start_matches("kurtoscope-device: ").trim_end_matches('.')
     )]
     Service {
         /// The host.
         place: String,
-        /// What it said last.
-        said: String,
+        /// Its last message.
+        message: String,
     },
     /// The mounted root file system is not this user's to change.
     #[error(
@@ -175,14 +173,14 @@ pub enum FlashError {
         path: String,
     },
     /// A step failed for another reason.
-    #[error("{place}: cannot {what}: {said}; the steps before it are done, and the same command goes on from there")]
+    #[error("{place}: cannot {what}: {message}; the steps before it are done, and the same command goes on from there")]
     Step {
         /// The host or directory.
         place: String,
         /// The step.
         what: String,
-        /// What was said there.
-        said: String,
+        /// The message of the command that failed.
+        message: String,
     },
     /// The directory does not look like a root file system.
     #[error(
@@ -253,8 +251,8 @@ pub enum FlashError {
     },
     /// The board's program ends instead of answering.
     #[error(
-        "{url}: flashed, but the program ends instead of answering ({last}); above is what it said. Where it found no graphics \
-         adapter, install the board's Vulkan driver, or flash with --engine cpu. Look at it with {hint}"
+        "{url}: flashed, but the program ends instead of answering ({last}); see its output above. If it found no \
+         graphics adapter, install the board's Vulkan driver, or flash with --engine cpu. Look at it with {hint}"
     )]
     Ends {
         /// The device.

@@ -25,7 +25,7 @@ pub const ENABLED: &str = "/etc/systemd/system/multi-user.target.wants/kurtoscop
 /// What is left for the file system to breathe, beside the files themselves.
 const SPARE_BYTES: u64 = 1 << 20;
 
-/// Marks the lines that are ours in a file that is somebody else's.
+/// Marks our lines in a file that belongs to the user.
 const BEGIN: &str = "# kurtoscope: begin (removed by `kurtoscope flash --remove`)";
 /// Stands behind [`BEGIN`] where the line before it had no end of its own.
 const AFTER_AN_OPEN_LINE: &str = " together with the end of the line above";
@@ -62,7 +62,7 @@ impl Software {
     /// The steps that bring a board from what was found to this software: none when it is up to date.
     ///
     /// # Errors
-    /// When the board is another machine, has no room, cannot be written, or lacks root or systemd.
+    /// When the board is another machine, has too little space, cannot be written, or lacks root or systemd.
     pub fn install(&self, place: &str, found: &Survey) -> Result<FlashPlan, FlashError> {
         self.check_machine(place, found)?;
         let mut plan = FlashPlan::default();

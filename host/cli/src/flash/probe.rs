@@ -1,4 +1,4 @@
-//! A debug probe, through the user's own `probe-rs` command: it knows the chips, and brings its own set-up for probes.
+//! A debug probe, through the user's own `probe-rs` command: it supports the chips, and has its own set-up for probes.
 
 use std::{
     io,
@@ -18,18 +18,18 @@ pub enum ProbeError {
         way_out: Option<&'static str>,
     },
     /// No probe.
-    #[error("no debug probe is attached; plug one in and connect it to the board{}", said(.0))]
+    #[error("no debug probe is attached; plug one in and connect it to the board{}", message(.0))]
     None(String),
     /// Several probes.
     #[error("{} debug probes are attached: {}; choose with --probe VID:PID:SERIAL", .0.len(), .0.join(", "))]
     Several(Vec<String>),
     /// probe-rs failed.
-    #[error("probe-rs {what} failed: {said}; run the same command again once that is put right")]
+    #[error("probe-rs {what} failed: {message}; run the same command again once that is put right")]
     Failed {
         /// What it was asked.
         what: String,
-        /// What it said.
-        said: String,
+        /// Its message.
+        message: String,
     },
 }
 
@@ -37,7 +37,7 @@ fn or(way_out: &Option<&str>) -> String {
     way_out.map(|way| format!(", or {way}")).unwrap_or_default()
 }
 
-fn said(text: &str) -> String {
+fn message(text: &str) -> String {
     if text.is_empty() { String::new() } else { format!(" (probe-rs says: {text})") }
 }
 
@@ -80,7 +80,7 @@ pub fn run(arguments: &[String], way_out: Option<&'static str>) -> Result<Output
     if output.status.success() {
         return Ok(output);
     }
-    let said = [&output.stderr, &output.stdout].map(|bytes| String::from_utf8_lossy(bytes).trim().to_owned());
-    let said = said.into_iter().find(|text| !text.is_empty()).unwrap_or_else(|| output.status.to_string());
-    Err(ProbeError::Failed { what: arguments.first().cloned().unwrap_or_default(), said })
+    let message = [&output.stderr, &output.stdout].map(|bytes| String::from_utf8_lossy(bytes).trim().to_owned());
+    let message = message.into_iter().find(|text| !text.is_empty()).unwrap_or_else(|| output.status.to_string());
+    Err(ProbeError::Failed { what: arguments.first().cloned().unwrap_or_default(), message })
 }

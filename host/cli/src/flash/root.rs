@@ -74,7 +74,7 @@ impl Root {
             }
             io::ErrorKind::ReadOnlyFilesystem => FlashError::ReadOnly { place, path: path.into() },
             io::ErrorKind::PermissionDenied => FlashError::Denied { place, path: path.into() },
-            _ => FlashError::Step { place, what: what.into(), said: source.to_string() },
+            _ => FlashError::Step { place, what: what.into(), message: source.to_string() },
         }
     }
 

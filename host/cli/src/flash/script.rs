@@ -139,7 +139,7 @@ pub(super) fn action(action: &Action) -> String {
         }
         Action::Delete { path } => format!("rm -f {}", quote(path)),
         Action::Enable => format!("set -e; systemctl daemon-reload; systemctl enable {SERVICE}"),
-        // The unit is of the kind that notifies systemd when it is ready, so `restart` waits for that. What the program said last
+        // The unit is of the kind that notifies systemd when it is ready, so `restart` waits for that. Its last message
         // explains more than what systemd says about it.
         Action::Start => format!(
             "said=$(systemctl restart {SERVICE} 2>&1) && exit\n\

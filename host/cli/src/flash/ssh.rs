@@ -67,14 +67,14 @@ impl Ssh {
         let stdin = child.stdin.take();
         let output = thread::scope(|scope| {
             scope.spawn(move || {
-                // A script that ends before it has read everything has said why on its standard error.
+                // A script that ends before it has read everything has reported why on its standard error.
                 let _ = stdin.map(|mut stdin| stdin.write_all(input));
             });
             child.wait_with_output()
         })
         .map_err(FlashError::NoSsh)?;
         if output.status.code() == Some(SSH_FAILED) || output.status.code().is_none() {
-            return Err(FlashError::Refused { place: self.to.clone(), said: said(&output) });
+            return Err(FlashError::Refused { place: self.to.clone(), message: message(&output) });
         }
         Ok(output)
     }
@@ -88,7 +88,7 @@ impl Site for Ssh {
     fn survey(&mut self, questions: &Questions) -> Result<Survey, FlashError> {
         let output = self.run(&script::survey(questions), &[])?;
         let survey = script::read_survey(&String::from_utf8_lossy(&output.stdout), questions)
-            .ok_or_else(|| FlashError::NoShell { place: self.to.clone(), said: said(&output) })?;
+            .ok_or_else(|| FlashError::NoShell { place: self.to.clone(), message: message(&output) })?;
         self.privilege = survey.privilege;
         Ok(survey)
     }
@@ -111,29 +111,29 @@ impl Site for Ssh {
 }
 
 impl Ssh {
-    /// Sorts what a script said by what the user can do about it.
+    /// Classifies a script's message by what the user can do about it.
     fn failure(&self, what: &str, action: &Action, output: &Output) -> FlashError {
         let place = self.to.clone();
-        let said = said(output);
+        let message = message(output);
         let path = match action {
             Action::Put(Put { path, .. }) | Action::Delete { path } => path.clone(),
             Action::Enable | Action::Start | Action::Disable | Action::Forget => super::linux::UNIT.into(),
         };
-        if said.contains("No space left on device") || said.contains("Disk quota exceeded") {
+        if message.contains("No space left on device") || message.contains("Disk quota exceeded") {
             let needed = if let Action::Put(put) = action { put.content.bytes().len() as u64 } else { 0 };
             return FlashError::Full { place, path, needed, free: None };
         }
-        if said.contains("Read-only file system") {
+        if message.contains("Read-only file system") {
             return FlashError::ReadOnly { place, path };
         }
         match (output.status.code(), action) {
             (Some(script::DAMAGED), _) => FlashError::Damaged { place, path },
-            (Some(script::DOES_NOT_STAY), Action::Start) => FlashError::Service { place, said },
-            (Some(script::DOES_NOT_RUN), _) => FlashError::DoesNotRun { place, said },
+            (Some(script::DOES_NOT_STAY), Action::Start) => FlashError::Service { place, message },
+            (Some(script::DOES_NOT_RUN), _) => FlashError::DoesNotRun { place, message },
             (Some(script::OTHER_VERSION), Action::Put(Put { version: Some(version), .. })) => {
-                FlashError::OtherVersion { place, found: said, expected: expected(version) }
+                FlashError::OtherVersion { place, found: message, expected: expected(version) }
             }
-            _ => FlashError::Step { place, what: what.into(), said },
+            _ => FlashError::Step { place, what: what.into(), message },
         }
     }
 }
@@ -143,8 +143,8 @@ fn expected(printed: &str) -> String {
     printed.rsplit(' ').next().unwrap_or(printed).into()
 }
 
-/// What a command said, in one line.
-fn said(output: &Output) -> String {
+/// The output of a command, in one line.
+fn message(output: &Output) -> String {
     let text = [&output.stderr, &output.stdout].map(|bytes| String::from_utf8_lossy(bytes).trim().to_owned());
     let text = text.into_iter().find(|text| !text.is_empty()).unwrap_or_default();
     if text.is_empty() {

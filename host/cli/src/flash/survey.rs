@@ -58,7 +58,7 @@ impl Survey {
         self.files.get(path).is_some_and(|found| found.sha256 == sha256)
     }
 
-    /// Whether the board runs, as opposed to its files lying here.
+    /// Whether the board runs, as opposed to its files being mounted here.
     pub fn is_running(&self) -> bool {
         self.lights.is_some()
     }

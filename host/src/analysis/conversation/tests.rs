@@ -77,14 +77,14 @@ fn a_gap_in_the_answers_is_sent_again_at_once() {
 }
 
 #[test]
-fn duplicates_and_strangers_are_ignored() {
+fn duplicates_and_other_sessions_are_ignored() {
     let now = Instant::now();
     let mut conversation = new_conversation(now);
     conversation.sent(0, 10, now);
     conversation.receive(report(0), now, |_, _| Ok(()));
     assert_eq!(conversation.receive(report(0), now, |_, _| Ok(())), []);
-    let ToHost::Report(stranger) = report(0) else { unreachable!() };
-    assert_eq!(conversation.receive(ToHost::Report(Report { session: 8, ..stranger }), now, |_, _| Ok(())), []);
+    let ToHost::Report(other_session) = report(0) else { unreachable!() };
+    assert_eq!(conversation.receive(ToHost::Report(Report { session: 8, ..other_session }), now, |_, _| Ok(())), []);
 }
 
 #[test]

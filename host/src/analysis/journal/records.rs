@@ -1,4 +1,4 @@
-//! The journal's records: what they hold, how they become bytes, and how any bytes are read without trust in them.
+//! The journal's records: what they hold, how they become bytes, and how untrusted bytes are read safely.
 
 use std::io::{BufRead, Read};
 
@@ -152,7 +152,7 @@ pub fn read(source: &mut impl BufRead, mut take: impl FnMut(JournalEntry) -> boo
     }
 }
 
-/// The next record, or whether it is damaged rather than cut. `content` is room to read into.
+/// The next record, or whether it is damaged rather than cut. `content` is a buffer to read into.
 fn record(source: &mut impl Read, content: &mut Vec<u8>) -> Result<JournalEntry, bool> {
     let mut head = [0; OVERHEAD];
     let Filled::Whole = fill(source, &mut head) else { return Err(false) };

@@ -120,7 +120,7 @@ fn a_measurement_that_is_too_long_is_left_out_and_the_others_are_kept() {
     journal.append(&measured(2), 1000);
     journal.flush();
     assert!(journal.take_fault().is_none());
-    assert_eq!(journal.written(), 1010, "what was left out is not promised");
+    assert_eq!(journal.written(), 1010, "what was left out is not counted");
     drop(journal);
     let (found, _) = read(&fs::read(folder.path().join(JOURNAL_FILE)).expect("still there"));
     assert_eq!(found, [JournalEntry::Run(header()), measured(0), measured(2)]);
@@ -138,7 +138,7 @@ fn open(folder: &std::path::Path) -> Journal {
 }
 
 #[test]
-fn what_follows_a_cut_is_written_behind_the_last_sound_record() {
+fn what_follows_a_cut_is_written_after_the_last_valid_record() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (bytes, ends) = journal();
     for cut in ends[1]..bytes.len() {

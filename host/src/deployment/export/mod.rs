@@ -1,4 +1,4 @@
-//! Plans in the words of the tools that carry them out: a file for each, to run or to paste from.
+//! Plans in the formats of the tools that carry them out: a file for each, to run or to paste from.
 //!
 //! | module | writes |
 //! |---|---|
@@ -7,8 +7,8 @@
 //! | [`torchao`] | filters for `quantize_`, in Python, also for ExecuTorch |
 //! | [`json`] | the plan itself |
 //!
-//! Every fragment says what it could not put into the tool's words. Names come from checkpoints and are quoted as the
-//! language wants it.
+//! Every fragment lists what the tool's format cannot express. Names come from checkpoints and are quoted as the
+//! language requires.
 
 pub mod gguf_names;
 pub mod json;
@@ -103,7 +103,7 @@ pub struct Assignment<'a> {
     pub run: &'a Run,
     /// The target.
     pub target: &'static Target,
-    /// What the tool does unless it is told otherwise.
+    /// What the tool does by default.
     pub common: Precision,
     /// In a line: what was planned and what to expect.
     pub heading: String,

@@ -1,7 +1,7 @@
 //! `nodes_to_exclude` for ONNX Runtime's quantizers, in Python.
 //!
 //! The quantizers know nodes by their names, a run knows the weights that nodes read. So the fragment holds the weights and
-//! looks the nodes up in the model that is to be quantized. It says which weights it did not find: exporters that transpose
+//! looks the nodes up in the model that is to be quantized. It lists those not found: exporters that transpose
 //! a weight give it another name.
 
 use super::python::literal;

@@ -1,4 +1,4 @@
-//! Which of the USB devices that are attached is meant. Knows lists and names, no USB.
+//! Chooses the attached USB device that a URL names, from lists and names alone. Opening it is left to the parent.
 
 use kurtoscope_shared::usb::{CLASS, PROTOCOL, SUBCLASS};
 

@@ -73,7 +73,7 @@ pub(super) fn open(wanted: &UsbName) -> Result<Link, UsbError> {
     let (index, number) = choose(&all, wanted)?;
     let device = devices[index].open().wait().map_err(UsbError::from_open)?;
     let interface = device.claim_interface(number).wait().map_err(UsbError::from_open)?;
-    // Drops what an earlier host left in the endpoints. A board may refuse it for want of other settings; then it has to
+    // Drops what an earlier host left in the endpoints. A board without other settings may refuse it; then it has to
     // do without, as on a serial line.
     let _ = interface.set_alt_setting(0).wait();
     let endpoint = |direction| find(&interface, direction).ok_or(UsbError::Endpoints);

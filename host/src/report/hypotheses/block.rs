@@ -1,5 +1,5 @@
 //! What the hypotheses' report consists of, before it is written as Markdown, HTML or text: paragraphs, lists, tables and
-//! plots, in which trusted words and names from files are told apart.
+//! plots, in which trusted words are kept separate from names from files.
 
 use serde_json::Value;
 
@@ -54,7 +54,7 @@ pub fn words(text: impl Into<String>) -> Line {
     vec![Inline::Text(text.into())]
 }
 
-/// A label and what is said under it.
+/// A label and the text under it.
 pub fn labelled(label: &str, text: impl Into<String>) -> Line {
     vec![Inline::Strong(format!("{label}.")), Inline::Text(format!(" {}", text.into()))]
 }

@@ -1,7 +1,7 @@
 //! The report over several models: what was asked, what was found, how sure, and what it means for quantization.
 //!
-//! [`content`] and [`chapters`] say it, in the words of [`wording`], as [`block`]s; [`markdown`], [`html`] and [`terminal`] write the blocks down,
-//! [`plot`] draws. [`json`] is the record for programs.
+//! [`content`] and [`chapters`] write it as [`block`]s, with the phrases of [`wording`]; [`markdown`], [`html`] and
+//! [`terminal`] write the blocks down, [`plot`] draws. [`json`] is the record for programs.
 
 pub mod axis;
 pub mod block;
@@ -35,7 +35,7 @@ pub const PAGE_FILE: &str = "report.html";
 pub struct Material<'a> {
     /// What is known.
     pub evidence: &'a Evidence,
-    /// What a reader must be told about it.
+    /// The warnings that the report must state.
     pub remarks: &'a [String],
     /// What follows for each hypothesis.
     pub judgements: &'a [Judgement],

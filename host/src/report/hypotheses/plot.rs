@@ -1,4 +1,4 @@
-//! Plots as SVG: ink in the colour of the text around them, series in colours that can be told apart on white and on black,
+//! Plots as SVG: ink in the colour of the text around them, series in colours that differ on white and on black,
 //! and by their markers too.
 
 use plotters::coord::Shift;
@@ -34,7 +34,7 @@ const COLORS: [RGBColor; 7] = [
     RGBColor(0xdc, 0x26, 0x26),
 ];
 
-/// Stands for the colour of the text, which the backend cannot name.
+/// Marks the colour of the text, which the backend cannot name.
 const INK: RGBColor = RGBColor(1, 2, 3);
 const INK_WRITTEN: &str = "#010203";
 
@@ -47,7 +47,7 @@ pub enum PlotUse {
     File,
 }
 
-/// The plot as SVG. `title` is what readers hear who do not see it.
+/// The plot as SVG. `title` is its text for screen readers.
 pub fn svg(plot: &Plot, title: &str, place: PlotUse) -> String {
     let shown = plot.series.len().min(NAMED);
     let lines = shown.div_ceil(COLUMNS) + usize::from(plot.series.len() > NAMED);

@@ -43,7 +43,7 @@ fn judgement(id: &str, verdict: Verdict) -> Judgement {
     }
 }
 
-/// Two runs, one synthetic and one with a name that no page may believe.
+/// Two runs, one synthetic and one with a name that no page may trust.
 fn gathered() -> Gathered {
     let mut other = fixture::clean();
     (other.model.source, other.model.fingerprint) = (EVIL.into(), "0".repeat(32));

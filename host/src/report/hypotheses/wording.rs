@@ -16,7 +16,7 @@ pub const fn verdict(verdict: Verdict) -> &'static str {
     }
 }
 
-/// A p value: two digits, and no smaller than can be told apart.
+/// A p value: two digits, and no smaller than can be resolved.
 pub fn probability(p: f64) -> String {
     if p < 0.0001 { "below 0.0001".to_owned() } else { number::significant(p, 2) }
 }

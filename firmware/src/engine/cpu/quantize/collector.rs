@@ -1,4 +1,4 @@
-//! The quantizer as a collector: which row is at hand, and its elements once more where it has to be quantized in full.
+//! The quantizer as a collector: the current row, and a copy of its elements for rows that are quantized in full.
 
 use alloc::vec::Vec;
 

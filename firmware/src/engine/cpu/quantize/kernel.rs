@@ -15,11 +15,11 @@ pub(super) fn sums(values: &[[f32; LANES]], groups: &[u32], begin: u32, scales: 
     #[cfg(all(target_arch = "x86_64", feature = "std"))]
     {
         if std::is_x86_feature_detected!("avx512f") {
-            // SAFETY: the processor has AVX-512F, as was just asked.
+            // SAFETY: the processor has AVX-512F, as was just checked.
             return unsafe { x86::sums_avx512(values, groups, begin, scales) };
         }
         if std::is_x86_feature_detected!("avx2") {
-            // SAFETY: the processor has AVX2, as was just asked.
+            // SAFETY: the processor has AVX2, as was just checked.
             return unsafe { x86::sums_avx2(values, groups, begin, scales) };
         }
     }
@@ -143,7 +143,7 @@ mod tests {
             prop_assert_eq!(sums(&list, &numbers, 5, &scales).map(f64::to_bits), expected);
             #[cfg(all(target_arch = "x86_64", feature = "std"))]
             if std::is_x86_feature_detected!("avx2") {
-                // SAFETY: the processor has AVX2, as was just asked.
+                // SAFETY: the processor has AVX2, as was just checked.
                 prop_assert_eq!(unsafe { x86::sums_avx2(&list, &numbers, 5, &scales) }.map(f64::to_bits), expected);
             }
         }

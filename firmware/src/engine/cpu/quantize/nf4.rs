@@ -56,11 +56,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_bound_lies_where_rounding_decides_on_the_cell_and_no_two_in_one() {
+    fn no_bound_is_where_rounding_decides_on_the_cell_and_no_two_in_one() {
         let bounds: Vec<f32> = (0..NF4_LEVELS.len() - 1).map(bound_above).collect();
         for bound in &bounds {
             let place = bound * CELLS_PER_UNIT;
-            assert!(((place - place.floor()) - 0.5).abs() > 1e-3, "{bound} lies on the edge of a cell");
+            assert!(((place - place.floor()) - 0.5).abs() > 1e-3, "{bound} is on the edge of a cell");
         }
         for pair in bounds.windows(2) {
             assert_ne!((pair[0] * CELLS_PER_UNIT).round(), (pair[1] * CELLS_PER_UNIT).round());

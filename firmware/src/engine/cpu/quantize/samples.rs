@@ -14,20 +14,20 @@ use super::{
 /// Samples, and what the scales of their blocks come from.
 #[derive(Default)]
 pub(super) struct Samples {
-    /// One of every eight consecutive elements of a group, again and again.
+    /// One of every eight consecutive elements of a group, repeatedly.
     values: Vec<[f32; LANES]>,
     /// For each of them the number of its group, among those that samples are taken of.
     groups: Vec<u32>,
     /// The extremes of each group's blocks.
     extremes: Vec<BlockExtremes>,
-    /// The largest magnitude in each group's row, once a small block; as far as rows are complete.
+    /// The largest magnitude in each group's row, repeated for every small block; as far as rows are complete.
     row_largest: Vec<BlockExtremes>,
-    /// How many samples there were when the row at hand began.
+    /// How many samples there were when the current row began.
     before_row: usize,
 }
 
 impl Samples {
-    /// Takes every `stride`th sample of a group, from the one at shift `first`. Says how many that are.
+    /// Takes every `stride`th sample of a group, from the one at shift `first`. Returns how many that are.
     pub(super) fn take(&mut self, group: &[f32; GROUP], extremes: BlockExtremes, first: usize, stride: usize) -> usize {
         let before = self.values.len();
         survey::sample(group, first, stride, &mut self.values);
@@ -36,19 +36,19 @@ impl Samples {
         self.values.len() - before
     }
 
-    /// How many samples the row at hand has.
+    /// How many samples the current row has.
     pub(super) fn of_row(&self) -> usize {
         self.values.len() - self.before_row
     }
 
-    /// Forgets the row at hand.
+    /// Discards the current row.
     pub(super) fn drop_row(&mut self) {
         self.values.truncate(self.before_row);
         self.groups.truncate(self.before_row);
         self.extremes.truncate(self.row_largest.len());
     }
 
-    /// The row at hand is complete, and `largest` the largest magnitude in it. Where enough groups have come together,
+    /// The current row is complete, and `largest` the largest magnitude in it. Where enough groups have come together,
     /// their sums are added to `sums`.
     pub(super) fn end_row(&mut self, largest: f32, scales: &mut Scales, sums: &mut Sums) {
         self.row_largest.resize(self.extremes.len(), [largest; SMALLS]);

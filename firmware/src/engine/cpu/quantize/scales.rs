@@ -14,7 +14,7 @@ const NEIGHBOURS: usize = 8;
 /// One number for every small block.
 pub(super) type BySmall = [f32; SMALLS];
 
-/// Where the levels of a scheme lie, for every small block.
+/// The scales of a scheme's levels, for every small block.
 pub(super) struct Levels {
     /// One over the scale; 0 for a block of zeros.
     pub(super) inverse: BySmall,
@@ -51,7 +51,7 @@ impl Scales {
 }
 
 /// Finds the scales of at most [`GROUPS`] groups from the extremes of their blocks and the largest magnitudes in their rows,
-/// and says whether all of them lie where binary32 holds errors well.
+/// and returns whether all of them are in the range where binary32 holds errors well.
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2"))]
 pub(super) fn find(scales: &mut Scales, surveys: &[BlockExtremes], row_largest: &[BlockExtremes]) -> bool {
     let mut extremes = [0f32; SMALLS];

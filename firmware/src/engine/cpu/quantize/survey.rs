@@ -1,4 +1,4 @@
-//! What is learnt of a group before anything is quantized, and which of its elements are.
+//! The survey of a group before it is quantized: its blocks' extremes, and which of its elements are quantized.
 //!
 //! Twelve schemes for every element would cost several times what all else does that an engine measures. So of large
 //! tensors one element of up to 64 is quantized, spread evenly, which leaves the sum of squared errors with a relative
@@ -20,7 +20,7 @@ use super::{SMALL, SMALLS, vector::LANES};
 pub(super) type BlockExtremes = [f32; SMALLS];
 
 /// The largest and the least of some magnitudes that are not zero: a block of zeros, such as those that fill up a row,
-/// says nothing.
+/// is left out.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Magnitudes {
     pub(super) largest: f32,
@@ -46,7 +46,7 @@ impl Magnitudes {
         self.below_least = self.below_least.min(magnitude.to_bits().wrapping_sub(1));
     }
 
-    /// Whether something stands out by more than `factor`, so that samples would not stand for the rest.
+    /// Whether something stands out by more than `factor`, so that samples would not represent the rest.
     #[inline(always)]
     pub(super) fn differ_by(&self, factor: f32) -> bool {
         self.largest > factor * f32::from_bits(self.below_least.wrapping_add(1))
@@ -57,7 +57,7 @@ impl Magnitudes {
 pub(super) fn survey(groups: &[[f32; GROUP]], found: &mut Vec<BlockExtremes>) {
     #[cfg(all(target_arch = "x86_64", feature = "std"))]
     if std::is_x86_feature_detected!("avx512f") {
-        // SAFETY: the processor has AVX-512F, as was just asked.
+        // SAFETY: the processor has AVX-512F, as was just checked.
         return unsafe { x86::survey(groups, found) };
     }
     portable(groups, found);
@@ -94,7 +94,7 @@ fn key(value: f32) -> u32 {
     value.to_bits().rotate_left(1)
 }
 
-/// The element that a key stands for.
+/// The element that a key encodes.
 #[inline(always)]
 fn value(key: u32) -> f32 {
     f32::from_bits(key.rotate_right(1))
@@ -125,7 +125,7 @@ pub(super) fn sample(group: &[f32; GROUP], first: usize, stride: usize, taken: &
 fn sample_at(group: &[f32; GROUP], shift: usize) -> [f32; LANES] {
     #[cfg(all(target_arch = "x86_64", feature = "std"))]
     if std::is_x86_feature_detected!("avx512f") {
-        // SAFETY: the processor has AVX-512F, as was just asked.
+        // SAFETY: the processor has AVX-512F, as was just checked.
         return unsafe { x86::sample(group, shift) };
     }
     from_fn(|lane| group[lane % SMALLS * SMALL + lane / SMALLS * PER_LANE + shift % PER_LANE])

@@ -53,7 +53,7 @@ fn agrees(values: &[f32], row: usize) {
     let found = errors(values, row, 1);
     // What binary32 loses of the elements themselves.
     let rounding = 1e-13 * values.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>();
-    // An element that lies between two codes to the last bit may get either: Q4_0's definition rounds by adding 8.5, the engine
+    // An element exactly between two codes may get either: Q4_0's definition rounds by adding 8.5, the engine
     // at once. Where the scale that is kept is a binary16, the two are not quite equally far: by as many codes of 2^-11 each.
     let largest = values.iter().fold(0.0, |largest: f64, x| largest.max(f64::from(x.abs())));
     let two_ties = |codes: f64| 2.0 * (largest / codes).powi(2) * codes / 2048.0;

@@ -1,4 +1,4 @@
-//! Sixteen numbers worked on at once: the arithmetic of the quantization kernel, for any processor and for AVX-512.
+//! Vectors of sixteen lanes: the arithmetic of the quantization kernel, for any processor and for AVX-512.
 //!
 //! Both give the same bits: additions and multiplications stay separate, and every other operation is exact.
 
@@ -9,7 +9,7 @@ use super::nf4::{CELLS, CELLS_PER_UNIT, Cells};
 /// Numbers in a vector.
 pub(super) const LANES: usize = 16;
 
-/// Added to a number below 2^22 in magnitude, leaves no room for a fraction: the sum is rounded to a whole number, ties
+/// Added to a number below 2^22 in magnitude, leaves no bits for a fraction: the sum is rounded to a whole number, ties
 /// to even.
 const SHIFT: f32 = 12_582_912.0;
 /// Turns the bits of a power of two into those of [`SHIFT`] times half that power.
@@ -21,7 +21,7 @@ const EXPONENT: u32 = 0x7f80_0000;
 pub(super) trait Vector: Copy {
     fn load(from: &[f32; LANES]) -> Self;
     fn splat(value: f32) -> Self;
-    /// Four numbers, again and again.
+    /// Four numbers, repeated over the lanes.
     fn repeated(four: &[f32; 4]) -> Self;
     fn lanes(self) -> [f32; LANES];
     fn add(self, other: Self) -> Self;

@@ -82,7 +82,7 @@ const fn size_of_kind(kind: u32) -> u64 {
     }
 }
 
-/// Passes over an array and says how many elements it has.
+/// Skips an array and returns how many elements it has.
 fn skip_array(cursor: &mut Cursor<'_>, key: &str, depth: u32) -> Result<u64, GgufFault> {
     let field = || HeaderField::Value(key.to_owned());
     let offset = cursor.offset();

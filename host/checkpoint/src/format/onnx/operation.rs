@@ -1,4 +1,4 @@
-//! The operators of ONNX and ONNX Runtime that say how integers are quantized, and where each has its operands.
+//! The operators of ONNX and ONNX Runtime that define how integers are quantized, and where each has its operands.
 
 use super::proto::{Attribute, Node};
 

@@ -34,7 +34,7 @@ pub(crate) struct FlashArguments {
     #[arg(long, value_name = "DIR", group = "where")]
     pub(super) volume: Option<PathBuf>,
 
-    /// How a microcontroller is flashed, where its board.toml tells more than one way
+    /// How a microcontroller is flashed, where its board.toml lists more than one way
     #[arg(long, value_enum)]
     pub(super) method: Option<Method>,
 
@@ -101,7 +101,7 @@ pub(super) enum WayError {
         "{board}: say where the board is: --to {user}@HOST for one that runs, --root DIR for its card, mounted here"
     )]
     NoPlace { board: String, user: String },
-    #[error("{board}: this option is for {of}; `kurtoscope boards show {board}` tells how it is flashed")]
+    #[error("{board}: this option is for {of}; `kurtoscope boards show {board}` shows how it is flashed")]
     NotForThisKind { board: String, of: &'static str },
     #[error("{board}: its board.toml does not say {what}, without which it cannot be flashed in this way")]
     Unknown { board: String, what: &'static str },
