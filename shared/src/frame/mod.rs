@@ -244,7 +244,7 @@ pub enum FrameEvent {
     Damaged(FrameError),
 }
 
-/// Cuts frames out of a byte stream that arrives in pieces of any size, and finds its way back after damage.
+/// Cuts frames out of a byte stream that arrives in pieces of any size, and resynchronises after damage.
 #[derive(Debug)]
 pub struct Decoder {
     own: FramingDecoder,

@@ -49,7 +49,7 @@ impl Failure {
         }
     }
 
-    /// What was thrown inside the graphics libraries.
+    /// A panic inside the graphics libraries.
     pub(super) fn from_panic(thrown: &(dyn core::any::Any + Send)) -> Self {
         let said = thrown.downcast_ref::<String>().map(String::as_str).or(thrown.downcast_ref::<&str>().copied());
         Self::Panic(said.unwrap_or("without a message").into())

@@ -1,4 +1,4 @@
-//! Models on the Hugging Face hub: finds what to download, brings it into the shared cache, returns where
+//! Models on the Hugging Face hub: finds what to download, brings it into the shared cache, and returns where
 //! it is.
 //!
 //! The transfer is our own, because weights are large: it resumes after a stop, compares hashes, checks the space on

@@ -1,4 +1,4 @@
-//! Ctrl-C: the first asks the run to stop in good order, the second ends the process.
+//! Ctrl-C: the first asks the run to stop cleanly, the second ends the process.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

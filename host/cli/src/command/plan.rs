@@ -49,7 +49,7 @@ pub(super) struct PlanArguments {
     #[arg(long, value_name = "BITS", value_parser = number)]
     bits: Option<f64>,
 
-    /// Write the plan in the words of a tool: llama.cpp, onnxruntime, torchao, executorch, or json; repeat for several.
+    /// Write the plan in the format of a tool: llama.cpp, onnxruntime, torchao, executorch, or json; repeat for several.
     /// Without --out one of them is printed instead of the report
     #[arg(long = "export", value_name = "TOOL", value_parser = exported)]
     exports: Vec<Exported>,

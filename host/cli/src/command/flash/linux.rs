@@ -73,7 +73,7 @@ fn note(plan: &FlashPlan) -> Outcome {
     plan.notes.iter().try_for_each(|note| print_line(&format!("Note: {note}")))
 }
 
-/// Brings the board to where it should be, or says how it would be done. Gives the plan, and in words what is true now.
+/// Applies the plan to the board, or prints its steps. Returns the plan, and a sentence about the state reached.
 fn flash(arguments: &FlashArguments, board: &Board, site: &mut dyn Site) -> Result<(FlashPlan, &'static str), Failure> {
     let software = software(arguments, board)?;
     let found = site.survey(&software.questions())?;
