@@ -1,0 +1,222 @@
+//! Packed weights of checkpoints, recognized and dequantized, against the weights that the packages themselves make of
+//! them.
+//!
+//! The fixtures lie in `tests/fixtures/packed`; the scripts that made them, in `tests/validation/packed`.
+
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use kurtoscope_checkpoint::packed::matmul_nbits::Attributes;
+use kurtoscope_checkpoint::packed::{
+    Component, Configuration, Listed, Members, PackedTensor, Recognition, Role, StoredType, matmul_nbits, recognize,
+};
+use safetensors::SafeTensors;
+
+/// A file of packed tensors, and the weights that they are.
+struct Fixture {
+    name: String,
+    package: String,
+    components: Vec<Component>,
+    expected: BTreeMap<String, (Vec<u64>, Vec<f32>)>,
+    config: serde_json::Value,
+}
+
+impl Fixture {
+    fn read(path: PathBuf) -> Self {
+        let data = fs::read(&path).unwrap();
+        let (_, header) = SafeTensors::read_metadata(&data).unwrap();
+        let metadata = header.metadata().clone().unwrap();
+        let file = SafeTensors::deserialize(&data).unwrap();
+        let (mut components, mut expected) = (Vec::new(), BTreeMap::new());
+        for (name, tensor) in file.iter() {
+            let shape = tensor.shape().iter().map(|&length| length as u64).collect();
+            match name.strip_prefix("expected:") {
+                Some(weight) => {
+                    let values = tensor.data().as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
+                    expected.insert(weight.to_owned(), (shape, values));
+                }
+                None => components.push(Component {
+                    name: name.to_owned(),
+                    stored: StoredType::from_safetensors(&format!("{:?}", tensor.dtype())),
+                    shape,
+                    bytes: Arc::new(tensor.data().to_vec()),
+                }),
+            }
+        }
+        Self {
+            name: path.file_stem().unwrap().to_string_lossy().into_owned(),
+            package: metadata["package"].clone(),
+            components,
+            expected,
+            config: serde_json::from_str(&metadata["config"]).unwrap(),
+        }
+    }
+
+    fn recognize(&self, config: &serde_json::Value) -> Recognition {
+        let listed: Vec<Listed> = self
+            .components
+            .iter()
+            .map(|component| Listed {
+                name: &component.name,
+                stored: component.stored.clone(),
+                shape: &component.shape,
+            })
+            .collect();
+        recognize(&listed, &Configuration::new(config))
+    }
+
+    fn open(&self, config: &serde_json::Value) -> BTreeMap<String, PackedTensor> {
+        let recognition = self.recognize(config);
+        let opened = recognition.weights.iter().map(|weight| {
+            let tensor = weight.open(|at| self.components[at].clone());
+            (weight.name.clone(), tensor.unwrap_or_else(|fault| panic!("{}: {fault}", self.name)))
+        });
+        opened.collect()
+    }
+}
+
+fn fixtures(prefix: &str) -> Vec<Fixture> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/packed");
+    let mut paths: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| path.file_name().unwrap().to_string_lossy().starts_with(prefix));
+    paths.sort();
+    assert!(!paths.is_empty(), "no fixture begins with {prefix}");
+    paths.into_iter().map(Fixture::read).collect()
+}
+
+/// Dequantizes everything of fixtures that begin so, whole and in uneven parts; prints the figures and gives the
+/// largest difference relative to the largest weight.
+fn compare(prefix: &str) -> f32 {
+    let mut worst: f32 = 0.0;
+    for fixture in fixtures(prefix) {
+        let opened = fixture.open(&fixture.config);
+        assert_eq!(opened.keys().collect::<Vec<_>>(), fixture.expected.keys().collect::<Vec<_>>(), "{}", fixture.name);
+        for name in fixture.expected.keys() {
+            worst = worst.max(compared(&fixture, name, &opened[name]));
+        }
+    }
+    worst
+}
+
+/// Compares one weight; the largest difference relative to the largest weight.
+fn compared(fixture: &Fixture, name: &str, tensor: &PackedTensor) -> f32 {
+    let (shape, expected) = &fixture.expected[name];
+    assert_eq!(tensor.shape(), shape, "{} {name}", fixture.name);
+    tensor.verify().unwrap();
+    let mut whole = vec![0.0; expected.len()];
+    tensor.dequantize(0..tensor.count(), &mut whole).unwrap();
+    let largest = expected.iter().fold(0f32, |largest, value| largest.max(value.abs()));
+    let off = whole.iter().zip(expected).map(|(found, right)| (found - right).abs()).fold(0f32, f32::max);
+    let equal = whole.iter().zip(expected).filter(|(found, right)| found == right).count();
+    let Fixture { name, package, .. } = fixture;
+    println!("{name}: {} elements, {equal} equal, largest difference {off:e} of {largest} ({package})", expected.len());
+    in_parts(tensor, &whole);
+    off / largest
+}
+
+/// Any range gives the elements of the whole.
+fn in_parts(tensor: &PackedTensor, whole: &[f32]) {
+    for length in [1, 7, 33, 100, 257] {
+        let mut start = 0;
+        while start < whole.len() {
+            let end = whole.len().min(start + length);
+            let mut part = vec![f32::NAN; end - start];
+            tensor.dequantize(start as u64..end as u64, &mut part).unwrap();
+            assert_eq!(part, whole[start..end], "{start}..{end}");
+            start = end;
+        }
+    }
+}
+
+#[test]
+fn mlx_affine_and_float_modes() {
+    assert!(compare("mlx-") <= f32::EPSILON);
+}
+
+#[test]
+fn bitsandbytes_4bit_and_int8() {
+    assert!(compare("bitsandbytes-") <= f32::EPSILON);
+}
+
+#[test]
+fn compressed_tensors_integers_and_floats() {
+    assert!(compare("compressed-tensors-") <= f32::EPSILON);
+}
+
+#[test]
+fn awq() {
+    assert!(compare("awq-") <= f32::EPSILON);
+}
+
+#[test]
+fn gptq_both_versions_activation_order_and_planes() {
+    assert!(compare("gptq") <= f32::EPSILON);
+}
+
+#[test]
+fn fp8_with_tiles_and_packed_e2m1() {
+    assert!(compare("fp8-") <= f32::EPSILON);
+}
+
+#[test]
+fn mxfp4_of_stacked_experts() {
+    assert!(compare("mxfp4-") <= f32::EPSILON);
+}
+
+#[test]
+fn matmul_nbits() {
+    for fixture in fixtures("matmul_nbits-") {
+        let said = &fixture.config["matmul_nbits"];
+        let number = |key: &str| said[key].as_u64().unwrap();
+        let attributes =
+            Attributes { inputs: number("K"), outputs: number("N"), bits: number("bits"), block: number("block_size") };
+        let role = |name: &str| match name {
+            "B" => Role::Codes,
+            "scales" => Role::Scales,
+            _ => Role::Zeros,
+        };
+        let list = fixture.components.iter().map(|component| (role(&component.name), component.clone()));
+        let tensor = matmul_nbits::open(&Members::new("B", list.collect()), attributes).unwrap();
+        assert!(compared(&fixture, "B", &tensor) <= f32::EPSILON);
+    }
+}
+
+#[test]
+fn hqq_along_both_axes() {
+    assert!(compare("hqq-") <= f32::EPSILON);
+}
+
+#[test]
+fn torchao_with_a_code_a_byte() {
+    assert!(compare("torchao-") <= f32::EPSILON);
+}
+
+#[test]
+fn nvfp4_whose_second_scale_multiplies() {
+    assert!(compare("nvfp4-") <= f32::EPSILON);
+}
+
+/// Siblings alone say everything but what a name in the configuration decides: version 2 and planes of GPTQ, tiles that
+/// are not 128 x 128, and the bits of MLX's codes in a file of one weight.
+#[test]
+fn recognition_needs_no_configuration() {
+    let undecided = ["gptq_", "mlx-", "compressed-tensors-fp8-block", "fp8-tile", "fp8-stack", "matmul_nbits-"];
+    let decided = |fixture: &Fixture| {
+        fixture.name == "compressed-tensors-fp8-block-128"
+            || !undecided.iter().any(|name| fixture.name.starts_with(name))
+    };
+    for fixture in fixtures("").into_iter().filter(decided) {
+        let stated = fixture.open(&fixture.config);
+        for (name, tensor) in fixture.open(&serde_json::Value::Null) {
+            assert_eq!(tensor.stored(), stated[&name].stored(), "{} {name}", fixture.name);
+            let (mut alone, mut right) = (vec![0.0; tensor.count() as usize], vec![0.0; tensor.count() as usize]);
+            tensor.dequantize(0..tensor.count(), &mut alone).unwrap();
+            stated[&name].dequantize(0..tensor.count(), &mut right).unwrap();
+            assert_eq!(alone, right, "{} {name}", fixture.name);
+        }
+    }
+}
