@@ -4,7 +4,7 @@ use super::component::{Component, product};
 use super::fault::PackedFault;
 use super::grid::Blocks;
 use super::members::Members;
-use super::settings::Settings;
+use super::settings::{Settings, contradiction};
 
 /// Rows and columns of a tile where nothing states them: those of all published fp8 checkpoints with tiles.
 const TILE: u64 = 128;
@@ -32,9 +32,13 @@ pub(super) fn blocks(
     let fits = |&[high, wide]: &[u64; 2]| {
         high > 0 && wide > 0 && rows.div_ceil(high) == scale_rows && columns.div_ceil(wide) == scale_columns
     };
-    let tile = settings.tile.filter(fits).or_else(|| Some([TILE; 2]).filter(fits).filter(|_| scale_rows != rows));
-    let [high, wide] = match tile {
-        Some(tile) => tile,
+    let [high, wide] = match settings.tile {
+        Some(tile) if fits(&tile) => tile,
+        Some(tile) => {
+            let found = format!("{scale_rows} x {scale_columns} scales for {rows} x {columns}");
+            return Err(contradiction(members.weight(), "weight_block_size", &format!("{tile:?}"), &found));
+        }
+        None if scale_rows != rows && fits(&[TILE; 2]) => [TILE; 2],
         None => [even(rows, scale_rows).ok_or_else(fault)?, even(columns, scale_columns).ok_or_else(fault)?],
     };
     let groups = members.groups(columns, scale_columns, wide)?;

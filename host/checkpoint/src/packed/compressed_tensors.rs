@@ -99,8 +99,8 @@ fn integers(
     // Codes and zero points carry the same offset, which cancels.
     let offset = if zeros.is_some() { 0.0 } else { (1u32 << (bits - 1)) as f32 };
     let group = (blocks.scale_columns > 1).then_some(blocks.columns);
-    if let (Some(stated), Some(group)) = (settings.group, group) {
-        settings.checked_group(members.weight(), columns, columns.div_ceil(group)).map(|_| stated)?;
+    if group.is_some() {
+        settings.checked_group(members.weight(), columns, blocks.scale_columns)?;
     }
     let grid = Grid {
         bits,

@@ -34,6 +34,9 @@ pub fn open(members: &Members, settings: &Settings, scheme: &'static str) -> Res
         None => None,
     };
     let group = (blocks.scale_columns > 1).then_some(blocks.columns);
+    if group.is_some() && blocks.rows == 1 {
+        settings.checked_group(members.weight(), columns, blocks.scale_columns)?;
+    }
     let grid = Grid {
         bits: 8,
         order: Order::LowFirst,

@@ -115,7 +115,7 @@ impl Configuration {
             let group = same(weights.clone().map(|weights| number_of(weights, "group_size")));
             settings.bits = bits.or(settings.bits);
             settings.group = group.or(settings.group);
-            settings.tile = weights.into_iter().find_map(|weights| pair(weights.get("block_structure")));
+            settings.tile = same(weights.map(|weights| pair(weights.get("block_structure"))));
         }
         settings
     }
@@ -152,8 +152,8 @@ fn pair(value: Option<&Value>) -> Option<[u64; 2]> {
     Some([first.as_u64()?, second.as_u64()?])
 }
 
-/// The number that all have.
-fn same(mut numbers: impl Iterator<Item = Option<u64>>) -> Option<u64> {
-    let first = numbers.next()??;
-    numbers.all(|number| number == Some(first)).then_some(first)
+/// What all have.
+fn same<T: PartialEq>(mut all: impl Iterator<Item = Option<T>>) -> Option<T> {
+    let first = all.next()??;
+    all.all(|other| other.as_ref() == Some(&first)).then_some(first)
 }

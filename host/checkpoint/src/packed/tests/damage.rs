@@ -127,6 +127,18 @@ fn a_configuration_that_contradicts_the_tensors() {
 }
 
 #[test]
+fn tiles_that_are_not_the_stated_ones() {
+    let list = vec![
+        (Role::Codes, bytes("a.weight", Element::F8E4m3, &[4, 8], [0; 32])),
+        (Role::Scales, floats("a.weight_scale_inv", &[2, 2], [1.0; 4])),
+    ];
+    let stated = Settings { tile: Some([128, 128]), ..Settings::default() };
+    let fault = message(fp8::open(&members(list), &stated, "fp8"));
+    let stated = "the configuration states weight_block_size = [128, 128]";
+    assert_eq!(fault, format!("packed codes of a.weight: {stated}, the tensors have 2 x 2 scales for 4 x 8"));
+}
+
+#[test]
 fn layouts_that_are_not_read() {
     let stated = Settings { format: Some("marlin".to_owned()), ..Settings::default() };
     let fault = message(gptq::open(&members(gptq()), &stated));
