@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 use super::component::{Component, StoredType};
 use super::fault::{PackedFault, Shape};
 use super::members::{Members, Role};
-use super::rules::{RULES, Rule, is_left_over};
+use super::rules::{RULES, Rule, is_left_over, is_scale};
 use super::settings::{Configuration, Settings, contradiction};
 use super::{PackedTensor, awq, bitsandbytes, compressed_tensors, fp8, gptq, hqq, mlx, mxfp4, nvfp4, torchao, widths};
 
@@ -111,9 +111,27 @@ pub fn recognize(listed: &[Listed], configuration: &Configuration) -> Recognitio
         tell_apart(weight, listed);
     }
     settle_widths(&mut recognition.weights, listed);
+    sort_out_the_rest(&mut recognition, listed, &claimed, configuration);
+    recognition.weights.sort_by_key(|weight| weight.members[0].1);
+    recognition.quantization.sort_unstable();
+    recognition
+}
+
+/// What the tensors are that belong to no packed weight.
+fn sort_out_the_rest(
+    recognition: &mut Recognition,
+    listed: &[Listed],
+    claimed: &[bool],
+    configuration: &Configuration,
+) {
     let quantized = !recognition.weights.is_empty() || configuration.is_stated();
-    for (at, tensor) in listed.iter().enumerate().filter(|&(at, _)| !claimed[at]) {
-        if quantized && is_left_over(tensor.name) {
+    let codes = |tensor: &&Listed| tensor.stored.is_integer() && tensor.shape.len() > 1;
+    let free = || listed.iter().enumerate().filter(|&(at, _)| !claimed[at]);
+    let unknown: BTreeSet<&str> =
+        free().map(|(_, tensor)| tensor).filter(codes).map(|tensor| module(tensor.name)).collect();
+    for (at, tensor) in free() {
+        let beside_codes = || is_scale(tensor.name) && unknown.contains(module(tensor.name));
+        if !tensor.stored.is_integer() && beside_codes() || quantized && is_left_over(tensor.name) {
             recognition.quantization.push(at);
         } else if tensor.stored.is_integer() {
             let shape = Shape(tensor.shape.to_vec());
@@ -121,9 +139,11 @@ pub fn recognize(listed: &[Listed], configuration: &Configuration) -> Recognitio
             recognition.unexplained.push(Unexplained { tensor: at, reason });
         }
     }
-    recognition.weights.sort_by_key(|weight| weight.members[0].1);
-    recognition.quantization.sort_unstable();
-    recognition
+}
+
+/// A name without its last part.
+fn module(name: &str) -> &str {
+    name.rsplit_once('.').map_or("", |(module, _)| module)
 }
 
 /// The weight whose codes this tensor is by this rule.

@@ -219,3 +219,11 @@ const LEFT_OVER: &[&str] = &[
 pub(super) fn is_left_over(name: &str) -> bool {
     LEFT_OVER.iter().any(|end| name.ends_with(end))
 }
+
+/// Last parts of names that scales and the like have beside codes of a scheme that is not known.
+const SCALES: &[&str] = &["scale", "scales", "zero", "zeros", "biases", "codebook", "codebooks", "absmax", "lut"];
+
+/// Whether a tensor of this name is a scale, if codes are beside it.
+pub(super) fn is_scale(name: &str) -> bool {
+    SCALES.contains(&name.rsplit('.').next().unwrap_or(name))
+}

@@ -150,3 +150,17 @@ fn mlx_without_configuration_is_what_all_rows_agree_on() {
     let settings = found.weights.iter().map(|weight| (weight.settings.bits, weight.settings.group));
     assert_eq!(settings.collect::<Vec<_>>(), [(Some(4), Some(64)); 2]);
 }
+
+#[test]
+fn scales_beside_unknown_codes_are_not_weights() {
+    let tensors: &[(&str, &str, &[u64])] = &[
+        ("a.codes", "I8", &[8, 8, 1]),
+        ("a.codebooks", "F16", &[1, 256, 1, 8]),
+        ("a.scales", "F16", &[8, 1, 1, 1]),
+        ("a.bias", "F16", &[8]),
+        ("b.scale", "F16", &[8]),
+    ];
+    let found = recognized(tensors, Value::Null);
+    assert_eq!(found.quantization, [1, 2]);
+    assert_eq!(found.unexplained.iter().map(|codes| codes.tensor).collect::<Vec<_>>(), [0]);
+}
