@@ -220,3 +220,84 @@ fn recognition_needs_no_configuration() {
         }
     }
 }
+
+/// A small generator (SplitMix64): what is damaged must only vary, and the same way each time.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        ((mixed ^ (mixed >> 27)) >> 11) as usize % limit.max(1)
+    }
+}
+
+/// Changes a type, a dimension or bytes of one of the tensors, or takes it away.
+fn damage(components: &mut Vec<Component>, random: &mut Random) {
+    let at = random.below(components.len());
+    let mut component = components.swap_remove(at);
+    match random.below(5) {
+        0 => return,
+        1 => {
+            let types = ["F32", "F16", "BF16", "F8_E4M3", "F8_E8M0", "F4", "I64", "I32", "I8", "U32", "U8", "C64"];
+            component.stored = StoredType::from_safetensors(types[random.below(types.len())]);
+        }
+        2 => {
+            let dimension = random.below(component.shape.len());
+            let lengths = [0, 1, 2, 3, 31, 96, 100, 128, 1 << 20, 1 << 39, u64::MAX];
+            if let Some(length) = component.shape.get_mut(dimension) {
+                *length = lengths[random.below(lengths.len())];
+            }
+        }
+        3 => {
+            let mut bytes = component.bytes.range(0..component_length(&component)).unwrap_or_default().into_owned();
+            for _ in 0..random.below(9) {
+                let place = random.below(bytes.len());
+                if let Some(byte) = bytes.get_mut(place) {
+                    *byte = random.below(256) as u8;
+                }
+            }
+            component.bytes = Arc::new(bytes);
+        }
+        _ => component.shape = component.shape.into_iter().skip(1).collect(),
+    }
+    components.push(component);
+}
+
+/// Bytes of a tensor of a fixture, by its type and shape.
+fn component_length(component: &Component) -> u64 {
+    let size = match &component.stored {
+        StoredType::Element(element) => element.size() as u64,
+        _ => 1,
+    };
+    component.shape.iter().fold(size, |length, &dimension| length.saturating_mul(dimension))
+}
+
+#[test]
+fn damaged_weights_are_faults_or_numbers_and_never_panic() {
+    let mut random = Random(18);
+    let (mut faults, mut read) = (0, 0);
+    for mut fixture in fixtures("") {
+        let whole = fixture.components.clone();
+        for _ in 0..60 {
+            fixture.components = whole.clone();
+            for _ in 0..=random.below(2) {
+                if !fixture.components.is_empty() {
+                    damage(&mut fixture.components, &mut random);
+                }
+            }
+            let config = if random.below(2) == 0 { serde_json::Value::Null } else { fixture.config.clone() };
+            for weight in fixture.recognize(&config).weights {
+                let opened = weight.open(|at| fixture.components[at].clone());
+                let result = opened.and_then(|tensor| {
+                    let verified = tensor.verify();
+                    let end = tensor.count().min(4096);
+                    tensor.dequantize(0..end, &mut vec![0.0; end as usize]).and(verified)
+                });
+                *if result.is_ok() { &mut read } else { &mut faults } += 1;
+            }
+        }
+    }
+    println!("{faults} faults, {read} read");
+    assert!(faults > 500 && read > 500, "{faults} faults, {read} read");
+}

@@ -65,8 +65,9 @@ pub(super) fn grid(
         return Err(codes.wrong_shape(&[0, 0]));
     };
     // A file may count elements or the bytes or words that hold them.
-    let bytes = bytes * codes.byte_length()? / codes.count().max(1);
-    let columns = bytes * 2;
+    let row = Component { shape: vec![*bytes], ..codes.clone() };
+    let bytes = row.byte_length()?;
+    let columns = bytes.saturating_mul(2);
     if !columns.is_multiple_of(group) {
         return Err(PackedFault::Group { weight: members.weight().to_owned(), columns, groups: columns / group });
     }
