@@ -186,6 +186,7 @@ pub(super) static RULES: &[Rule] = &[
 /// Ends of the names of tensors that only quantization has and that are not codes: about activations, or beside codes.
 const LEFT_OVER: &[&str] = &[
     ".input_scale",
+    "_input_scale",
     ".output_scale",
     ".q_scale",
     ".k_scale",
@@ -198,6 +199,8 @@ const LEFT_OVER: &[&str] = &[
     ".input_activation_scale",
     ".input_amax",
     ".weight_scale",
+    "_weight_scale",
+    "_weight_scale_2",
     ".weight_scale_inv",
     ".weight_scale_2",
     ".weight_global_scale",

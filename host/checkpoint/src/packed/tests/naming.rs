@@ -158,9 +158,11 @@ fn scales_beside_unknown_codes_are_not_weights() {
         ("a.codebooks", "F16", &[1, 256, 1, 8]),
         ("a.scales", "F16", &[8, 1, 1, 1]),
         ("a.bias", "F16", &[8]),
+        ("e.gate_up_proj", "U8", &[2, 8, 8]),
+        ("e.gate_up_proj_weight_scale", "F8_E4M3", &[2, 8, 1]),
         ("b.scale", "F16", &[8]),
     ];
-    let found = recognized(tensors, Value::Null);
-    assert_eq!(found.quantization, [1, 2]);
-    assert_eq!(found.unexplained.iter().map(|codes| codes.tensor).collect::<Vec<_>>(), [0]);
+    let found = recognized(tensors, json!({"quantization_config": {"quant_method": "aqlm"}}));
+    assert_eq!(found.quantization, [1, 2, 5]);
+    assert_eq!(found.unexplained.iter().map(|codes| codes.tensor).collect::<Vec<_>>(), [0, 4]);
 }

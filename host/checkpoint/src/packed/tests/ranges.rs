@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::super::codes::{Order, unpack};
 use super::super::members::Role;
 use super::super::settings::Settings;
-use super::super::{PackedTensor, gptq, mlx, rectangles};
+use super::super::{PackedTensor, fp8, gptq, mlx, rectangles};
 use super::{component, floats, members, words};
 
 /// Packs codes bit by bit, the lowest bit of the first code first.
@@ -37,6 +37,25 @@ fn holds(tensor: &PackedTensor, range: std::ops::Range<u64>, right: impl Fn(u64)
     for (place, found) in range.zip(out) {
         assert_eq!(found, right(place), "element {place}");
     }
+}
+
+#[test]
+fn columns_out_of_order_take_the_scales_of_their_groups() {
+    let groups = [1, 0, 0, 1, 1, 0, 1, 0];
+    let list = vec![
+        (
+            Role::Codes,
+            component("a.weight", Element::I8, &[3, 8], (0..24).map(|code: u8| code.wrapping_sub(9)).collect()),
+        ),
+        (Role::Scales, floats("a.weight_scale", &[3, 2], (0..6).map(scale))),
+        (Role::Zeros, component("a.weight_zero_point", Element::I8, &[3, 2], vec![1, 2, 3, 4, 5, 6])),
+        (Role::Groups, words("a.weight_g_idx", &[8], groups)),
+    ];
+    let tensor = fp8::open(&members(list), &Settings::default(), "int8").unwrap();
+    holds(&tensor, 2..23, |place| {
+        let group = place / 8 * 2 + u64::from(groups[place as usize % 8]);
+        (place as f32 - 9.0 - (group + 1) as f32) * scale(group)
+    });
 }
 
 proptest! {
