@@ -21,7 +21,7 @@ pub fn open(members: &Members, settings: &Settings) -> Result<PackedTensor, Pack
     let codes = members.need(Role::Codes, "qweight")?;
     let scales = members.need(Role::Scales, "scales")?;
     let zeros = members.need(Role::Zeros, "qzeros")?;
-    if let Some(layout) = settings.format.as_deref().filter(|&layout| layout != "gemm") {
+    if let Some(layout) = settings.layout().filter(|layout| !matches!(*layout, "gemm" | "awq" | "auto_awq")) {
         return Err(members.layout(layout));
     }
     let (&[inputs, words], &[groups, outputs]) = (&codes.shape[..], &scales.shape[..]) else {

@@ -66,8 +66,7 @@ pub fn open(members: &Members, settings: &Settings) -> Result<PackedTensor, Pack
 
 /// How codes are packed, and what is added to zero points.
 fn variant(members: &Members, settings: &Settings, zeros: Option<&Component>) -> Result<(Packing, u32), PackedFault> {
-    let format = settings.format.as_deref().map(|format| format.rsplit(':').next().unwrap_or(format));
-    match format {
+    match settings.layout() {
         Some("gptq_v2") => Ok((Packing::Stream, 0)),
         Some("gptq_p") => Ok((Packing::Planes, 0)),
         Some("gptq" | "auto_gptq") => Ok((Packing::Stream, 1)),

@@ -22,6 +22,11 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The variant of the layout, without the tool's name before it (`auto_round:auto_gptq`).
+    pub(super) fn layout(&self) -> Option<&str> {
+        self.format.as_deref().and_then(|format| format.rsplit(':').next())
+    }
+
     /// Refuses a number of bits that is not the stated one.
     pub(super) fn check_bits(&self, weight: &str, found: u64) -> Result<(), PackedFault> {
         self.check("bits", self.bits, weight, found)

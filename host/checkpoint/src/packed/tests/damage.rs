@@ -148,8 +148,10 @@ fn layouts_that_are_not_read() {
         (Role::Scales, floats("a.scales", &[1, 8], [1.0; 8])),
         (Role::Zeros, words("a.qzeros", &[1, 1], [0])),
     ];
-    let stated = Settings { format: Some("gemv_fast".to_owned()), ..Settings::default() };
-    let fault = message(awq::open(&members(list), &stated));
+    let list = members(list);
+    let stated = |format: &str| Settings { format: Some(format.to_owned()), ..Settings::default() };
+    assert!(awq::open(&list, &stated("auto_round:auto_awq")).is_ok());
+    let fault = message(awq::open(&list, &stated("gemv_fast")));
     assert_eq!(fault, "packed codes of a.weight: the layout gemv_fast is not read");
 }
 
