@@ -25,7 +25,7 @@ mod source;
 mod testing;
 mod unmeasured;
 
-pub use checkpoint::{Checkpoint, CheckpointError, StoredTensor};
+pub use checkpoint::{Checkpoint, CheckpointError, QuantizationTensor, StoredTensor};
 pub use format::{FileKind, FormatFault};
 pub use select::{IndexError, SelectError, Selection, Weights, select, select_file};
 pub use source::SourceError;

@@ -19,15 +19,18 @@ pub(super) fn fingerprint(checkpoint: &Checkpoint) -> String {
     checkpoint.advise(Access::Sampling);
     // How many tensors of each file may be anywhere in it.
     let mut anywhere = vec![0; checkpoint.files.len()];
+    let mut add = |bytes: &[u8], file: usize, hash: &mut Xxh3Default| match anywhere.get_mut(file) {
+        Some(count) if checkpoint.files.get(file).is_some_and(|file| file.bytes().len() == bytes.len()) => *count += 1,
+        _ => sample(hash, bytes, SAMPLES),
+    };
     for tensor in &checkpoint.tensors {
         describe(&mut hash, &tensor.name, &tensor.shape, &tensor.stored);
-        let bytes = checkpoint.stored_bytes(tensor);
-        match anywhere.get_mut(tensor.file) {
-            Some(count) if checkpoint.files.get(tensor.file).is_some_and(|file| file.bytes().len() == bytes.len()) => {
-                *count += 1;
-            }
-            _ => sample(&mut hash, bytes, SAMPLES),
-        }
+        add(checkpoint.stored_bytes(tensor), tensor.file, &mut hash);
+    }
+    for tensor in &checkpoint.quantization {
+        describe(&mut hash, &tensor.name, &tensor.shape, &tensor.dtype);
+        let bytes = checkpoint.files.get(tensor.file).and_then(|file| file.bytes().get(tensor.range.clone()));
+        add(bytes.unwrap_or_default(), tensor.file, &mut hash);
     }
     for (file, tensors) in checkpoint.files.iter().zip(anywhere) {
         if tensors > 0 {
