@@ -29,8 +29,7 @@ pub(super) fn fingerprint(checkpoint: &Checkpoint) -> String {
     }
     for tensor in &checkpoint.quantization {
         describe(&mut hash, &tensor.name, &tensor.shape, &tensor.dtype);
-        let bytes = checkpoint.files.get(tensor.file).and_then(|file| file.bytes().get(tensor.range.clone()));
-        add(bytes.unwrap_or_default(), tensor.file, &mut hash);
+        add(checkpoint.bytes_of(tensor.file, &tensor.data), tensor.file, &mut hash);
     }
     for (file, tensors) in checkpoint.files.iter().zip(anywhere) {
         if tensors > 0 {

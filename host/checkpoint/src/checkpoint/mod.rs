@@ -20,8 +20,9 @@ pub use error::CheckpointError;
 pub use quantization::QuantizationTensor;
 
 use files::{CheckpointFiles, IndexFile};
+use quantization::Unresolved;
 
-use crate::format::{ComponentEntry, TensorData, recognise};
+use crate::format::{TensorData, recognise};
 use crate::packed::Stored;
 use crate::source::{Access, MappedFile, json};
 use crate::unmeasured::Unmeasured;
@@ -96,10 +97,7 @@ impl StoredTensor {
 
     /// The other file that holds it, and the bytes there, where it is not in the file that lists it.
     fn elsewhere(&self) -> Option<(&MappedFile, Range<usize>)> {
-        match &self.data {
-            TensorData::Mapped(_) => None,
-            TensorData::Computed { elements, .. } => elements.elsewhere(),
-        }
+        self.data.elsewhere()
     }
 }
 
@@ -129,9 +127,9 @@ impl Checkpoint {
             files: Vec::new(),
         };
         let mut holders = HashMap::new();
-        let mut components = Vec::new();
+        let mut unresolved = Unresolved::default();
         for file in &files {
-            components.extend(checkpoint.add(file, &mut holders)?);
+            checkpoint.add(file, &mut holders, &mut unresolved)?;
         }
         if let Some(index) = index {
             check_index(&index, &holders, &checkpoint.files)?;
@@ -139,9 +137,7 @@ impl Checkpoint {
         if holders.is_empty() {
             return Err(CheckpointError::NoTensors { path: path.to_owned() });
         }
-        if matches!(checkpoint.format, "safetensors" | "pytorch") {
-            quantization::resolve(&mut checkpoint, components);
-        }
+        quantization::resolve(&mut checkpoint, unresolved);
         checkpoint.tensors.sort_by(|a, b| order::natural(&a.name, &b.name));
         checkpoint.unmeasured.sort_by(|a, b| order::natural(&a.name, &b.name));
         checkpoint.quantization.sort_by(|a, b| order::natural(&a.name, &b.name));
@@ -149,13 +145,14 @@ impl Checkpoint {
         Ok(checkpoint)
     }
 
-    /// Maps one more file, adds what it holds, and notes which file each tensor is in. Returns the tensors that mean nothing on
-    /// their own, with the number of their file.
+    /// Maps one more file, adds what it holds, and notes which file each tensor is in. What only quantized weights give a
+    /// meaning goes to `unresolved`.
     fn add(
         &mut self,
         path: &Path,
         holders: &mut HashMap<String, usize>,
-    ) -> Result<Vec<(usize, ComponentEntry)>, CheckpointError> {
+        unresolved: &mut Unresolved,
+    ) -> Result<(), CheckpointError> {
         let mapped = MappedFile::open(path)?;
         let format =
             recognise(mapped.bytes()).map_err(|kind| CheckpointError::OtherKind { path: path.to_owned(), kind })?;
@@ -194,7 +191,9 @@ impl Checkpoint {
             file,
             data: entry.data,
         }));
-        Ok(contents.components.into_iter().map(|entry| (file, entry)).collect())
+        unresolved.components.extend(contents.components.into_iter().map(|entry| (file, entry)));
+        unresolved.nodes.extend(contents.nodes);
+        Ok(())
     }
 
     /// The elements at positions `range`, rows outermost, as little-endian bytes.
@@ -251,11 +250,16 @@ impl Checkpoint {
 
     /// The bytes of the file that the tensor's elements are, or are computed from.
     pub(crate) fn stored_bytes<'a>(&'a self, tensor: &'a StoredTensor) -> &'a [u8] {
-        if let Some((file, range)) = tensor.elsewhere() {
+        self.bytes_of(tensor.file, &tensor.data)
+    }
+
+    /// The same for anything that a file lists.
+    fn bytes_of<'a>(&'a self, file: usize, data: &'a TensorData) -> &'a [u8] {
+        if let Some((file, range)) = data.elsewhere() {
             return file.bytes().get(range).unwrap_or_default();
         }
-        let file = self.files.get(tensor.file).map(MappedFile::bytes);
-        file.and_then(|bytes| bytes.get(tensor.range())).unwrap_or_default()
+        let file = self.files.get(file).map(MappedFile::bytes);
+        file.and_then(|bytes| bytes.get(data.range())).unwrap_or_default()
     }
 
     fn advise(&self, access: Access) {

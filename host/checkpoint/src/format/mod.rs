@@ -17,7 +17,7 @@ pub use fault::FormatFault;
 pub use kind::FileKind;
 
 pub(crate) use fault::{FormatError, Shape};
-pub(crate) use tensor::{ComponentEntry, ElementSource, FileContents, TensorData};
+pub(crate) use tensor::{ComponentEntry, ElementSource, FileContents, PackedNode, TensorData};
 
 use crate::source::MappedFile;
 use safetensors::Safetensors;

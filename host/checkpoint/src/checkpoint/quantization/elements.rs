@@ -16,17 +16,25 @@ use crate::source::MappedFile;
 
 /// A quantized weight's elements.
 #[derive(Debug)]
-pub(super) struct PackedElements(pub(super) PackedTensor);
+pub(super) struct PackedElements {
+    pub(super) tensor: PackedTensor,
+    /// Where its codes are.
+    pub(super) codes: TensorData,
+}
 
 impl ElementSource for PackedElements {
     fn read(&self, range: Range<u64>) -> Result<Bytes, String> {
         // Ranges are inside the tensor, which bounds them by what a chunk may hold.
         let mut values = vec![0f32; range.end.saturating_sub(range.start) as usize];
-        self.0.dequantize(range, &mut values).map_err(|fault| message(&fault))?;
+        self.tensor.dequantize(range, &mut values).map_err(|fault| message(&fault))?;
         if cfg!(target_endian = "big") {
             values.iter_mut().for_each(|value| *value = f32::from_bits(value.to_bits().swap_bytes()));
         }
         Ok(Bytes::from_owner(Values(values)))
+    }
+
+    fn elsewhere(&self) -> Option<(&MappedFile, Range<usize>)> {
+        self.codes.elsewhere()
     }
 }
 
