@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::record::{
-    Adapter, Device, DeviceShare, Model, Outlier, QuantizationError, Role, Run, SCHEMA, SelfTest, Tensor, Tool,
+    Adapter, Device, DeviceShare, Model, Outlier, QuantizationError, Role, Run, SCHEMA, SelfTest, Stored, Tensor, Tool,
     Unmeasured, WithoutTop,
 };
 use kurtoscope_checkpoint::model::{Component, Family};
@@ -66,6 +66,52 @@ pub fn full() -> Run {
         unmeasured("packed|`codes`\u{1b}[31m", "u8", "The type is packed; its layout is not stated in the file."),
     ];
     run
+}
+
+/// A model of three matrices, two of which are stored as GPTQ's words and one in another scheme, with their scales.
+pub fn quantized() -> Run {
+    let mut run = clean();
+    run.model.source = "models/tiny-llama-gptq".into();
+    run.model.family = Family::Unknown;
+    let layer = |name: &str| format!("model.layers.0.{name}.weight");
+    run.tensors = vec![
+        matrix(&layer("mlp.down_proj"), Component::MlpDown, Some(0), 3.1),
+        matrix(&layer("mlp.up_proj"), Component::MlpUp, Some(0), 3.4),
+        matrix(&layer("self_attn.o_proj"), Component::AttentionOutput, Some(0), 448.8),
+        vector(&layer("input_layernorm"), Component::Norm, Some(0), 5.2),
+    ];
+    for (tensor, stored) in
+        run.tensors.iter_mut().zip([("fp8", 8, None), ("gptq", 4, Some(128)), ("gptq", 4, Some(128))])
+    {
+        let (scheme, bits, group) = stored;
+        tensor.dtype = format!("{scheme} {bits} bits");
+        tensor.stored = Some(Stored { scheme: scheme.into(), bits, group });
+    }
+    let scales = ["mlp.down_proj.weight_scale", "mlp.up_proj.scales", "self_attn.o_proj.scales"];
+    run.tensors.extend(scales.map(|name| description(&format!("model.layers.0.{name}"))));
+    run
+}
+
+/// A tensor that describes quantized weights: nothing of it is measured.
+fn description(name: &str) -> Tensor {
+    Tensor {
+        role: Role::Quantization,
+        shape: vec![6, 768],
+        count: 0,
+        mean: None,
+        variance: None,
+        skewness: None,
+        kurtosis: None,
+        excess_kurtosis: None,
+        min: None,
+        max: None,
+        zeros: 0,
+        top: vec![],
+        kurtosis_without_top: WithoutTop::default(),
+        quantiles: BTreeMap::new(),
+        quantization: BTreeMap::new(),
+        ..matrix(name, Component::Other, Some(0), 3.0)
+    }
 }
 
 fn tensors() -> Vec<Tensor> {
@@ -145,6 +191,7 @@ fn matrix(name: &str, component: Component, layer: Option<u32>, kurtosis: f64) -
         layer,
         role: Role::Parameter,
         of: None,
+        stored: None,
         count,
         mean: Some(-1.25e-5),
         variance: Some(0.000_971),

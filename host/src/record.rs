@@ -184,12 +184,29 @@ fn is_zero(number: &u64) -> bool {
 pub enum Role {
     /// A trained parameter.
     Parameter,
-    /// A constant that the file happens to hold (mask, position ids, rotary frequencies): recorded, never ranked.
+    /// A constant that the file happens to hold (mask, position ids, rotary frequencies, integers that nothing explains):
+    /// recorded, never ranked.
     Buffer,
     /// A part of a fused parameter (the q, k or v of a fused projection): `of` names the whole.
     View,
     /// The same data as the tensor that `of` names: not measured twice, not counted twice.
     Tied,
+    /// It describes quantized weights and is none itself (scales, zero points, group numbers, shapes): listed without
+    /// statistics, `count` being 0, never ranked. Such tensors follow all others.
+    Quantization,
+}
+
+/// How a quantized weight is stored, where its codes and scales are several tensors of the checkpoint; the statistics are
+/// those of the numbers that the model multiplies with.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Stored {
+    /// The scheme: `gptq`, `awq`, `compressed-tensors`, `bitsandbytes-nf4`, `fp8`, `mxfp4`, `nvfp4`, `mlx`, ….
+    pub scheme: String,
+    /// Bits of a code.
+    pub bits: u64,
+    /// Neighbouring elements of a row that share a scale; not in the file where a row, a tile or the whole tensor does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<u64>,
 }
 
 /// The measurements of one tensor.
@@ -199,7 +216,7 @@ pub struct Tensor {
     pub name: String,
     /// Dimensions, outermost first; empty for a scalar.
     pub shape: Vec<u64>,
-    /// The stored element type: `f32`, `bf16`, …
+    /// The stored element type: `f32`, `bf16`, …; scheme and bits of a quantized weight: `gptq 4 bits`.
     pub dtype: String,
     /// Its place in the network.
     pub component: Component,
@@ -209,6 +226,9 @@ pub struct Tensor {
     pub role: Role,
     /// For views and tied tensors: the tensor that holds the data.
     pub of: Option<String>,
+    /// How it is quantized; not in the file for weights that are stored as numbers or in blocks of a file's own type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stored: Option<Stored>,
     /// Finite elements.
     pub count: u64,
     /// Mean.

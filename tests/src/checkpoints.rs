@@ -91,3 +91,24 @@ pub fn write_sparse(path: &Path, bytes: u64) -> io::Result<()> {
     file.write_all(&head)?;
     file.set_len(head.len() as u64 + bytes)
 }
+
+/// Writes a file of one GPTQ weight of 8 bits in groups of 128 that has `bytes` bytes of codes, all of them zero,
+/// which take no room on disk. It has as many elements, 16384 to a row.
+///
+/// # Errors
+/// When the system refuses.
+pub fn write_sparse_packed(path: &Path, bytes: u64) -> io::Result<()> {
+    let (inputs, outputs) = (1 << 14, bytes >> 14);
+    let groups = inputs / 128;
+    let (codes, zeros) = (inputs * outputs, groups * outputs);
+    let scales = 2 * groups * outputs;
+    let entry = |dtype: &str, shape: [u64; 2], start: u64, length: u64| json!({ "dtype": dtype, "shape": shape, "data_offsets": [start, start + length] });
+    let head = Safetensors::new()
+        .entry("zeros.qweight", entry("I32", [inputs / 4, outputs], 0, codes))
+        .entry("zeros.qzeros", entry("I32", [groups, outputs / 4], codes, zeros))
+        .entry("zeros.scales", entry("F16", [groups, outputs], codes + zeros, scales))
+        .bytes();
+    let mut file = File::create(path)?;
+    file.write_all(&head)?;
+    file.set_len(head.len() as u64 + codes + zeros + scales)
+}

@@ -2,7 +2,8 @@
 #![cfg(target_os = "linux")]
 
 use std::{
-    fs,
+    fs, io,
+    path::Path,
     process::{Command, Stdio},
     thread,
     time::Duration,
@@ -32,11 +33,14 @@ fn anonymous_of_all(process: u32) -> Option<u64> {
     Some(anonymous(process)? + children.sum::<u64>())
 }
 
-/// Measures `bytes` bytes of zeros on `device` and returns how often memory was looked at, and the most that was seen.
-fn peak(bytes: u64, device: &str) -> (u32, u64) {
+/// Writes a model of zeros, so many bytes, to a path.
+type Write = fn(&Path, u64) -> io::Result<()>;
+
+/// Measures a model of `bytes` bytes on `device` and returns how often memory was looked at, and the most that was seen.
+fn peak(write: Write, bytes: u64, device: &str) -> (u32, u64) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let model = folder.path().join("zeros.safetensors");
-    checkpoints::write_sparse(&model, bytes).expect("writable");
+    write(&model, bytes).expect("writable");
     let out = folder.path().join("out");
     let quiet = |command: &mut Command| {
         command.stdout(Stdio::null());
@@ -52,7 +56,9 @@ fn peak(bytes: u64, device: &str) -> (u32, u64) {
     }
     assert!(started.wait().success());
     let run = kurtoscope_host::run_file::read(&out.join("run.json")).expect("a run");
-    assert_eq!((run.bytes, run.tensors[0].zeros), (bytes, bytes / 4), "all of it was measured");
+    let elements = run.model.parameters;
+    assert!(elements >= bytes / 4, "{elements} elements of {bytes} bytes");
+    assert_eq!((run.bytes, run.tensors[0].zeros), (4 * elements, elements), "all of it was measured");
     println!(
         "{} MiB on {device}: at most {:.1} MiB of anonymous memory in {looks} looks",
         bytes / MIB,
@@ -61,8 +67,8 @@ fn peak(bytes: u64, device: &str) -> (u32, u64) {
     (looks, peak)
 }
 
-fn assert_small(bytes: u64, device: &str) {
-    let (looks, peak) = peak(bytes, device);
+fn assert_small(write: Write, bytes: u64, device: &str) {
+    let (looks, peak) = peak(write, bytes, device);
     assert!(looks >= 20, "only {looks} looks at {device}: the run was too short to measure");
     assert!(
         peak <= ALLOWANCE + WINDOW,
@@ -81,10 +87,15 @@ fn what_is_allocated_is_seen() {
 
 #[test]
 fn a_gibibyte_on_this_machine() {
-    assert_small(1 << 30, "local");
+    assert_small(checkpoints::write_sparse, 1 << 30, "local");
 }
 
 #[test]
 fn a_quarter_of_one_on_a_virtual_board() {
-    assert_small(256 * MIB, "pty:");
+    assert_small(checkpoints::write_sparse, 256 * MIB, "pty:");
+}
+
+#[test]
+fn half_a_gibibyte_of_packed_weights() {
+    assert_small(checkpoints::write_sparse_packed, 512 * MIB, "local");
 }

@@ -17,8 +17,9 @@ use crate::{
     record::{self, Concentration, Outlier, Role, Tensor, WithoutTop},
 };
 use kurtoscope_checkpoint::{
-    Checkpoint,
-    model::{Component, Family, Identity, row_length, unravel},
+    Checkpoint, QuantizationTensor,
+    model::{Component, Family, Identity, identify, row_length, unravel},
+    packed,
 };
 
 /// Elements farthest from the mean that a record shows.
@@ -30,9 +31,11 @@ const QUANTILES: [(&str, f64); 5] = [("0.5", 0.5), ("0.9", 0.9), ("0.99", 0.99),
 /// The relative error up to which a kurtosis without the farthest elements is stated.
 const RESOLVED: f64 = 1e-3;
 
-/// The records of all tensors: each stored one in the checkpoint's order, followed by its parts.
+/// The records of all tensors: each stored one in the checkpoint's order, followed by its parts; then those that
+/// describe quantized weights.
 pub(super) fn tensors(
     checkpoint: &Checkpoint,
+    family: Family,
     plan: &MeasurementPlan,
     merged: &[Merged],
     tolerance: f64,
@@ -46,7 +49,7 @@ pub(super) fn tensors(
             Source::Tied(other) => {
                 (Role::Tied, Some(checkpoint.tensors[plan.entries[other].tensor].name.clone()), &whole[other])
             }
-            _ if entry.identity.buffer => (Role::Buffer, None, &whole[index]),
+            _ if entry.identity.buffer || stored.is_integer_code => (Role::Buffer, None, &whole[index]),
             _ => (Role::Parameter, None, &whole[index]),
         };
         let header = Header {
@@ -57,6 +60,7 @@ pub(super) fn tensors(
             layer: entry.identity.layer,
             role,
             of,
+            stored: stored.quantization.map(stored_as),
         };
         records.push(tensor(header, found, tolerance));
         if let Source::Parts(parts) = &entry.source {
@@ -70,6 +74,7 @@ pub(super) fn tensors(
                     layer,
                     role: Role::View,
                     of: Some(stored.name.clone()),
+                    stored: stored.quantization.map(stored_as),
                 };
                 let found = &merged[*target];
                 let stride = plan.targets[*target].requests.quantization_errors;
@@ -77,7 +82,27 @@ pub(super) fn tensors(
             }));
         }
     }
+    records.extend(checkpoint.quantization.iter().map(|part| quantization_part(family, part)));
     records
+}
+
+/// The record of a tensor that only describes quantized weights.
+fn quantization_part(family: Family, part: &QuantizationTensor) -> Tensor {
+    let header = Header {
+        name: part.name.clone(),
+        shape: part.shape.clone(),
+        dtype: part.dtype.clone(),
+        component: Component::Other,
+        layer: identify(family, &part.name, &part.shape).layer,
+        role: Role::Quantization,
+        of: None,
+        stored: None,
+    };
+    Tensor { quantization: BTreeMap::new(), ..tensor(header, &Whole::default(), 0.0) }
+}
+
+fn stored_as(stored: packed::Stored) -> record::Stored {
+    record::Stored { scheme: stored.scheme.to_owned(), bits: stored.bits, group: stored.group }
 }
 
 /// The record of the model itself.
@@ -141,6 +166,7 @@ struct Header {
     layer: Option<u32>,
     role: Role,
     of: Option<String>,
+    stored: Option<record::Stored>,
 }
 
 fn tensor(header: Header, whole: &Whole, tolerance: f64) -> Tensor {
@@ -188,6 +214,7 @@ fn tensor(header: Header, whole: &Whole, tolerance: f64) -> Tensor {
         layer: header.layer,
         role: header.role,
         of: header.of,
+        stored: header.stored,
     }
 }
 
@@ -272,6 +299,7 @@ mod tests {
             layer: None,
             role: Role::Parameter,
             of: None,
+            stored: None,
         };
         let mut whole =
             Whole { measurement: measured(&values), concentration: None, stride: Some(SampleStride::EVERY) };

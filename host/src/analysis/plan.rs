@@ -16,7 +16,9 @@ use super::{
 };
 use kurtoscope_checkpoint::{
     Checkpoint, CheckpointError, StoredTensor,
-    model::{Candidate, Component, Family, Identity, Part, Runs, identify, parts, row_length, tied_pairs},
+    model::{
+        Candidate, Component, Family, Identity, Part, Runs, identify, parts, parts_of_quantized, row_length, tied_pairs,
+    },
 };
 
 /// The number of a chunk: its index in [`MeasurementPlan::chunks`].
@@ -112,8 +114,10 @@ impl MeasurementPlan {
         limits: Cutting,
     ) -> Source {
         let tensor = &checkpoint.tensors[index];
+        let parts = if tensor.quantization.is_some() { parts_of_quantized } else { parts };
         let parts = parts(family, component, &tensor.name, &tensor.shape, checkpoint.config.as_ref());
-        if parts.is_empty() {
+        // Integers that nothing explains are no projection, whatever their name is.
+        if parts.is_empty() || tensor.is_integer_code {
             let runs = Runs::whole(tensor.elements());
             return Source::Whole(self.target(index, tensor, runs, row_length(&tensor.shape), false, limits));
         }

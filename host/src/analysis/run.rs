@@ -107,7 +107,7 @@ pub fn analyze_with(
     let tolerances = devices.iter().map(Device::tolerance).chain(earlier.iter().map(|earlier| earlier.tolerance));
     let tolerance = tolerances.fold(0.0, f64::max);
     resume::add_earlier(&mut shares, earlier);
-    let tensors = assemble::tensors(checkpoint, &plan, &collector.finish(), tolerance);
+    let tensors = assemble::tensors(checkpoint, family, &plan, &collector.finish(), tolerance);
     Ok(Run {
         schema: record::SCHEMA,
         tool: record::Tool { name: "kurtoscope".into(), version: env!("CARGO_PKG_VERSION").into() },

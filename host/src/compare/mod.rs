@@ -15,7 +15,7 @@ pub use diagnosis::Diagnosis;
 pub use difference::{Difference, Statistic};
 pub use flips::{Flip, Flips};
 
-use crate::record::{Device, Role, Run};
+use crate::record::{Device, Role, Run, Tensor};
 
 /// The accuracy that is assumed of a device whose record does not state one.
 const UNSTATED_ACCURACY: f64 = 1e-6;
@@ -122,8 +122,9 @@ pub fn compare(reference: &Run, candidate: &Run) -> Result<Comparison, CompareEr
     let accuracy = stated_accuracy(reference).max(stated_accuracy(candidate));
     let found: HashMap<&str, _> = candidate.tensors.iter().map(|tensor| (tensor.name.as_str(), tensor)).collect();
     let (mut tensors, mut pairs, mut only_in_reference) = (Vec::new(), Vec::new(), Vec::new());
-    // Tied tensors repeat another's numbers.
-    for tensor in reference.tensors.iter().filter(|tensor| tensor.role != Role::Tied) {
+    // Tied tensors repeat another's numbers, and those that describe quantized weights have none.
+    let is_compared = |tensor: &&Tensor| !matches!(tensor.role, Role::Tied | Role::Quantization);
+    for tensor in reference.tensors.iter().filter(is_compared) {
         match found.get(tensor.name.as_str()) {
             Some(other) => {
                 let differences = difference::between(tensor, other, accuracy);

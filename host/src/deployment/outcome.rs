@@ -36,7 +36,7 @@ pub(super) struct Rest {
 impl Rest {
     /// They take 16 bits an element, or what they are stored in where that is less.
     pub(super) fn of(others: &[&Tensor]) -> Self {
-        let bits = |tensor: &&Tensor| elements(tensor) as f64 * stored_bits(&tensor.dtype).unwrap_or(16.0).min(16.0);
+        let bits = |tensor: &&Tensor| elements(tensor) as f64 * stored_bits(tensor).unwrap_or(16.0).min(16.0);
         Self { bits: others.iter().map(bits).sum() }
     }
 }
@@ -71,6 +71,6 @@ pub(super) fn outcome(
 /// Bytes of the parameters as they are stored; what the run measured where a type's size is not known.
 pub(super) fn bytes_before(run: &Run, sorted: &Sorted<'_>) -> f64 {
     let tensors = sorted.matrices.iter().map(|matrix| matrix.tensor).chain(sorted.others.iter().copied());
-    let bits: Option<f64> = tensors.map(|tensor| Some(elements(tensor) as f64 * stored_bits(&tensor.dtype)?)).sum();
+    let bits: Option<f64> = tensors.map(|tensor| Some(elements(tensor) as f64 * stored_bits(tensor)?)).sum();
     bits.map_or(run.bytes as f64, |bits| bits / 8.0)
 }

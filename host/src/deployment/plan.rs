@@ -308,7 +308,7 @@ pub(super) fn remarks(matrices: &[Matrix<'_>]) -> Vec<String> {
              [out, in]: measure that for exact ones."
         ));
     }
-    if matrices.iter().any(|matrix| stored_bits(&matrix.tensor.dtype).is_none_or(|bits| bits < 16.0)) {
+    if matrices.iter().any(|matrix| stored_bits(matrix.tensor).is_none_or(|bits| bits < 16.0)) {
         remarks.push(
             "Matrices here are stored in fewer than 16 bits already. The plan is about quantizing the values that they stand \
              for once more; start from the original weights where there are any."

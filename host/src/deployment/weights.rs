@@ -63,7 +63,10 @@ fn is_quantized(component: Component, quantizes: QuantizedTensors) -> bool {
 
 /// A stored matrix with its axes identified.
 pub fn matrix(tensor: &Tensor, family: Family) -> Matrix<'_> {
-    let is_transposed = tensor.shape.len() == 2 && output_axis(family, tensor.component, &tensor.name) == Some(1);
+    // Quantized weights have their outputs along the rows in every family.
+    let is_transposed = tensor.shape.len() == 2
+        && tensor.stored.is_none()
+        && output_axis(family, tensor.component, &tensor.name) == Some(1);
     let inputs = if is_transposed { tensor.shape.first() } else { tensor.shape.last() };
     Matrix { tensor, inputs: inputs.copied().unwrap_or(1).max(1), is_transposed }
 }
@@ -79,10 +82,14 @@ pub fn energy(tensor: &Tensor) -> f64 {
     tensor.count as f64 * (tensor.variance.unwrap_or(0.0) + mean * mean)
 }
 
-/// Bits of one stored element; `None` for types that are not known to have a fixed number.
-pub fn stored_bits(dtype: &str) -> Option<f64> {
+/// Bits of one stored element, where its type is known to have a fixed number. A quantized weight's groups have a scale of 16
+/// bits each.
+pub fn stored_bits(tensor: &Tensor) -> Option<f64> {
+    if let Some(stored) = &tensor.stored {
+        return Some(stored.bits as f64 + stored.group.map_or(0.0, |group| 16.0 / group as f64));
+    }
     // `i8 dequantized` and `i8 codes` are stored as i8.
-    let name = dtype.split(' ').next().unwrap_or(dtype).to_ascii_lowercase();
+    let name = tensor.dtype.split(' ').next().unwrap_or(&tensor.dtype).to_ascii_lowercase();
     let bits = match name.as_str() {
         "f64" | "i64" | "u64" => 64.0,
         "f32" | "i32" | "u32" => 32.0,

@@ -154,7 +154,7 @@ fn rows(run: &Run) -> Vec<&Tensor> {
     let counts = |tensor: &&Tensor| match tensor.role {
         Role::Parameter => !whole.contains(tensor.name.as_str()),
         Role::View => true,
-        Role::Buffer | Role::Tied => false,
+        Role::Buffer | Role::Tied | Role::Quantization => false,
     };
     let is_weight = |tensor: &&Tensor| {
         tensor.is_matrix()

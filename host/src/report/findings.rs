@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::summary::{NOISY_DB, SchemeRow, Summary};
 use crate::number;
 use crate::record::HEAVY_KURTOSIS;
-use crate::record::{Run, Tensor};
+use crate::record::{Role, Run, Stored, Tensor};
 use crate::scheme_key::TensorScheme;
 
 /// How a report writes a name that it does not trust.
@@ -54,6 +54,37 @@ pub fn warnings(run: &Run, quote: Quote) -> Vec<Warning> {
         warnings.push(Warning { label: "INCOMPLETE", text: text.join(" ") });
     }
     warnings
+}
+
+/// What a reader must know of a checkpoint that holds quantized weights: how many matrices are stored how. `None` for others.
+pub fn quantized_already(run: &Run, quote: Quote) -> Option<String> {
+    const INTRODUCTION: &str = "This checkpoint is quantized already";
+    let matrices: Vec<&Tensor> =
+        run.tensors.iter().filter(|tensor| tensor.role == Role::Parameter && tensor.is_matrix()).collect();
+    let mut counts: BTreeMap<&Stored, u64> = BTreeMap::new();
+    for stored in matrices.iter().filter_map(|tensor| tensor.stored.as_ref()) {
+        *counts.entry(stored).or_default() += 1;
+    }
+    if counts.is_empty() {
+        let describes_weights = run.tensors.iter().any(|tensor| tensor.role == Role::Quantization);
+        return describes_weights.then(|| {
+            format!("{INTRODUCTION}, and none of its quantized weights could be read: see what was not measured.")
+        });
+    }
+    let mut counts: Vec<_> = counts.into_iter().collect();
+    // The most frequent first; equally frequent ones stay in order.
+    counts.sort_by(|a, b| b.1.cmp(&a.1));
+    let kinds = counts.iter().zip(0..).map(|((stored, count), place)| {
+        let group = stored.group.map_or_else(String::new, |group| format!(", groups of {group}"));
+        let count = number::count(*count);
+        let bits = format!("as {}, {} bits{group}", quote(&stored.scheme), stored.bits);
+        match place {
+            0 => format!("{count} of {} matrices are stored {bits}", number::count(matrices.len() as u64)),
+            _ => format!("{count} {bits}"),
+        }
+    });
+    let kinds: Vec<String> = kinds.collect();
+    Some(format!("{INTRODUCTION}: {}; what is measured are the weights that they mean.", kinds.join("; ")))
 }
 
 /// The findings, most important first.

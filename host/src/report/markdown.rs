@@ -1,7 +1,7 @@
 //! `report.md`: the whole run for reading and keeping, down to every tensor.
 
 use super::deployment::overview;
-use super::findings::{findings, warnings};
+use super::findings::{findings, quantized_already, warnings};
 use super::sections;
 use super::summary::Summary;
 use super::table::{Table, code, escape};
@@ -96,6 +96,9 @@ fn head(run: &Run, summary: &Summary) -> String {
         text.truncate(text.len() - ">\n".len());
         text.push('\n');
     }
+    if let Some(quantized) = quantized_already(run, &code) {
+        text += &format!("{quantized}\n\n");
+    }
     text += &format!("# Weight kurtosis of {}\n\n| | |\n| :--- | :--- |\n", code(&run.model.source));
     for (label, value) in sections::facts(run, summary, &code) {
         text += &format!("| {label} | {value} |\n");
@@ -150,6 +153,11 @@ mod tests {
     #[test]
     fn a_clean_run() {
         insta::assert_snapshot!(render(&fixture::clean()));
+    }
+
+    #[test]
+    fn a_checkpoint_that_is_quantized_already() {
+        insta::assert_snapshot!(render(&fixture::quantized()));
     }
 
     #[test]

@@ -94,6 +94,7 @@ fn tensors(totals: &Totals) -> String {
         counted(totals.parts, "part of a fused one", "parts of fused ones"),
         counted(totals.tied, "tied (counted once)", "tied (counted once)"),
         counted(totals.buffers, "buffer (not ranked)", "buffers (not ranked)"),
+        counted(totals.quantization, "of quantization (scales and the like)", "of quantization (scales and the like)"),
         counted(totals.unmeasured, "not measured", "not measured"),
     ];
     let kinds: Vec<String> = kinds.into_iter().flatten().collect();
@@ -393,5 +394,6 @@ pub const fn role(role: Role) -> &'static str {
         Role::Buffer => "buffer",
         Role::View => "view",
         Role::Tied => "tied",
+        Role::Quantization => "quantization",
     }
 }

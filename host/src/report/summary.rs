@@ -3,7 +3,8 @@
 //!
 //! Which tensors count:
 //!
-//! - **Buffers and tied tensors never do.** The former are no weights, the latter are counted where their data is.
+//! - **Buffers, tied tensors and what describes quantized weights never do.** Buffers and scales are no weights, tied
+//!   tensors are counted where their data is.
 //! - **A fused tensor is represented by its parts.** It is ranked beside them only where its kurtosis is above every
 //!   part's, which happens when the parts differ in scale; the groups and the quantization figures take the parts alone.
 //! - **Only weight matrices are ranked**, that is tensors with at least two dimensions longer than 1. Norms and biases
@@ -51,6 +52,8 @@ pub struct Totals {
     pub tied: usize,
     /// Constants that are no weights.
     pub buffers: usize,
+    /// Tensors that describe quantized weights.
+    pub quantization: usize,
     /// Tensors that could not be measured.
     pub unmeasured: usize,
     /// Ranked matrices above [`HEAVY_KURTOSIS`](crate::record::HEAVY_KURTOSIS).
@@ -106,7 +109,7 @@ impl<'a> Summary<'a> {
             .filter(|tensor| match tensor.role {
                 Role::Parameter => !parts.contains_key(tensor.name.as_str()),
                 Role::View => true,
-                Role::Buffer | Role::Tied => false,
+                Role::Buffer | Role::Tied | Role::Quantization => false,
             })
             .collect();
         let ranked = rank(run, &leaves, &parts);
@@ -175,6 +178,7 @@ fn totals(run: &Run, ranked: &[&Tensor]) -> Totals {
             Role::View => totals.parts += 1,
             Role::Tied => totals.tied += 1,
             Role::Buffer => totals.buffers += 1,
+            Role::Quantization => totals.quantization += 1,
         }
     }
     totals

@@ -3,7 +3,7 @@
 use anstyle::{AnsiColor, Style as Ansi};
 
 use super::deployment::overview;
-use super::findings::{findings, warnings};
+use super::findings::{findings, quantized_already, warnings};
 use super::sections;
 use super::summary::Summary;
 use super::table::Table;
@@ -76,6 +76,10 @@ fn head(page: &mut Page, run: &Run, summary: &Summary) {
         for warning in &warnings {
             page.paragraph(&warning.text, "", Tone::Alarm);
         }
+        page.line("", Tone::Plain);
+    }
+    if let Some(text) = quantized_already(run, &plain) {
+        page.paragraph(&text, "", Tone::Heading);
         page.line("", Tone::Plain);
     }
     for (label, value) in sections::facts(run, summary, &plain) {
@@ -211,6 +215,11 @@ mod tests {
     #[test]
     fn a_clean_run() {
         insta::assert_snapshot!(render(&fixture::clean(), &NARROW));
+    }
+
+    #[test]
+    fn a_checkpoint_that_is_quantized_already() {
+        insta::assert_snapshot!(render(&fixture::quantized(), &NARROW));
     }
 
     #[test]

@@ -19,15 +19,17 @@ pub(super) fn fingerprint(checkpoint: &Checkpoint) -> String {
     checkpoint.advise(Access::Sampling);
     // How many tensors of each file may be anywhere in it.
     let mut anywhere = vec![0; checkpoint.files.len()];
+    let mut add = |bytes: &[u8], file: usize, hash: &mut Xxh3Default| match anywhere.get_mut(file) {
+        Some(count) if checkpoint.files.get(file).is_some_and(|file| file.bytes().len() == bytes.len()) => *count += 1,
+        _ => sample(hash, bytes, SAMPLES),
+    };
     for tensor in &checkpoint.tensors {
         describe(&mut hash, &tensor.name, &tensor.shape, &tensor.stored);
-        let bytes = checkpoint.stored_bytes(tensor);
-        match anywhere.get_mut(tensor.file) {
-            Some(count) if checkpoint.files.get(tensor.file).is_some_and(|file| file.bytes().len() == bytes.len()) => {
-                *count += 1;
-            }
-            _ => sample(&mut hash, bytes, SAMPLES),
-        }
+        add(checkpoint.stored_bytes(tensor), tensor.file, &mut hash);
+    }
+    for tensor in &checkpoint.quantization {
+        describe(&mut hash, &tensor.name, &tensor.shape, &tensor.dtype);
+        add(checkpoint.bytes_of(tensor.file, &tensor.data), tensor.file, &mut hash);
     }
     for (file, tensors) in checkpoint.files.iter().zip(anywhere) {
         if tensors > 0 {

@@ -4,6 +4,7 @@ mod error;
 mod files;
 mod fingerprint;
 mod order;
+mod quantization;
 #[cfg(test)]
 mod tests;
 
@@ -16,10 +17,13 @@ use kurtoscope_shared::Element;
 use serde_json::Value;
 
 pub use error::CheckpointError;
+pub use quantization::QuantizationTensor;
 
 use files::{CheckpointFiles, IndexFile};
+use quantization::Unresolved;
 
 use crate::format::{TensorData, recognise};
+use crate::packed::Stored;
 use crate::source::{Access, MappedFile, json};
 use crate::unmeasured::Unmeasured;
 
@@ -40,8 +44,10 @@ pub struct Checkpoint {
     pub config: Option<Value>,
     /// Tensors that can be measured, sorted by name with numbers compared by value: layer 2 comes before layer 10.
     pub tensors: Vec<StoredTensor>,
-    /// Tensors of types that cannot be measured, in the same order.
+    /// Tensors that cannot be measured, in the same order.
     pub unmeasured: Vec<Unmeasured>,
+    /// Tensors that describe quantized weights and are none themselves, in the same order. Their elements are not measured.
+    pub quantization: Vec<QuantizationTensor>,
     /// A file states that its weights are synthetic: its `__metadata__` has `kurtoscope.synthetic` = `true`.
     pub synthetic: bool,
     files: Vec<MappedFile>,
@@ -58,6 +64,11 @@ pub struct StoredTensor {
     pub element: Element,
     /// How the file stores them, as reports name it: mostly the element's name.
     pub stored: String,
+    /// The scheme by which it is quantized, where its codes and scales are several tensors of the checkpoint. Its elements are
+    /// then the numbers that the model multiplies with.
+    pub quantization: Option<Stored>,
+    /// Whether it is integers that nothing in the checkpoint explains: measured as they are, but no weights.
+    pub is_integer_code: bool,
     file: usize,
     data: TensorData,
 }
@@ -81,17 +92,12 @@ impl StoredTensor {
 
     /// The bytes of the file that hold it.
     pub(crate) fn range(&self) -> Range<usize> {
-        match &self.data {
-            TensorData::Mapped(range) | TensorData::Computed { from: range, .. } => range.clone(),
-        }
+        self.data.range()
     }
 
     /// The other file that holds it, and the bytes there, where it is not in the file that lists it.
     fn elsewhere(&self) -> Option<(&MappedFile, Range<usize>)> {
-        match &self.data {
-            TensorData::Mapped(_) => None,
-            TensorData::Computed { elements, .. } => elements.elsewhere(),
-        }
+        self.data.elsewhere()
     }
 }
 
@@ -101,7 +107,8 @@ impl Checkpoint {
     /// `path` is a file of weights, whatever its name, an index of shards (`*.safetensors.index.json` or
     /// `*.bin.index.json`) or a folder, of which [`select`](fn@crate::select) decides which files are opened. With one part of
     /// a split GGUF file all parts are opened. Shards may not share a tensor. Tensors that the index does not list are
-    /// taken as well.
+    /// taken as well. Quantized weights are recognized once all files are listed, so their parts may be in any of them, and
+    /// all of their scales are read.
     ///
     /// # Errors
     /// See [`CheckpointError`].
@@ -115,12 +122,14 @@ impl Checkpoint {
             config,
             tensors: Vec::new(),
             unmeasured: Vec::new(),
+            quantization: Vec::new(),
             synthetic: false,
             files: Vec::new(),
         };
         let mut holders = HashMap::new();
+        let mut unresolved = Unresolved::default();
         for file in &files {
-            checkpoint.add(file, &mut holders)?;
+            checkpoint.add(file, &mut holders, &mut unresolved)?;
         }
         if let Some(index) = index {
             check_index(&index, &holders, &checkpoint.files)?;
@@ -128,14 +137,22 @@ impl Checkpoint {
         if holders.is_empty() {
             return Err(CheckpointError::NoTensors { path: path.to_owned() });
         }
+        quantization::resolve(&mut checkpoint, unresolved);
         checkpoint.tensors.sort_by(|a, b| order::natural(&a.name, &b.name));
         checkpoint.unmeasured.sort_by(|a, b| order::natural(&a.name, &b.name));
+        checkpoint.quantization.sort_by(|a, b| order::natural(&a.name, &b.name));
         checkpoint.advise(Access::Sequential);
         Ok(checkpoint)
     }
 
-    /// Maps one more file, adds what it holds, and notes which file each tensor is in.
-    fn add(&mut self, path: &Path, holders: &mut HashMap<String, usize>) -> Result<(), CheckpointError> {
+    /// Maps one more file, adds what it holds, and notes which file each tensor is in. What only quantized weights give a
+    /// meaning goes to `unresolved`.
+    fn add(
+        &mut self,
+        path: &Path,
+        holders: &mut HashMap<String, usize>,
+        unresolved: &mut Unresolved,
+    ) -> Result<(), CheckpointError> {
         let mapped = MappedFile::open(path)?;
         let format =
             recognise(mapped.bytes()).map_err(|kind| CheckpointError::OtherKind { path: path.to_owned(), kind })?;
@@ -144,7 +161,8 @@ impl Checkpoint {
         self.files.push(mapped);
         let names = contents.tensors.iter().map(|tensor| &tensor.name);
         // Sorted, so that the same files always give the same error.
-        let mut names: Vec<_> = names.chain(contents.unmeasured.iter().map(|tensor| &tensor.name)).collect();
+        let names = names.chain(contents.unmeasured.iter().map(|tensor| &tensor.name));
+        let mut names: Vec<_> = names.chain(contents.components.iter().map(|entry| &entry.otherwise.name)).collect();
         names.sort_by(|a, b| order::natural(a, b));
         for name in names {
             if let Some(first) = holders.insert(name.clone(), file) {
@@ -168,9 +186,13 @@ impl Checkpoint {
             shape: entry.shape,
             element: entry.element,
             stored: entry.stored,
+            quantization: None,
+            is_integer_code: false,
             file,
             data: entry.data,
         }));
+        unresolved.components.extend(contents.components.into_iter().map(|entry| (file, entry)));
+        unresolved.nodes.extend(contents.nodes);
         Ok(())
     }
 
@@ -216,7 +238,8 @@ impl Checkpoint {
         tensor.elsewhere().map_or_else(|| tensor.range(), |(_, range)| range).start as u64
     }
 
-    /// A 128-bit hash, in hexadecimal, of all names, shapes and types and of eight 64-byte samples of each tensor.
+    /// A 128-bit hash, in hexadecimal, of all names, shapes and types and of eight 64-byte samples of each tensor, packed as
+    /// it is stored.
     ///
     /// The same tensors give the same fingerprint wherever they are stored and however they are split into shards, unless
     /// their format does not say where they are: as many samples are then taken of the whole file. A change between the
@@ -227,11 +250,16 @@ impl Checkpoint {
 
     /// The bytes of the file that the tensor's elements are, or are computed from.
     pub(crate) fn stored_bytes<'a>(&'a self, tensor: &'a StoredTensor) -> &'a [u8] {
-        if let Some((file, range)) = tensor.elsewhere() {
+        self.bytes_of(tensor.file, &tensor.data)
+    }
+
+    /// The same for anything that a file lists.
+    fn bytes_of<'a>(&'a self, file: usize, data: &'a TensorData) -> &'a [u8] {
+        if let Some((file, range)) = data.elsewhere() {
             return file.bytes().get(range).unwrap_or_default();
         }
-        let file = self.files.get(tensor.file).map(MappedFile::bytes);
-        file.and_then(|bytes| bytes.get(tensor.range())).unwrap_or_default()
+        let file = self.files.get(file).map(MappedFile::bytes);
+        file.and_then(|bytes| bytes.get(data.range())).unwrap_or_default()
     }
 
     fn advise(&self, access: Access) {

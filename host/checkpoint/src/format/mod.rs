@@ -18,7 +18,7 @@ pub use fault::FormatFault;
 pub use kind::FileKind;
 
 pub(crate) use fault::{FormatError, Shape};
-pub(crate) use tensor::{FileContents, TensorData};
+pub(crate) use tensor::{ComponentEntry, ElementSource, FileContents, PackedNode, TensorData};
 
 use crate::source::MappedFile;
 use safetensors::Safetensors;

@@ -8,6 +8,8 @@ use bytes::Bytes;
 use kurtoscope_shared::Element;
 use serde_json::Value;
 
+use crate::packed::matmul_nbits::Attributes;
+use crate::packed::{Role, StoredType};
 use crate::source::MappedFile;
 use crate::unmeasured::Unmeasured;
 
@@ -18,6 +20,10 @@ pub(crate) struct FileContents {
     pub(crate) tensors: Vec<TensorEntry>,
     /// The tensors that cannot.
     pub(crate) unmeasured: Vec<Unmeasured>,
+    /// The tensors that can be measured only as part of a quantized weight.
+    pub(crate) components: Vec<ComponentEntry>,
+    /// The quantized weights that a graph's nodes describe.
+    pub(crate) nodes: Vec<PackedNode>,
     /// The file states that its weights are synthetic.
     pub(crate) synthetic: bool,
     /// What the file itself states about the model, under the keys of a `config.json`; used where there is none.
@@ -36,6 +42,24 @@ pub(crate) struct TensorEntry {
     pub(crate) data: TensorData,
 }
 
+/// A tensor of a type that means nothing on its own: packed codes, scales.
+#[derive(Debug)]
+pub(crate) struct ComponentEntry {
+    /// How it is listed if no quantized weight has it.
+    pub(crate) otherwise: Unmeasured,
+    pub(crate) stored: StoredType,
+    /// Its bytes, always inside the file.
+    pub(crate) range: Range<usize>,
+}
+
+/// A node that reads a quantized weight and says how it is stored.
+#[derive(Debug)]
+pub(crate) struct PackedNode {
+    /// Its tensors by name; the codes come first.
+    pub(crate) members: Vec<(Role, String)>,
+    pub(crate) attributes: Attributes,
+}
+
 /// Where a tensor's elements come from.
 #[derive(Debug, Clone)]
 pub(crate) enum TensorData {
@@ -48,6 +72,23 @@ pub(crate) enum TensorData {
         /// The bytes of the file that they are computed from; all of it where the reader does not know.
         from: Range<usize>,
     },
+}
+
+impl TensorData {
+    /// The bytes of the file that hold the tensor.
+    pub(crate) fn range(&self) -> Range<usize> {
+        match self {
+            Self::Mapped(range) | Self::Computed { from: range, .. } => range.clone(),
+        }
+    }
+
+    /// The other file that holds the tensor, and the bytes there, where it is not in the file that lists it.
+    pub(crate) fn elsewhere(&self) -> Option<(&MappedFile, Range<usize>)> {
+        match self {
+            Self::Mapped(_) => None,
+            Self::Computed { elements, .. } => elements.elsewhere(),
+        }
+    }
 }
 
 /// Computes elements that have to be unpacked, dequantized or reordered before they can be measured.

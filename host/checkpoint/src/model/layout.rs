@@ -36,6 +36,30 @@ pub struct Part {
 /// Empty where the tensor is not fused, where the layout is not known (another family, or the number of heads is not in
 /// the configuration) and where the shape does not divide. Otherwise the parts hold every element exactly once.
 pub fn parts(family: Family, component: Component, name: &str, shape: &[u64], config: Option<&Value>) -> Vec<Part> {
+    let has_rows = Path::new(name).last() == "attn_qkv";
+    split(family, component, name, shape, config, has_rows)
+}
+
+/// [`parts`] of a quantized weight, which has its outputs along the rows in every family: GPT-2's is `[3 * out, in]`.
+pub fn parts_of_quantized(
+    family: Family,
+    component: Component,
+    name: &str,
+    shape: &[u64],
+    config: Option<&Value>,
+) -> Vec<Part> {
+    split(family, component, name, shape, config, family == Family::Gpt2)
+}
+
+/// The parts; `has_rows` says that they are three blocks of rows, whatever the family's own order is.
+fn split(
+    family: Family,
+    component: Component,
+    name: &str,
+    shape: &[u64],
+    config: Option<&Value>,
+    has_rows: bool,
+) -> Vec<Part> {
     let is_bias = match component {
         Component::AttentionQkv => false,
         Component::Bias => pattern::component(&Path::new(name).module) == Component::AttentionQkv,
@@ -43,9 +67,7 @@ pub fn parts(family: Family, component: Component, name: &str, shape: &[u64], co
     };
     let fused = match (is_bias, shape) {
         (false, &[_, _]) | (true, &[_]) => match family {
-            Family::Gpt2 | Family::Bloom | Family::GptNeox if Path::new(name).last() == "attn_qkv" => {
-                Fused::rows(shape)
-            }
+            Family::Gpt2 | Family::Bloom | Family::GptNeox if has_rows => Fused::rows(shape),
             Family::Gpt2 if is_kernel(name) => Fused::rows(shape),
             _ if is_kernel(name) => None,
             Family::Gpt2 => Fused::columns(shape),

@@ -150,3 +150,12 @@ fn rows_are_trailing_dimensions_that_hold_a_block() {
     assert_eq!(row_length(&[2, 0]), None);
     assert_eq!(row_length(&[2, u64::MAX, 16]), None);
 }
+
+#[test]
+fn a_quantized_projection_of_gpt2_has_its_outputs_along_the_rows() {
+    let shape = [6, 2];
+    assert!(parts(Family::Gpt2, Component::AttentionQkv, GPT2, &shape, None).is_empty());
+    let found = parts_of_quantized(Family::Gpt2, Component::AttentionQkv, GPT2, &shape, None);
+    let second: Vec<_> = found[1].runs.spans(0..4).collect();
+    assert_eq!((found.len(), &*found[1].shape, &*second), (3, &[2u64, 2][..], &[4..8][..]));
+}

@@ -13,6 +13,6 @@ mod tied;
 pub use component::Component;
 pub use family::Family;
 pub use identity::{Identity, identify};
-pub use layout::{Part, output_axis, parts, row_length};
+pub use layout::{Part, output_axis, parts, parts_of_quantized, row_length};
 pub use runs::{Runs, unravel};
 pub use tied::{Candidate, Tied, tied_pairs};

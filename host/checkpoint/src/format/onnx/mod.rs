@@ -62,7 +62,8 @@ fn read(file: &MappedFile) -> Result<FileContents, OnnxFault> {
     let Walk { tensors, graphs, .. } = walk;
     let interpretations = quantized::interpretations(&graphs, &tensors);
     let cache = Arc::new(LastValue::default());
-    let mut contents = FileContents::default();
+    let nodes = quantized::packed_nodes(&graphs, &tensors);
+    let mut contents = FileContents { nodes, ..FileContents::default() };
     for (index, found) in tensors.iter().enumerate() {
         let stored = match &found.stored {
             Ok(stored) => stored,

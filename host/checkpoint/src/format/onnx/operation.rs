@@ -1,6 +1,7 @@
 //! The operators of ONNX and ONNX Runtime that define how integers are quantized, and where each has its operands.
 
 use super::proto::{Attribute, Node};
+use crate::packed::matmul_nbits::Attributes;
 
 /// A node that says something about quantization.
 #[derive(Debug)]
@@ -11,6 +12,8 @@ pub(super) struct Operation {
     axis: i64,
     pub(super) block: u64,
     transposed: bool,
+    /// The sizes that a node states whose second input is packed codes.
+    pub(super) packed: Option<Attributes>,
 }
 
 /// An operand of an operation: the positions of its codes, scale and zero point among the inputs.
@@ -26,7 +29,16 @@ pub(super) struct Operand {
 /// What a node says, if anything.
 pub(super) fn operation(node: Node, attributes: &[Attribute]) -> Option<Operation> {
     let int = |name: &str| attributes.iter().find(|attribute| attribute.name == name).and_then(|found| found.int);
+    // What is absent or negative is no size, which is found out with the weight.
+    let size = |name: &str| int(name).and_then(|size| u64::try_from(size).ok()).unwrap_or(0);
+    let packed = (node.operator == "MatMulNBits").then(|| Attributes {
+        inputs: size("K"),
+        outputs: size("N"),
+        bits: int("bits").map_or(4, |_| size("bits")),
+        block: size("block_size"),
+    });
     let operation = Operation {
+        packed,
         axis: int("axis").unwrap_or(1),
         block: int("block_size").and_then(|block| block.try_into().ok()).unwrap_or(0),
         transposed: int("transB").unwrap_or(0) != 0,
@@ -34,7 +46,9 @@ pub(super) fn operation(node: Node, attributes: &[Attribute]) -> Option<Operatio
         inputs: node.inputs,
         output: node.outputs.into_iter().next().unwrap_or_default(),
     };
-    let is_relevant = matches!(operation.operator.as_str(), "Cast" | "Mul") || !operands(&operation).is_empty();
+    let is_relevant = operation.packed.is_some()
+        || matches!(operation.operator.as_str(), "Cast" | "Mul")
+        || !operands(&operation).is_empty();
     is_relevant.then_some(operation)
 }
 

@@ -7,6 +7,8 @@ use kurtoscope_shared::Element;
 use super::operation::{Operation, operands};
 use super::scope::{Scope, resolve};
 use super::tensor::GraphTensor;
+use crate::format::PackedNode;
+use crate::packed::Role;
 
 /// What a tensor's numbers are, where they are not plain numbers.
 #[derive(Debug)]
@@ -78,6 +80,34 @@ pub(super) fn interpretations(graphs: &[Scope], tensors: &[GraphTensor]) -> Hash
         }
     }
     interpretations
+}
+
+/// Names of the inputs of a `MatMulNBits`, behind its first: what is multiplied with the weight.
+const PACKED_INPUTS: [(usize, Role); 4] = [(1, Role::Codes), (2, Role::Scales), (3, Role::Zeros), (4, Role::Groups)];
+
+/// The weights that nodes read as packed codes, each once.
+pub(super) fn packed_nodes(graphs: &[Scope], tensors: &[GraphTensor]) -> Vec<PackedNode> {
+    let mut seen = HashSet::new();
+    let mut nodes = Vec::new();
+    for scope in graphs {
+        for operation in &scope.operations {
+            let Some(attributes) = operation.packed else { continue };
+            let inputs = PACKED_INPUTS.iter().filter_map(|&(position, role)| {
+                let name = operation.inputs.get(position).filter(|name| !name.is_empty())?;
+                Some((role, resolve(graphs, scope, name)))
+            });
+            let inputs: Vec<_> = inputs.collect();
+            let Some(&(Role::Codes, Some(codes))) = inputs.first() else { continue };
+            if !seen.insert(codes) {
+                continue;
+            }
+            // Where one is computed, the values are not known: nothing but the codes is left, which is a fault of the weight.
+            let known = if inputs.iter().all(|(_, tensor)| tensor.is_some()) { inputs.len() } else { 1 };
+            let named = |&(role, tensor): &(Role, Option<usize>)| Some((role, tensors.get(tensor?)?.name.clone()));
+            nodes.push(PackedNode { members: inputs.iter().take(known).filter_map(named).collect(), attributes });
+        }
+    }
+    nodes
 }
 
 /// Whether codes can be of this type.

@@ -13,6 +13,7 @@ use crate::testing::{Listed, listed, message, open_bytes, values};
 const TYPES: &[u8] = include_bytes!("fixtures/types.onnx");
 const GRAPHS: &[u8] = include_bytes!("fixtures/graphs.onnx");
 const QUANTIZED: &[u8] = include_bytes!("fixtures/quantized.onnx");
+const PACKED: &[u8] = include_bytes!("fixtures/packed.onnx");
 const EXTERNAL: &[u8] = include_bytes!("fixtures/external.onnx");
 
 /// A model of these tensors, which says its version first as models do.
@@ -250,4 +251,21 @@ proptest! {
             checkpoint.fingerprint();
         }
     }
+}
+
+#[test]
+fn packed_codes_are_the_weights_that_their_nodes_multiply_with() {
+    let (_folder, checkpoint) = open_bytes("model.onnx", PACKED);
+    let value = |at: u64| {
+        let (output, input) = (at / 32, at % 32);
+        let (zero, scale) = if input < 16 { (3.0, 0.5) } else { (5.0, 1.0) };
+        (((input + output) % 16) as f64 - zero) * (scale + output as f64)
+    };
+    let right: Vec<f64> = (0..64).map(value).collect();
+    assert_eq!(listed(&checkpoint), [row("proj.weight", "matmul-nbits 4 bits", &[2, 32], &right)]);
+    let parts: Vec<_> = checkpoint.quantization.iter().map(|part| part.name.as_str()).collect();
+    assert_eq!(parts, ["proj.scales", "proj.zeros"]);
+    let unmeasured = &checkpoint.unmeasured[0];
+    let reason = "packed codes of other.weight: scales is missing";
+    assert_eq!((unmeasured.name.as_str(), unmeasured.reason.as_str()), ("other.weight", reason));
 }

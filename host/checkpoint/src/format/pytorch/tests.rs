@@ -250,3 +250,23 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn quantized_weights_are_their_numbers() {
+    let checkpoint = open("gptq.bin");
+    let names: Vec<_> = checkpoint.tensors.iter().map(|tensor| tensor.name.as_str()).collect();
+    assert_eq!(names, ["h.0.fc.weight", "h.0.ln.weight"]);
+    let parts: Vec<_> = checkpoint.quantization.iter().map(|tensor| (&*tensor.name, &*tensor.dtype)).collect();
+    assert_eq!(parts, [("h.0.fc.qzeros", "i32"), ("h.0.fc.scales", "f16")]);
+    let weight = &checkpoint.tensors[0];
+    assert_eq!(weight.shape, [8, 16]);
+    let right = |at: u64| {
+        let (output, input) = (at / 16, at % 16);
+        ((3 * input + output) % 16) as f64 - 8.0
+    };
+    let right: Vec<f64> = (0..128).map(|at| right(at) * if at % 16 < 8 { 0.5 } else { 1.0 }).collect();
+    for range in [0..128, 3..40, 127..128] {
+        let found = crate::testing::values(&checkpoint, weight, range.clone());
+        assert_eq!(found, right[range.start as usize..range.end as usize], "{range:?}");
+    }
+}

@@ -14,7 +14,7 @@ use crate::format::Shape;
 use crate::source::json;
 
 /// The key of a header that is not a tensor.
-const METADATA: &str = "__metadata__";
+pub(super) const METADATA: &str = "__metadata__";
 
 /// Why `header` was refused with `error`. Reports the first fault in the order of the data.
 pub(super) fn diagnose(header: &str, error: &serde_json::Error) -> SafetensorsFault {
@@ -82,7 +82,8 @@ fn is_string_map(value: &Value) -> bool {
 /// What the header declares about one tensor.
 struct DeclaredTensor {
     dtype: String,
-    bits: u64,
+    /// Bits of an element; `None` where the type is not known.
+    bits: Option<u64>,
     shape: Vec<u64>,
     start: u64,
     end: u64,
@@ -94,8 +95,7 @@ impl DeclaredTensor {
         let wrong = |detail: &str| TensorFault::TensorEntry { detail: detail.to_owned() };
         let entry = value.as_object().ok_or_else(|| wrong("it is not an object"))?;
         let dtype = entry.get("dtype").and_then(Value::as_str).ok_or_else(|| wrong("dtype is not a string"))?;
-        let known =
-            Dtype::deserialize(Value::from(dtype)).map_err(|_| TensorFault::UnknownType { dtype: dtype.to_owned() })?;
+        let bits = Dtype::deserialize(Value::from(dtype)).ok().map(|known| known.bitsize() as u64);
         let shape = entry
             .get("shape")
             .and_then(numbers)
@@ -104,7 +104,7 @@ impl DeclaredTensor {
         let Some([start, end]) = offsets.as_deref() else {
             return Err(wrong("data_offsets is not a pair of whole numbers from 0 to 2^64 - 1"));
         };
-        Ok(Self { dtype: dtype.to_lowercase(), bits: known.bitsize() as u64, start: *start, end: *end, shape })
+        Ok(Self { dtype: dtype.to_lowercase(), bits, start: *start, end: *end, shape })
     }
 
     /// Whether the data begins anywhere but where that of the tensor before it ended.
@@ -121,11 +121,12 @@ impl DeclaredTensor {
         }
     }
 
-    /// Whether shape and type need another number of bytes than the offsets hold.
+    /// Whether shape and type, if it is known, need another number of bytes than the offsets hold.
     fn size_mismatch(&self) -> Option<TensorFault> {
+        let bits = self.bits?;
         let (shape, dtype) = (Shape(self.shape.clone()), self.dtype.clone());
         let elements = self.shape.iter().try_fold(1u64, |product, &dimension| product.checked_mul(dimension));
-        let Some(bits) = elements.and_then(|elements| elements.checked_mul(self.bits)) else {
+        let Some(bits) = elements.and_then(|elements| elements.checked_mul(bits)) else {
             return Some(TensorFault::ShapeOverflow { shape, dtype });
         };
         if bits % 8 != 0 {
@@ -136,12 +137,13 @@ impl DeclaredTensor {
     }
 }
 
-fn numbers(value: &Value) -> Option<Vec<u64>> {
+/// An array of whole numbers from 0 to 2^64 - 1.
+pub(super) fn numbers(value: &Value) -> Option<Vec<u64>> {
     value.as_array()?.iter().map(Value::as_u64).collect()
 }
 
 /// A header's entries in the order of the text, repeated names included.
-struct Entries(Vec<(String, Value)>);
+pub(super) struct Entries(pub(super) Vec<(String, Value)>);
 
 impl<'de> Deserialize<'de> for Entries {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

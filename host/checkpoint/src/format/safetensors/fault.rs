@@ -124,12 +124,6 @@ pub(super) enum TensorFault {
     /// The header lists the tensor twice.
     #[error("the header lists it twice; {ADVICE}")]
     Repeated,
-    /// The element type is unknown.
-    #[error("unknown element type {dtype:?}; a newer version of kurtoscope may know it, or the file is damaged")]
-    UnknownType {
-        /// The type as the header names it.
-        dtype: String,
-    },
     /// The number of elements, or of their bits, is beyond 64 bits.
     #[error("shape {shape} of {dtype} overflows 64 bits; {ADVICE}")]
     ShapeOverflow {

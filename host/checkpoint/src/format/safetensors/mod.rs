@@ -10,17 +10,20 @@ mod diagnosis;
 mod fault;
 #[cfg(test)]
 mod tests;
+mod unknown;
 
 use kurtoscope_shared::Element;
 use safetensors::Dtype;
 use safetensors::tensor::Metadata;
 
-use super::tensor::{FileContents, TensorData, TensorEntry};
+use super::tensor::{ComponentEntry, FileContents, TensorData, TensorEntry};
 use super::{Format, FormatError};
+use crate::packed::StoredType;
 use crate::source::MappedFile;
 use crate::unmeasured::Unmeasured;
 use diagnosis::diagnose;
 use fault::SafetensorsFault;
+use unknown::UnknownTypes;
 
 /// The format of one file, sharded or not.
 pub(super) struct Safetensors;
@@ -57,10 +60,13 @@ fn read(file: &[u8]) -> Result<FileContents, SafetensorsFault> {
     let header = header(file)?;
     let text = std::str::from_utf8(header)
         .map_err(|error| SafetensorsFault::NotUtf8 { offset: (PREFIX + error.valid_up_to()) as u64 })?;
-    let metadata: Metadata = serde_json::from_str(text).map_err(|error| diagnose(text, &error))?;
+    let (metadata, unknown) = match serde_json::from_str(text) {
+        Ok(metadata) => (metadata, UnknownTypes::default()),
+        Err(error) => unknown::parse_with_unknown_types(text).ok_or_else(|| diagnose(text, &error))?,
+    };
     let data = PREFIX + header.len();
     check_length(&metadata, data, file.len())?;
-    Ok(contents(&metadata, data))
+    Ok(contents(&metadata, &unknown, data))
 }
 
 /// The header's bytes; an error where its length cannot be right.
@@ -103,20 +109,28 @@ fn check_length(metadata: &Metadata, data: usize, length: usize) -> Result<(), S
 }
 
 /// Sorts a checked header's tensors into those that can be measured and those that cannot.
-fn contents(metadata: &Metadata, data: usize) -> FileContents {
+fn contents(metadata: &Metadata, unknown: &UnknownTypes, data: usize) -> FileContents {
     let marked = |metadata: &Metadata| metadata.metadata().as_ref()?.get(SYNTHETIC).map(|value| value == "true");
     let mut contents = FileContents { synthetic: marked(metadata).unwrap_or(false), ..FileContents::default() };
     for (name, info) in metadata.tensors() {
         let shape = info.shape.iter().map(|&dimension| dimension as u64).collect();
-        match element(info.dtype) {
-            Ok(element) => {
-                let range = data + info.data_offsets.0..data + info.data_offsets.1;
+        let range = data + info.data_offsets.0..data + info.data_offsets.1;
+        let component = |name, shape, dtype: String, reason: String| ComponentEntry {
+            stored: StoredType::from_safetensors(&dtype),
+            otherwise: Unmeasured { name, shape, dtype, reason },
+            range: range.clone(),
+        };
+        match (unknown.get(&name), element(info.dtype)) {
+            (Some(declared), _) => {
+                let reason = format!("the element type {} is not known to this version", declared.dtype);
+                contents.components.push(component(name, declared.shape.clone(), declared.dtype.clone(), reason));
+            }
+            (None, Ok(element)) => {
                 let stored = element.name().to_owned();
                 contents.tensors.push(TensorEntry { name, shape, element, stored, data: TensorData::Mapped(range) });
             }
-            Err(reason) => {
-                let dtype = format!("{:?}", info.dtype);
-                contents.unmeasured.push(Unmeasured { name, shape, dtype, reason: reason.to_owned() });
+            (None, Err(reason)) => {
+                contents.components.push(component(name, shape, format!("{:?}", info.dtype), reason.to_owned()));
             }
         }
     }
