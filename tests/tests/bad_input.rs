@@ -125,9 +125,16 @@ fn a_shape_beyond_64_bits() {
 }
 
 #[test]
-fn an_unknown_element_type() {
-    let entry = json!({ "dtype": "F7", "shape": [4], "data_offsets": [0, 16] });
-    assert_file_refused(&Safetensors::new().entry("odd", entry).data(&[0; 16]).bytes(), &["\"odd\"", "\"F7\""]);
+fn an_unknown_element_type_costs_its_tensor() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let entry = json!({ "dtype": "F7", "shape": [4], "data_offsets": [32, 48] });
+    let file = sound().entry("odd", entry).data(&[0; 16]);
+    file.write(&folder.path().join("model.safetensors")).expect("writable");
+    let (run, _) = tested!().analyze(folder.path(), &["local"]).measured();
+    assert_eq!(run.tensors.iter().map(|tensor| tensor.mean).collect::<Vec<_>>(), [Some(2.5), Some(6.5)]);
+    let [odd] = run.unmeasured.as_slice() else { panic!("{:?}", run.unmeasured) };
+    assert_eq!((odd.name.as_str(), odd.dtype.as_str(), odd.shape.as_slice()), ("odd", "F7", &[4][..]));
+    assert!(odd.reason.contains("F7"), "{}", odd.reason);
 }
 
 #[test]

@@ -73,7 +73,7 @@ pub fn quantized_already(run: &Run, quote: Quote) -> Option<String> {
     }
     let mut counts: Vec<_> = counts.into_iter().collect();
     // The most frequent first; equally frequent ones stay in order.
-    counts.sort_by(|a, b| b.1.cmp(&a.1));
+    counts.sort_by_key(|&(_, count)| std::cmp::Reverse(count));
     let kinds = counts.iter().zip(0..).map(|((stored, count), place)| {
         let group = stored.group.map_or_else(String::new, |group| format!(", groups of {group}"));
         let count = number::count(*count);
