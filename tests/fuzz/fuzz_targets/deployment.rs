@@ -5,7 +5,7 @@
 use kurtoscope_host::{
     compare::compare,
     deployment::{
-        Allocated, Plan, Target,
+        Allocated, DeploymentPlan, Target,
         export::{Assignment, Tool, render},
         target::ALL,
     },
@@ -17,9 +17,9 @@ fuzz_target!(|bytes: &[u8]| {
     let Some((&number, rest)) = bytes.split_first() else { return };
     let Ok(run) = serde_json::from_slice::<Run>(rest) else { return };
     let _ = compare(&run, &run);
-    let _ = Plan::all(&run);
+    let _ = DeploymentPlan::all(&run);
     let target: &'static Target = &ALL[usize::from(number) % ALL.len()];
-    if let Ok(plan) = Plan::of(&run, target) {
+    if let Ok(plan) = DeploymentPlan::of(&run, target) {
         for tool in Tool::ALL {
             let _ = render(tool, &Assignment::of_plan(&run, target, &plan));
         }
