@@ -4,7 +4,8 @@
 use std::time::{Duration, Instant};
 
 use kurtoscope_shared::{
-    Moments, frame,
+    Moments,
+    frame::{self, Framing},
     protocol::{Hello, PROTOCOL_VERSION, ToDevice, ToHost, Welcome},
     statistics::StatisticKey,
 };
@@ -18,6 +19,8 @@ use super::{
 const ATTEMPTS: u32 = 5;
 /// The relative error that no device may state more than: binary16 has five times as much.
 const MAX_TOLERANCE: f64 = 1e-4;
+/// The most noise before one hello: `1024 << 14` bytes, 16 MiB.
+const MAX_PADDING_SHIFT: u32 = 14;
 /// The longest wait before the next attempt, however long the time is.
 const MAX_ATTEMPT: Duration = Duration::from_secs(2);
 
@@ -35,8 +38,13 @@ pub fn handshake(wire: &mut Wire, session: u32, timeout: Duration) -> Result<Wel
     let _ = frame::encode(framing, &message, &[], &mut hello);
     let start = Instant::now();
     let each = (timeout / ATTEMPTS).min(MAX_ATTEMPT);
-    while start.elapsed() < timeout {
-        wire.send(hello.clone());
+    for attempt in 0u32.. {
+        if start.elapsed() >= timeout {
+            break;
+        }
+        let mut bytes = vec![0; padding(framing, attempt)];
+        bytes.extend_from_slice(&hello);
+        wire.send(bytes);
         let until = Instant::now() + each;
         while Instant::now() < until {
             match wire.next_event(Some(until)) {
@@ -61,6 +69,15 @@ pub fn handshake(wire: &mut Wire, session: u32, timeout: Duration) -> Result<Wel
         }
     }
     Err(DeviceFailureKind::NoAnswer { waited: timeout, damaged_frames: wire.damaged() })
+}
+
+/// Bytes of noise to send before a hello. A device that waits for the rest of a long frame, whose sender is gone, takes the hello
+/// for a part of it; where frames carry their length, only more bytes end that frame.
+fn padding(framing: Framing, attempt: u32) -> usize {
+    match framing {
+        Framing::LengthPrefixed if attempt > 0 => 1024 << attempt.min(MAX_PADDING_SHIFT),
+        _ => 0,
+    }
 }
 
 /// Decides whether to work with a device that introduced itself.
