@@ -2,7 +2,7 @@
 
 use super::failure::DeviceFailure;
 
-/// Receives how a run goes on. Called on the thread that called [`analyze`].
+/// Receives how a run goes on. Called on the thread that called [`analyze`](super::analyze).
 pub trait Progress {
     /// The run begins; `bytes` will be measured.
     fn begin(&mut self, bytes: u64);

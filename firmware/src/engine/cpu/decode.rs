@@ -22,7 +22,7 @@ pub trait Sample: Copy + PartialOrd + Into<f64> {
     /// The elements as they are stored, where they are samples already: right type, byte order and alignment.
     fn in_place(bytes: &[u8], element: Element) -> Option<&[Self]>;
 
-    /// One pass over a block; see [`passes`].
+    /// One pass over a block; see `passes`.
     fn pass(block: &[Self], pivot: f64) -> Pass<Self>;
 
     /// The histogram's bin; at or beyond [`histogram::BINS`] for samples that are not finite.

@@ -2,7 +2,7 @@
 //!
 //! 4-bit codes lie two a byte, the first in the upper half, in blocks of the flattened weight: `map[code] *
 //! absmax[block]`, rounded once. Nested, `absmax` is `nested_map[code] * nested_absmax[block] + offset`. int8 is `code
-//! * SCB[row] * (1 / 127)`, one `SCB` a row, rounded twice.
+//! * SCB of the row * (1 / 127)`, one `SCB` a row, rounded twice.
 
 use kurtoscope_shared::Element;
 use serde_json::Value;

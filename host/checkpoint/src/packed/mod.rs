@@ -1,7 +1,7 @@
 //! Quantized weights as the numbers that the model multiplies with: recognition by names and configuration, and
 //! dequantization range by range.
 //!
-//! [`recognize`] groups the tensors of a checkpoint, by their names, types and shapes alone, so it does not matter
+//! [`recognize()`] groups the tensors of a checkpoint, by their names, types and shapes alone, so it does not matter
 //! which files they lie in. [`PackedWeight::open`] reads what describes one weight (shapes, group numbers, a few bytes
 //! of JSON) and gives a [`PackedTensor`], which makes any range of its elements from the stored bytes of that range.
 //!
