@@ -42,7 +42,9 @@ pub fn handshake(wire: &mut Wire, session: u32, timeout: Duration) -> Result<Wel
         if start.elapsed() >= timeout {
             break;
         }
-        let mut bytes = vec![0; padding(framing, attempt)];
+        // A program that was started with the link has no earlier sender; on a link that takes nothing more would only pile up.
+        let may_be_waiting = attempt > 0 && !wire.is_program() && wire.is_written();
+        let mut bytes = vec![0; if may_be_waiting { padding(framing, attempt) } else { 0 }];
         bytes.extend_from_slice(&hello);
         wire.send(bytes);
         let until = Instant::now() + each;
@@ -75,8 +77,8 @@ pub fn handshake(wire: &mut Wire, session: u32, timeout: Duration) -> Result<Wel
 /// for a part of it; where frames carry their length, only more bytes end that frame.
 fn padding(framing: Framing, attempt: u32) -> usize {
     match framing {
-        Framing::LengthPrefixed if attempt > 0 => 1024 << attempt.min(MAX_PADDING_SHIFT),
-        _ => 0,
+        Framing::LengthPrefixed => 1024 << attempt.min(MAX_PADDING_SHIFT),
+        Framing::Cobs => 0,
     }
 }
 

@@ -4,7 +4,7 @@
 //! absmax[block]`, rounded once. Nested, `absmax` is `nested_map[code] * nested_absmax[block] + offset`. int8 is `code
 //! * SCB of the row * (1 / 127)`, one `SCB` a row, rounded twice.
 
-use kurtoscope_shared::Element;
+use kurtoscope_shared::{Element, quantization::NF4_LEVELS};
 use serde_json::Value;
 
 use super::blocks::blocks;
@@ -18,26 +18,6 @@ use super::{Engine, PackedTensor, Stored};
 
 /// What int8 values are multiplied with after their scale.
 const BY_127: f32 = 7.874_016e-3;
-
-/// The values of NF4: quantiles of the normal distribution (Dettmers et al. 2023, appendix E).
-const NF4: [f32; 16] = [
-    -1.0,
-    -0.696_192_8,
-    -0.525_073_05,
-    -0.394_917_5,
-    -0.284_441_38,
-    -0.184_773_43,
-    -0.091_050_036,
-    0.0,
-    0.079_580_3,
-    0.160_930_2,
-    0.246_112_3,
-    0.337_915_24,
-    0.440_709_83,
-    0.562_617,
-    0.722_956_84,
-    1.0,
-];
 
 /// The values of FP4: a sign, two exponent bits and one of mantissa, over 12.
 const FP4: [f32; 16] = [
@@ -92,7 +72,7 @@ pub fn open_4bit(members: &Members, settings: &Settings) -> Result<PackedTensor,
         bits: 4,
         order: Order::HighFirst,
         row_bytes: 0,
-        table: Box::new(map(members, Role::Map, Some(if state.nf4 { &NF4 } else { &FP4 }), 16)?),
+        table: Box::new(map(members, Role::Map, Some(if state.nf4 { &NF4_LEVELS } else { &FP4 }), 16)?),
         rows: 1,
         columns: count,
         blocks: Blocks { matrix_rows: 1, rows: 1, columns: state.block, scale_rows: 1, scale_columns, groups: None },
