@@ -134,3 +134,35 @@ pub fn session_number() -> u32 {
     let time = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     (time.as_nanos() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(u64::from(std::process::id())) as u32
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::link::Link;
+    use embedded_io_adapters::std::FromStd;
+    use kurtoscope_firmware::{Board, Session, engine::CpuEngine, serve};
+    use std::{
+        io::{self, Write},
+        thread,
+    };
+
+    #[test]
+    fn a_device_in_the_middle_of_a_frame_whose_sender_is_gone_answers() {
+        for framing in Framing::ALL {
+            let ((host_reads, device_writes), (device_reads, mut host_writes)) =
+                (io::pipe().expect("a pipe"), io::pipe().expect("a pipe"));
+            let (mut frame, hello) = (Vec::new(), ToDevice::Hello(Hello { protocol: PROTOCOL_VERSION, session: 1 }));
+            frame::encode(framing, &hello, &[7; 4000], &mut frame).expect("encodes");
+            host_writes.write_all(&frame[..100]).expect("room in a pipe");
+            thread::spawn(move || {
+                let board = Board { name: "test".into(), identity: String::new() };
+                let mut session = Session::new(CpuEngine::with_max_payload(1 << 14), board);
+                serve(&mut session, framing, FromStd::new(device_reads), FromStd::new(device_writes))
+            });
+            let (reader, writer) = (Box::new(host_reads), Box::new(host_writes));
+            let mut wire = Wire::new(Link { reader, writer, framing, process: None });
+            let welcome = handshake(&mut wire, 2, Duration::from_secs(10));
+            assert_eq!(welcome.map(|welcome| welcome.session), Ok(2), "{framing}");
+        }
+    }
+}
