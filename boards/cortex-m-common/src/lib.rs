@@ -8,8 +8,9 @@
 //! | [`console`] | a second UART for people: panics, and what measuring cost |
 //! | [`stopwatch`] | an engine that prints what each chunk cost on the console |
 //! | [`mps2`] | everything together for Arm's MPS2 boards, which QEMU imitates |
+//! | [`usb_serial`] | a serial port over USB, as `embedded_io` streams |
 //!
-//! The feature `mps2` brings the last four and a panic handler; other boards use the first two.
+//! The feature `mps2` brings those from `cmsdk_uart` to `mps2` and a panic handler, the feature `usb-serial` the last.
 #![no_std]
 
 #[cfg(feature = "mps2")]
@@ -22,3 +23,5 @@ pub mod mps2;
 pub mod stack;
 #[cfg(feature = "mps2")]
 pub mod stopwatch;
+#[cfg(feature = "usb-serial")]
+pub mod usb_serial;

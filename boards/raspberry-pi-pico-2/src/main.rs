@@ -2,11 +2,9 @@
 #![no_std]
 #![no_main]
 
-mod port;
-
 use core::panic::PanicInfo;
 
-use kurtoscope_cortex_m::heap::Heap;
+use kurtoscope_cortex_m::{heap::Heap, usb_serial::Port};
 use kurtoscope_firmware::{
     Board, Framing, Session,
     engine::CpuEngine,
@@ -23,8 +21,6 @@ use rp235x_hal::{
     usb::UsbBus,
 };
 use usb_device::bus::UsbBusAllocator;
-
-use port::Port;
 
 extern crate alloc;
 
@@ -70,7 +66,7 @@ fn main() -> ! {
 
     let bus = UsbBus::new(chip.USB, chip.USB_DPRAM, clocks.usb_clock, true, &mut chip.RESETS);
     let bus = UsbBusAllocator::new(bus);
-    let Some(port) = Port::new(&bus, &identity) else { restart() };
+    let Some(port) = Port::new(&bus, &identity, start_boot_loader) else { restart() };
     loop {
         // The port neither ends nor fails; if it did, starting over is all there is.
         let _ = serve(&mut session, Framing::Cobs, port.reader(), port.writer());
@@ -83,6 +79,11 @@ fn identity() -> alloc::string::String {
         Ok(Some(chip)) => alloc::format!("{:08x}{:08x}", chip.wafer_id, chip.device_id),
         _ => Default::default(),
     }
+}
+
+/// Starts the boot loader, with both of its USB interfaces.
+fn start_boot_loader() {
+    reboot(RebootKind::BootSel { picoboot_disabled: false, msd_disabled: false }, RebootArch::Normal)
 }
 
 /// Starts over. The host repeats the handshake and sends again what was not answered.

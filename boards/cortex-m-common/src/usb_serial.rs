@@ -1,14 +1,10 @@
-//! The USB side: a serial port (CDC ACM) as `embedded_io` streams that block.
+//! A serial port over USB (CDC ACM) as `embedded_io` streams that block. The USB controller is the board's.
 
 use core::{cell::RefCell, convert::Infallible};
 
 use embedded_io::{ErrorType, Read, Write};
-use rp235x_hal::{
-    reboot::{RebootArch, RebootKind, reboot},
-    usb::UsbBus,
-};
 use usb_device::{
-    bus::UsbBusAllocator,
+    bus::{UsbBus, UsbBusAllocator},
     device::{StringDescriptors, UsbDevice, UsbDeviceBuilder, UsbVidPid},
 };
 use usbd_serial::{SerialPort, USB_CLASS_CDC};
@@ -19,62 +15,66 @@ const NUMBERS: UsbVidPid = UsbVidPid(0x1209, 0x0001);
 const BOOT_LOADER_BAUD: u32 = 1200;
 
 /// The port. Reading and writing keep USB going; between chunks that is often enough.
-pub struct Port<'a>(RefCell<Inner<'a>>);
+pub struct Port<'a, B: UsbBus>(RefCell<Inner<'a, B>>);
 
-struct Inner<'a> {
-    device: UsbDevice<'a, UsbBus>,
-    serial: SerialPort<'a, UsbBus>,
+struct Inner<'a, B: UsbBus> {
+    device: UsbDevice<'a, B>,
+    serial: SerialPort<'a, B>,
+    start_boot_loader: fn(),
     /// Whether a program on the host had the port open at [`BOOT_LOADER_BAUD`].
     called: bool,
 }
 
-impl<'a> Port<'a> {
+impl<'a, B: UsbBus> Port<'a, B> {
     /// The port on `bus`, of the board whose number is `identity`; `None` where USB cannot be described.
-    pub fn new(bus: &'a UsbBusAllocator<UsbBus>, identity: &'a str) -> Option<Self> {
+    /// `start_boot_loader` is called when the host asks for the boot loader.
+    pub fn new(bus: &'a UsbBusAllocator<B>, identity: &'a str, start_boot_loader: fn()) -> Option<Self> {
         let serial = SerialPort::new(bus);
-        let names =
-            StringDescriptors::default().manufacturer("Kurtoscope").product("Kurtoscope").serial_number(identity);
+        let mut names = StringDescriptors::default().manufacturer("Kurtoscope").product("Kurtoscope");
+        if !identity.is_empty() {
+            names = names.serial_number(identity);
+        }
         let device = UsbDeviceBuilder::new(bus, NUMBERS).strings(&[names]).ok()?.device_class(USB_CLASS_CDC).build();
-        Some(Self(RefCell::new(Inner { device, serial, called: false })))
+        Some(Self(RefCell::new(Inner { device, serial, start_boot_loader, called: false })))
     }
 
     /// What the host writes.
-    pub fn reader(&self) -> Reader<'_, 'a> {
+    pub fn reader(&self) -> Reader<'_, 'a, B> {
         Reader(self)
     }
 
     /// What the host reads.
-    pub fn writer(&self) -> Writer<'_, 'a> {
+    pub fn writer(&self) -> Writer<'_, 'a, B> {
         Writer(self)
     }
 }
 
-impl Inner<'_> {
+impl<B: UsbBus> Inner<'_, B> {
     fn poll(&mut self) {
         self.device.poll(&mut [&mut self.serial]);
         let called = self.serial.line_coding().data_rate() == BOOT_LOADER_BAUD;
         if self.called && !self.serial.dtr() {
-            reboot(RebootKind::BootSel { picoboot_disabled: false, msd_disabled: false }, RebootArch::Normal);
+            (self.start_boot_loader)();
         }
         self.called = called && self.serial.dtr();
     }
 }
 
 /// The reading half.
-pub struct Reader<'p, 'a>(&'p Port<'a>);
+pub struct Reader<'p, 'a, B: UsbBus>(&'p Port<'a, B>);
 
 /// The writing half.
-pub struct Writer<'p, 'a>(&'p Port<'a>);
+pub struct Writer<'p, 'a, B: UsbBus>(&'p Port<'a, B>);
 
-impl ErrorType for Reader<'_, '_> {
+impl<B: UsbBus> ErrorType for Reader<'_, '_, B> {
     type Error = Infallible;
 }
 
-impl ErrorType for Writer<'_, '_> {
+impl<B: UsbBus> ErrorType for Writer<'_, '_, B> {
     type Error = Infallible;
 }
 
-impl Read for Reader<'_, '_> {
+impl<B: UsbBus> Read for Reader<'_, '_, B> {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Infallible> {
         if buffer.is_empty() {
             return Ok(0);
@@ -90,7 +90,7 @@ impl Read for Reader<'_, '_> {
     }
 }
 
-impl Write for Writer<'_, '_> {
+impl<B: UsbBus> Write for Writer<'_, '_, B> {
     fn write(&mut self, bytes: &[u8]) -> Result<usize, Infallible> {
         if bytes.is_empty() {
             return Ok(0);
