@@ -70,7 +70,7 @@ fn start_boot_loader() {
     reset_to_usb_boot(0, 0);
 }
 
-/// Starts over. The host greets the board again and sends again what was not answered.
+/// Starts over. The host repeats the handshake and sends again what was not answered.
 #[panic_handler]
 fn panic(_: &PanicInfo<'_>) -> ! {
     hal::reset()
