@@ -189,6 +189,7 @@ fn matrix(name: &str, component: Component, layer: Option<u32>, kurtosis: f64) -
         dtype: "f16".into(),
         component,
         layer,
+        tower: None,
         role: Role::Parameter,
         of: None,
         stored: None,

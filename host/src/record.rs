@@ -220,8 +220,13 @@ pub struct Tensor {
     pub dtype: String,
     /// Its place in the network.
     pub component: Component,
-    /// The layer that it belongs to, counted from 0; null outside the layers.
+    /// The layer that it belongs to, counted from 0 in its tower; null outside the layers.
     pub layer: Option<u32>,
+    /// The tower that it belongs to where a model has several stacks of layers: `encoder`, `decoder`, `vision`, `audio`,
+    /// `multi_token_prediction`, `connector`, …, or the path of a further stack. Null for the main stack, which most models have
+    /// alone, and outside all towers.
+    #[serde(default)]
+    pub tower: Option<String>,
     /// What it is to the model.
     pub role: Role,
     /// For views and tied tensors: the tensor that holds the data.

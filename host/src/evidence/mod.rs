@@ -138,8 +138,18 @@ pub struct TensorEvidence {
 
 impl TensorEvidence {
     /// Whether the tensor is one of those that represent the blocks. Embeddings and output heads are left out: their
-    /// shape is the vocabulary's, and rare tokens give them tails of their own.
+    /// shape is the vocabulary's, and rare tokens give them tails of their own; so is what leads to them.
     pub fn is_of_blocks(&self) -> bool {
-        !matches!(self.component, Component::Embedding | Component::PositionEmbedding | Component::Head)
+        !matches!(
+            self.component,
+            Component::Embedding
+                | Component::PositionEmbedding
+                | Component::PatchEmbedding
+                | Component::EmbeddingProjection
+                | Component::Projector
+                | Component::HeadTransform
+                | Component::Head
+                | Component::Classifier
+        )
     }
 }

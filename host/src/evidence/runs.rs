@@ -158,7 +158,7 @@ fn rows(run: &Run) -> Vec<&Tensor> {
     };
     let is_weight = |tensor: &&Tensor| {
         tensor.is_matrix()
-            && !matches!(tensor.component, Component::Norm | Component::Bias)
+            && !matches!(tensor.component, Component::Norm | Component::Scale | Component::Bias | Component::Adapter)
             && tensor.kurtosis.is_some_and(f64::is_finite)
     };
     run.tensors.iter().filter(counts).filter(is_weight).collect()

@@ -1,5 +1,10 @@
 use super::*;
 
+/// What a tensor is by its own name, whatever else the model has.
+fn identify(family: Family, name: &str, shape: &[u64]) -> Identity {
+    Naming::of(family, std::iter::empty()).identify(name, shape)
+}
+
 /// The tensors of each family as its reference implementation saves them, `N` standing for the layer. Shapes matter to
 /// masks alone, so they are left out. A trailing `*` marks a buffer.
 const FAMILIES: &[(Family, &[&str], &str)] = &[
@@ -8,8 +13,8 @@ const FAMILIES: &[(Family, &[&str], &str)] = &[
         &["model.decoder.", "decoder.", ""],
         "embed_tokens.weight embedding
          embed_positions.weight position_embedding
-         project_in.weight other
-         project_out.weight other
+         project_in.weight embedding_projection
+         project_out.weight embedding_projection
          final_layer_norm.weight norm
          final_layer_norm.bias norm
          layers.N.self_attn.q_proj.weight attention_query
@@ -167,13 +172,13 @@ const FAMILIES: &[(Family, &[&str], &str)] = &[
          encoder.layer.N.output.dense.weight mlp_down
          encoder.layer.N.output.dense.bias bias
          encoder.layer.N.output.LayerNorm.weight norm
-         pooler.dense.weight other
+         pooler.dense.weight head_transform
          pooler.dense.bias bias
          cls.predictions.decoder.weight head
          cls.predictions.bias bias
-         cls.predictions.transform.dense.weight other
+         cls.predictions.transform.dense.weight head_transform
          lm_head.decoder.weight head
-         lm_head.dense.weight other",
+         lm_head.dense.weight head_transform",
     ),
     (
         Family::Unknown,
@@ -181,12 +186,12 @@ const FAMILIES: &[(Family, &[&str], &str)] = &[
         "transformer.h.N.attn.attention.out_proj.weight attention_output
          transformer.h.N.mlp.fc_in.weight mlp_up
          model.layers.N.self_attn.qkv_proj.weight attention_qkv
-         model.layers.N.self_attn.q_proj.lora_A.weight other
+         model.layers.N.self_attn.q_proj.lora_A.weight adapter
          model.layers.N.self_attn.q_proj.qweight other
          encoder.block.N.layer.0.SelfAttention.q.weight attention_query
          encoder.block.N.layer.0.SelfAttention.relative_attention_bias.weight position_embedding
          model.layers.N.block_sparse_moe.experts.3.w2.weight mlp_down
-         model.layers.N.block_sparse_moe.gate.weight other
+         model.layers.N.block_sparse_moe.gate.weight router
          model.layers.N.mlp.experts.11.gate_proj.weight mlp_gate
          blk.N.attn_q.weight attention_query
          blk.N.attn_q.bias bias
@@ -206,7 +211,7 @@ const FAMILIES: &[(Family, &[&str], &str)] = &[
          blk.N.ffn_gate_exps.weight mlp_gate
          blk.N.ffn_up_exps.weight mlp_up
          blk.N.ffn_down_shexp.weight mlp_down
-         blk.N.ffn_gate_inp.weight other
+         blk.N.ffn_gate_inp.weight router
          dec.blk.N.cross_attn_q.weight attention_query
          enc.blk.N.attn_rel_b.weight position_embedding
          token_embd.weight embedding
@@ -217,10 +222,10 @@ const FAMILIES: &[(Family, &[&str], &str)] = &[
          output_norm.weight norm
          rope_freqs.weight other*
          rope_factors_long.weight other*
-         conv1.weight other
+         conv1.weight convolution
          bn1.running_mean other*
          fc.bias bias
-         cls_token other
+         cls_token embedding
          . other",
     ),
 ];
