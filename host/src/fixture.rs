@@ -36,6 +36,7 @@ pub fn clean() -> Run {
             vector("h.0.ln_1.weight", Component::Norm, Some(0), 5.2),
         ],
         unmeasured: vec![],
+        remarks: vec![],
         missing_statistics: vec![],
     }
 }

@@ -120,6 +120,7 @@ pub fn analyze_with(
         resumed_bytes,
         tensors,
         unmeasured: checkpoint.unmeasured.clone(),
+        remarks: checkpoint.remarks.clone(),
         missing_statistics,
     })
 }

@@ -5,6 +5,7 @@ mod files;
 mod fingerprint;
 mod order;
 mod quantization;
+mod remarks;
 #[cfg(test)]
 mod tests;
 
@@ -50,6 +51,9 @@ pub struct Checkpoint {
     pub quantization: Vec<QuantizationTensor>,
     /// A file states that its weights are synthetic: its `__metadata__` has `kurtoscope.synthetic` = `true`.
     pub synthetic: bool,
+    /// What a reader must know of the files, in sentences: weights beside them that are no part of the checkpoint, tensors of
+    /// which a shard holds another copy.
+    pub remarks: Vec<String>,
     files: Vec<MappedFile>,
 }
 
@@ -106,14 +110,15 @@ impl Checkpoint {
     ///
     /// `path` is a file of weights, whatever its name, an index of shards (`*.safetensors.index.json` or
     /// `*.bin.index.json`) or a folder, of which [`select`](fn@crate::select) decides which files are opened. With one part of
-    /// a split GGUF file all parts are opened. Shards may not share a tensor. Tensors that the index does not list are
+    /// a split GGUF file all parts are opened. Of a tensor that several shards hold, the one is
+    /// taken that the index names; without an index, shards may not share a tensor. Tensors that the index does not list are
     /// taken as well. Quantized weights are recognized once all files are listed, so their parts may be in any of them, and
     /// all of their scales are read.
     ///
     /// # Errors
     /// See [`CheckpointError`].
     pub fn open(path: &Path) -> Result<Self, CheckpointError> {
-        let CheckpointFiles { folder, files, index } = CheckpointFiles::find(path)?;
+        let CheckpointFiles { folder, files, index, left_out } = CheckpointFiles::find(path)?;
         let config = json::read_if_present(&folder.join("config.json"))?;
         let mut checkpoint = Self {
             source: path.to_string_lossy().into_owned(),
@@ -124,16 +129,18 @@ impl Checkpoint {
             unmeasured: Vec::new(),
             quantization: Vec::new(),
             synthetic: false,
+            remarks: Vec::new(),
             files: Vec::new(),
         };
-        let mut holders = HashMap::new();
-        let mut unresolved = Unresolved::default();
+        let mut listing = FileListing { index: index.as_ref(), ..FileListing::default() };
         for file in &files {
-            checkpoint.add(file, &mut holders, &mut unresolved)?;
+            checkpoint.add(file, &mut listing)?;
         }
-        if let Some(index) = index {
-            check_index(&index, &holders, &checkpoint.files)?;
+        let FileListing { holders, unresolved, overlaid, .. } = listing;
+        if let Some(index) = &index {
+            check_index(index, &holders, &checkpoint.files)?;
         }
+        checkpoint.remarks = remarks::of_files(index.as_ref(), &left_out, &overlaid, &holders);
         if holders.is_empty() {
             return Err(CheckpointError::NoTensors { path: path.to_owned() });
         }
@@ -145,27 +152,31 @@ impl Checkpoint {
         Ok(checkpoint)
     }
 
-    /// Maps one more file, adds what it holds, and notes which file each tensor is in. What only quantized weights give a
-    /// meaning goes to `unresolved`.
-    fn add(
-        &mut self,
-        path: &Path,
-        holders: &mut HashMap<String, usize>,
-        unresolved: &mut Unresolved,
-    ) -> Result<(), CheckpointError> {
+    /// Maps one more file, and adds what it holds but for the tensors that the index says are in another.
+    fn add(&mut self, path: &Path, listing: &mut FileListing<'_>) -> Result<(), CheckpointError> {
         let mapped = MappedFile::open(path)?;
         let format =
             recognise(mapped.bytes()).map_err(|kind| CheckpointError::OtherKind { path: path.to_owned(), kind })?;
-        let contents = format.open(&mapped).map_err(|error| CheckpointError::of_file(path, error))?;
+        let mut contents = format.open(&mapped).map_err(|error| CheckpointError::of_file(path, error))?;
         let file = self.files.len();
         self.files.push(mapped);
+        if let Some(index) = listing.index {
+            let overlaid = &mut listing.overlaid;
+            contents.retain(|tensor| {
+                let is_elsewhere = index.shard_of(tensor).is_some_and(|shard| shard != path);
+                if is_elsewhere {
+                    overlaid.push(tensor.to_owned());
+                }
+                !is_elsewhere
+            });
+        }
         let names = contents.tensors.iter().map(|tensor| &tensor.name);
         // Sorted, so that the same files always give the same error.
         let names = names.chain(contents.unmeasured.iter().map(|tensor| &tensor.name));
         let mut names: Vec<_> = names.chain(contents.components.iter().map(|entry| &entry.otherwise.name)).collect();
         names.sort_by(|a, b| order::natural(a, b));
         for name in names {
-            if let Some(first) = holders.insert(name.clone(), file) {
+            if let Some(first) = listing.holders.insert(name.clone(), file) {
                 let first = self.files.get(first).map_or(path, MappedFile::path);
                 return Err(CheckpointError::DuplicateTensor {
                     tensor: name.clone(),
@@ -191,8 +202,8 @@ impl Checkpoint {
             file,
             data: entry.data,
         }));
-        unresolved.components.extend(contents.components.into_iter().map(|entry| (file, entry)));
-        unresolved.nodes.extend(contents.nodes);
+        listing.unresolved.components.extend(contents.components.into_iter().map(|entry| (file, entry)));
+        listing.unresolved.nodes.extend(contents.nodes);
         Ok(())
     }
 
@@ -267,6 +278,18 @@ impl Checkpoint {
             file.advise(access);
         }
     }
+}
+
+/// What is noted while files are added.
+#[derive(Default)]
+struct FileListing<'a> {
+    index: Option<&'a IndexFile>,
+    /// Which file each tensor is in.
+    holders: HashMap<String, usize>,
+    /// What only quantized weights give a meaning.
+    unresolved: Unresolved,
+    /// Tensors of which a shard holds a copy that the index does not name.
+    overlaid: Vec<String>,
 }
 
 /// Checks that every tensor of the index is in the shard that the index names.

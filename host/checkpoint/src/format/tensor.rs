@@ -30,6 +30,15 @@ pub(crate) struct FileContents {
     pub(crate) config: Option<Value>,
 }
 
+impl FileContents {
+    /// Drops the tensors whose names `keeps` does not accept.
+    pub(crate) fn retain(&mut self, mut keeps: impl FnMut(&str) -> bool) {
+        self.tensors.retain(|tensor| keeps(&tensor.name));
+        self.unmeasured.retain(|tensor| keeps(&tensor.name));
+        self.components.retain(|entry| keeps(&entry.otherwise.name));
+    }
+}
+
 /// One tensor of a file.
 #[derive(Debug)]
 pub(crate) struct TensorEntry {
