@@ -192,6 +192,8 @@ fn matrix(name: &str, component: Component, layer: Option<u32>, kurtosis: f64) -
         layer,
         role: Role::Parameter,
         of: None,
+        path: None,
+        output_axis: None,
         stored: None,
         count,
         mean: Some(-1.25e-5),

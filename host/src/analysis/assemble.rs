@@ -60,6 +60,8 @@ pub(super) fn tensors(
             layer: entry.identity.layer,
             role,
             of,
+            path: stored.graph.path.clone(),
+            output_axis: stored.graph.output_axis,
             stored: stored.quantization.map(stored_as),
         };
         records.push(tensor(header, found, tolerance));
@@ -74,6 +76,8 @@ pub(super) fn tensors(
                     layer,
                     role: Role::View,
                     of: Some(stored.name.clone()),
+                    path: None,
+                    output_axis: stored.graph.output_axis,
                     stored: stored.quantization.map(stored_as),
                 };
                 let found = &merged[*target];
@@ -96,6 +100,8 @@ fn quantization_part(family: Family, part: &QuantizationTensor) -> Tensor {
         layer: identify(family, &part.name, &part.shape).layer,
         role: Role::Quantization,
         of: None,
+        path: None,
+        output_axis: None,
         stored: None,
     };
     Tensor { quantization: BTreeMap::new(), ..tensor(header, &Whole::default(), 0.0) }
@@ -166,6 +172,8 @@ struct Header {
     layer: Option<u32>,
     role: Role,
     of: Option<String>,
+    path: Option<String>,
+    output_axis: Option<usize>,
     stored: Option<record::Stored>,
 }
 
@@ -214,6 +222,8 @@ fn tensor(header: Header, whole: &Whole, tolerance: f64) -> Tensor {
         layer: header.layer,
         role: header.role,
         of: header.of,
+        path: header.path,
+        output_axis: header.output_axis,
         stored: header.stored,
     }
 }
@@ -258,6 +268,21 @@ mod tests {
         cpu::measure::<cpu::Everything>(&bytes, spec)
     }
 
+    fn header() -> Header {
+        Header {
+            name: "weight".into(),
+            shape: vec![100],
+            dtype: "F64".into(),
+            component: Component::Other,
+            layer: None,
+            role: Role::Parameter,
+            of: None,
+            path: None,
+            output_axis: None,
+            stored: None,
+        }
+    }
+
     #[test]
     fn no_quantile_exceeds_the_largest_element() {
         for values in [&[1.0; 40][..], &[-3.01, 0.5, 0.25, 0.125]] {
@@ -291,16 +316,6 @@ mod tests {
     #[test]
     fn nothing_is_said_about_magnitudes_that_were_not_counted() {
         let values: Vec<f64> = (0..100).map(f64::from).collect();
-        let header = || Header {
-            name: "weight".into(),
-            shape: vec![100],
-            dtype: "F64".into(),
-            component: Component::Other,
-            layer: None,
-            role: Role::Parameter,
-            of: None,
-            stored: None,
-        };
         let mut whole =
             Whole { measurement: measured(&values), concentration: None, stride: Some(SampleStride::EVERY) };
         let counted = tensor(header(), &whole, 1e-10);

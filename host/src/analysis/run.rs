@@ -25,7 +25,7 @@ use super::{
     resume::{self, PreparedRun},
 };
 use crate::record::{self, Run};
-use kurtoscope_checkpoint::{Checkpoint, model::Family};
+use kurtoscope_checkpoint::{Checkpoint, StoredTensor, model::Family};
 
 /// How long the run waits for an event before it looks whether it is to stop, and whether the journal is to be written.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
@@ -63,7 +63,7 @@ pub fn analyze_with(
     let Some(device) = devices.first().map(Device::record) else { return Err(AnalysisError::NoDevice) };
     let began = Instant::now();
     let started = jiff::Timestamp::now();
-    let names = checkpoint.tensors.iter().map(|tensor| tensor.name.as_str());
+    let names = checkpoint.tensors.iter().map(StoredTensor::path);
     let family = Family::recognise(names, checkpoint.config.as_ref());
     let prepared = resume::start(checkpoint, family, devices, options, progress)?;
     let missing_statistics = missing_statistics(options.statistics, devices, progress);

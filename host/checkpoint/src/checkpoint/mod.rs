@@ -23,7 +23,7 @@ pub use quantization::QuantizationTensor;
 use files::{CheckpointFiles, IndexFile};
 use quantization::Unresolved;
 
-use crate::format::{TensorData, recognise};
+use crate::format::{GraphUse, TensorData, TensorEntry, recognise};
 use crate::packed::Stored;
 use crate::source::{Access, MappedFile, json};
 use crate::unmeasured::Unmeasured;
@@ -73,11 +73,18 @@ pub struct StoredTensor {
     pub quantization: Option<Stored>,
     /// Whether it is integers that nothing in the checkpoint explains: measured as they are, but no weights.
     pub is_integer_code: bool,
+    /// What the nodes of a graph tell about it, in formats that have one.
+    pub graph: GraphUse,
     file: usize,
     data: TensorData,
 }
 
 impl StoredTensor {
+    /// What tells its place in the model: its name, or the path that a graph gives it.
+    pub fn path(&self) -> &str {
+        self.graph.path.as_deref().unwrap_or(&self.name)
+    }
+
     /// How many elements it has: 1 for a scalar, 0 where a dimension is 0.
     pub fn elements(&self) -> u64 {
         // Readers refuse shapes beyond 64 bits.
@@ -192,15 +199,16 @@ impl Checkpoint {
             self.config = contents.config;
         }
         self.unmeasured.extend(contents.unmeasured);
-        self.tensors.extend(contents.tensors.into_iter().map(|entry| StoredTensor {
-            name: entry.name,
-            shape: entry.shape,
-            element: entry.element,
-            stored: entry.stored,
-            quantization: None,
-            is_integer_code: false,
-            file,
-            data: entry.data,
+        let mut graph = contents.graph;
+        self.tensors.extend(contents.tensors.into_iter().map(|entry| {
+            let (graph, quantization) = graph.remove(&entry.name).unwrap_or_default();
+            let TensorEntry { name, shape, element, stored, data } = entry;
+            let is_integer_code = is_integer(element);
+            StoredTensor { name, shape, element, stored, quantization, is_integer_code, graph, file, data }
+        }));
+        self.quantization.extend(contents.descriptions.into_iter().map(|entry| {
+            let TensorEntry { name, shape, stored: dtype, data, .. } = entry;
+            QuantizationTensor { name, shape, dtype, file, data }
         }));
         listing.unresolved.components.extend(contents.components.into_iter().map(|entry| (file, entry)));
         listing.unresolved.nodes.extend(contents.nodes);
@@ -290,6 +298,12 @@ struct FileListing<'a> {
     unresolved: Unresolved,
     /// Tensors of which a shard holds a copy that the index does not name.
     overlaid: Vec<String>,
+}
+
+/// Whether elements of this type are integers, which are no weights unless something explains them.
+fn is_integer(element: Element) -> bool {
+    use Element::{Bool, I8, I16, I32, I64, U8, U16, U32, U64};
+    matches!(element, I8 | U8 | I16 | U16 | I32 | U32 | I64 | U64 | Bool)
 }
 
 /// Checks that every tensor of the index is in the shard that the index names.
