@@ -48,7 +48,8 @@ pub struct Run {
     #[serde(default)]
     pub unmeasured: Vec<Unmeasured>,
     /// What a reader must know of the checkpoint's files, in sentences that name files and tensors: weights beside them that
-    /// are no part of the model, tensors of which several shards hold a copy; not in the file where there are none.
+    /// are no part of the model, tensors of which several shards hold a copy, integers that were rounded; not in the file where
+    /// there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remarks: Vec<String>,
     /// Statistics that were asked for and that not every device measures, so that no record has them; not in the file where

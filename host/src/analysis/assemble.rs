@@ -111,6 +111,24 @@ fn stored_as(stored: packed::Stored) -> record::Stored {
     record::Stored { scheme: stored.scheme.to_owned(), bits: stored.bits, group: stored.group }
 }
 
+/// The first magnitude from which on 64-bit floats do not hold every integer: 2^53.
+const ROUNDED_FROM: f64 = 9_007_199_254_740_992.0;
+
+/// What a reader must know of 64-bit integers that are not exact in the 64-bit floats that are measured, in one sentence.
+pub(super) fn rounded_integers(tensors: &[Tensor]) -> Option<String> {
+    let is_beyond = |value: Option<f64>| value.is_some_and(|value| value.abs() >= ROUNDED_FROM);
+    let is_rounded = |tensor: &&Tensor| {
+        matches!(tensor.dtype.as_str(), "i64" | "u64") && (is_beyond(tensor.min) || is_beyond(tensor.max))
+    };
+    let mut rounded = tensors.iter().filter(is_rounded);
+    let first = &rounded.next()?.name;
+    let others = match rounded.count() {
+        0 => String::new(),
+        others => format!(" and {others} more"),
+    };
+    Some(format!("64-bit integers of 2^53 and beyond were rounded to 64-bit floats to be measured: {first}{others}."))
+}
+
 /// The record of the model itself.
 pub(super) fn model(checkpoint: &Checkpoint, family: Family, tensors: &[Tensor]) -> record::Model {
     let parameters = tensors.iter().filter(|tensor| tensor.role == Role::Parameter);
@@ -311,6 +329,20 @@ mod tests {
             let kurtosis = kurtosis_without(&found.moments, &farthest, k, 1e-10).expect("resolved");
             assert!((kurtosis / expected - 1.0).abs() < 1e-9, "k {k}: {kurtosis} against {expected}");
         }
+    }
+
+    #[test]
+    fn integers_that_floats_do_not_hold_are_said_to_be_rounded() {
+        let named = |name: &str, dtype: &str, max: f64| {
+            let header = Header { name: name.into(), dtype: dtype.into(), ..header() };
+            Tensor { max: Some(max), ..tensor(header, &Whole::default(), 1e-10) }
+        };
+        let exact = [named("a", "i64", ROUNDED_FROM - 1.0), named("b", "f64", 1e300), named("c", "i32", 2e9)];
+        assert_eq!(rounded_integers(&exact), None);
+        let rounded = [named("a", "u64", 1.8e19), named("b", "i64", ROUNDED_FROM), named("c", "i64", 1.0)];
+        let text = rounded_integers(&rounded).expect("a sentence");
+        assert!(text.ends_with("measured: a and 1 more."), "{text}");
+        assert!(rounded_integers(&rounded[1..]).is_some_and(|text| text.ends_with("measured: b.")));
     }
 
     #[test]

@@ -108,6 +108,7 @@ pub fn analyze_with(
     let tolerance = tolerances.fold(0.0, f64::max);
     resume::add_earlier(&mut shares, earlier);
     let tensors = assemble::tensors(checkpoint, family, &plan, &collector.finish(), tolerance);
+    let remarks = checkpoint.remarks.iter().cloned().chain(assemble::rounded_integers(&tensors)).collect();
     Ok(Run {
         schema: record::SCHEMA,
         tool: record::Tool { name: "kurtoscope".into(), version: env!("CARGO_PKG_VERSION").into() },
@@ -120,7 +121,7 @@ pub fn analyze_with(
         resumed_bytes,
         tensors,
         unmeasured: checkpoint.unmeasured.clone(),
-        remarks: checkpoint.remarks.clone(),
+        remarks,
         missing_statistics,
     })
 }
