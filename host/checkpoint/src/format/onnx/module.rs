@@ -73,6 +73,12 @@ pub(super) fn without_bits(name: &str) -> &str {
     if is_number(bits) && is_number(group) { stem } else { name }
 }
 
+/// A name without what is put in front where a function is inlined into a branch: `If_0_else_branch__Inline_0__`.
+fn without_inlining(name: &str) -> &str {
+    let inlined = name.split_once("__Inline_").and_then(|(_, rest)| rest.split_once("__"));
+    inlined.filter(|(number, _)| is_number(number)).map_or(name, |(_, rest)| rest)
+}
+
 fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
@@ -83,6 +89,8 @@ pub(super) fn is_generated(name: &str) -> bool {
     let name = without_derivation(name);
     let is_numbered = |start: &str| name.strip_prefix(start).is_some_and(is_number);
     name.starts_with("onnx::")
+        // What `torch.scalar_tensor` makes of a number in a formula.
+        || name.starts_with("scalar_tensor_")
         || is_number(name)
         || GENERATED.iter().any(|start| is_numbered(start))
         || name.rsplit_once("_output_").is_some_and(|(_, number)| is_number(number))
@@ -91,7 +99,7 @@ pub(super) fn is_generated(name: &str) -> bool {
 /// The parameter's name in the model that an initializer's name is, possibly with what tools added: names of operators
 /// as modules (`q_proj.MatMul.weight`) and endings. `None` for other names.
 pub(super) fn parameter(name: &str) -> Option<String> {
-    let name = without_derivation(name);
+    let name = without_inlining(without_derivation(name));
     let (modules, leaf) = name.rsplit_once('.')?;
     if is_generated(name) || !LEAVES.contains(&leaf) {
         return None;
@@ -130,8 +138,15 @@ mod tests {
 
     #[test]
     fn names_that_tools_made() {
-        for name in ["onnx::MatMul_208", "onnx::MatMul_208_quantized", "val_2", "207", "/m/Constant_1_output_0", "9_Q4"]
-        {
+        for name in [
+            "onnx::MatMul_208",
+            "onnx::MatMul_208_quantized",
+            "val_2",
+            "207",
+            "/m/Constant_1_output_0",
+            "9_Q4",
+            "scalar_tensor_default",
+        ] {
             assert!(is_generated(name), "{name}");
             assert_eq!(parameter(name), None, "{name}");
         }
@@ -144,6 +159,7 @@ mod tests {
             ("a.q_proj.MatMul.qweight", "a.q_proj.weight"),
             ("a.q_proj.Add.bias", "a.q_proj.bias"),
             ("a.bias", "a.bias"),
+            ("If_0_else_branch__Inline_0__encoder.0.conv.weight", "encoder.0.conv.weight"),
         ] {
             assert_eq!(parameter(name).as_deref(), Some(expected), "{name}");
         }

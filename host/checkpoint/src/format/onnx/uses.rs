@@ -97,7 +97,8 @@ impl Reading<'_> {
 pub(super) fn is_tensor(constant: &Constant, reading: Option<&Reading<'_>>) -> bool {
     let Some(reading) = reading else { return constant.origin == Origin::Initializer };
     let is_single = constant.tensor.shape.iter().product::<u64>() == 1;
-    let is_anonymous = constant.origin == Origin::Node || is_generated(&constant.value);
+    let is_named = parameter(&constant.value).is_some();
+    let is_anonymous = !is_named && constant.origin == Origin::Node || is_generated(&constant.value);
     if is_single && is_anonymous {
         return false;
     }
@@ -115,13 +116,12 @@ fn is_integer(element: Element) -> bool {
 
 /// What the nodes that read a constant tell about it.
 pub(super) fn graph_use(constant: &Constant, reading: Option<&Reading<'_>>) -> GraphUse {
-    let own = (constant.origin == Origin::Initializer).then(|| parameter(&constant.value)).flatten();
     let by_node = || {
         let reading = reading.filter(|reading| reading.may_be_weight())?;
         Some(format!("{}.{}", reading.module.as_deref()?, reading.leaf()))
     };
     let stem = || Some(without_derivation(&constant.value)).filter(|stem| *stem != constant.value).map(str::to_owned);
-    let path = own.or_else(by_node).or_else(stem);
+    let path = parameter(&constant.value).or_else(by_node).or_else(stem);
     GraphUse {
         path: path.filter(|path| *path != constant.tensor.name),
         output_axis: reading.and_then(|reading| reading.output_axis),
