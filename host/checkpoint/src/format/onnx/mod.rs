@@ -106,7 +106,7 @@ struct Listing<'a> {
 impl Listing<'_> {
     /// Lists one constant as what it is.
     fn add(&self, index: usize, constant: &Constant, contents: &mut FileContents) {
-        let GraphTensor { name, shape, dtype, stored, .. } = &constant.tensor;
+        let GraphTensor { name, shape, dtype, stored, small } = &constant.tensor;
         let reading = self.readings.get(&index);
         let unmeasured = |reason| Unmeasured { name: name.clone(), shape: shape.clone(), dtype: dtype.clone(), reason };
         if let Some(quantization) = self.quantizations.values.get(&index) {
@@ -128,19 +128,13 @@ impl Listing<'_> {
             }
             return;
         }
-        let stored = match stored {
-            Ok(stored) => stored,
-            // Zero points of less than a byte are parts of weights that are measured.
-            Err(_) if is_description => return,
-            Err(reason) => return contents.unmeasured.push(unmeasured((*reason).to_owned())),
+        let (storage, stored) = match (stored, small) {
+            (Ok(storage), _) => (storage, storage.element.to_string()),
+            (Err(_), Some(small)) if is_description => (&small.bytes, dtype.to_ascii_lowercase()),
+            (Err(reason), _) => return contents.unmeasured.push(unmeasured((*reason).to_owned())),
         };
-        let entry = TensorEntry {
-            name: name.clone(),
-            shape: shape.clone(),
-            element: stored.element,
-            stored: stored.element.to_string(),
-            data: stored.data(self.file),
-        };
+        let data = storage.data(self.file);
+        let entry = TensorEntry { name: name.clone(), shape: shape.clone(), element: storage.element, stored, data };
         if is_description && !is_member {
             contents.descriptions.push(entry);
         } else {

@@ -196,6 +196,7 @@ fn quantized_tensors() {
         parts,
         [
             "blocks.scale",
+            "int4.zero",
             "nan.scale",
             "one.scale",
             "one.zero",
