@@ -36,6 +36,7 @@ pub fn clean() -> Run {
             vector("h.0.ln_1.weight", Component::Norm, Some(0), 5.2),
         ],
         unmeasured: vec![],
+        remarks: vec![],
         missing_statistics: vec![],
     }
 }
@@ -221,6 +222,8 @@ fn matrix(name: &str, component: Component, layer: Option<u32>, kurtosis: f64) -
         tower: None,
         role: Role::Parameter,
         of: None,
+        path: None,
+        output_axis: None,
         stored: None,
         count,
         mean: Some(-1.25e-5),

@@ -125,8 +125,9 @@ pub fn findings(summary: &Summary, quote: Quote) -> Vec<String> {
 
 fn heaviest(worst: &Tensor, quote: Quote) -> String {
     let place = worst.layer_in_words().map_or_else(String::new, |layer| format!(", {layer}"));
+    let path = worst.path.as_deref().map_or_else(String::new, |path| format!(", in the model {}", quote(path)));
     format!(
-        "The heaviest tail is {} ({}{place}): Pearson kurtosis {} (excess {}; a normal distribution has 3 and 0). {}",
+        "The heaviest tail is {}{path} ({}{place}): Pearson kurtosis {} (excess {}; a normal distribution has 3 and 0). {}",
         quote(&worst.name),
         worst.component,
         number::kurtosis(worst.kurtosis),
