@@ -285,6 +285,43 @@ fn disturbed_terminals_end_in_the_same_bits() {
     assert!(struck > 0 && reconnects.load(Ordering::Relaxed) > 0);
 }
 
+/// The same faults around a board that is a process of its own, behind real sockets; one that restarts closes its connection.
+#[cfg(unix)]
+#[test]
+fn disturbed_sockets_end_in_the_same_bits() {
+    use kurtoscope_tests::faults::UnixBoard;
+
+    const SCENARIOS: u64 = 24;
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("model.safetensors");
+    write_model(&path);
+    let model = Checkpoint::open(&path).expect("a model");
+    let counts: Counts = Arc::new(from_fn(|_| AtomicU64::new(0)));
+    let measure_behind_sockets = |seed: u64, rates: [Rates; 2]| {
+        let faults = |number: u64, rates| Arc::new(Mutex::new(Faults::new(2 * seed + number, rates, counts.clone())));
+        let program = Path::new(env!("CARGO_BIN_EXE_kurtoscope-under-test"));
+        let board = UnixBoard::start(program, faults(0, rates[0]), faults(1, rates[1])).expect("started");
+        let options = DeviceOptions { timeouts: TIMEOUTS, ..DeviceOptions::default() };
+        let device = (0..100).find_map(|_| Device::open(&board.url(), options.clone()).ok());
+        measure(&model, &mut [device.unwrap_or_else(|| panic!("seed {seed}: never opened"))])
+            .unwrap_or_else(|error| panic!("seed {seed}: {}", with_causes(&error)))
+    };
+    let undisturbed = statistics(&measure_behind_sockets(0, [[0.0; 8]; 2]));
+    let reconnects: u64 = (1..=SCENARIOS)
+        .map(|seed| {
+            let mut random = Random::new(seed ^ 0x756e_6978);
+            let run = measure_behind_sockets(seed, [rates(&mut random), rates(&mut random)]);
+            assert!(statistics(&run) == undisturbed, "seed {seed} ended in other bits");
+            run.devices[0].reconnects
+        })
+        .sum();
+    let struck: u64 = counts.iter().map(|count| count.load(Ordering::Relaxed)).sum();
+    println!(
+        "{SCENARIOS} scenarios behind sockets, {struck} faults injected, {reconnects} connections found again, all in the same bits"
+    );
+    assert!(struck > 0 && reconnects > 0);
+}
+
 /// A board whose cable is pulled in the middle, and after which another board answers on the same port.
 #[derive(Debug)]
 struct Swapped {

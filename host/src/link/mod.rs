@@ -11,6 +11,7 @@
 //! | `pty` | `pty:`, the device program behind a pseudo-terminal |
 //! | `qemu` | `qemu:MACHINE`, a board that QEMU emulates |
 //! | `serial` | `serial:PATH[?baud=N]`, a serial port |
+//! | `unix` | `unix:PATH`, a running device behind a Unix-domain socket |
 //! | `usb` | `usb:[VENDOR:PRODUCT[:SERIAL]]`, Kurtoscope's own USB interface |
 //! | `address` | what a kind of link consists of |
 //! | `url` | the kind that a URL names |
@@ -30,6 +31,7 @@ mod pty;
 mod qemu;
 mod serial;
 mod stream;
+mod unix;
 mod usb;
 
 use address::Address;
@@ -40,6 +42,7 @@ pub use gpu::AdaptersError;
 pub use options::{DEVICE_VARIABLE, DeviceProgram, LinkOptions, QemuMachine};
 pub use serial::ports;
 pub use stream::{Link, Process};
+pub use unix::UnixError;
 pub use url::UrlError;
 pub use usb::{UDEV_RULE, UsbError};
 
@@ -49,5 +52,6 @@ links! {
     Serial(serial::SerialAddress),
     Usb(usb::UsbAddress),
     Qemu(qemu::QemuAddress),
+    Unix(unix::UnixAddress),
     Exec(exec::ExecAddress),
 }
