@@ -11,6 +11,9 @@ use super::fault::PackedFault;
 /// Inputs that are unpacked at once: whole words for every number of bits.
 const BLOCK: u64 = 32;
 
+/// Outputs whose zero points are looked at together.
+const PIECE: u64 = 1 << 14;
+
 /// Where the codes of a column of words are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Packing {
@@ -102,6 +105,23 @@ impl Columns {
             self.scales_of(group, &(0..self.outputs), &mut values)?;
         }
         Ok(())
+    }
+
+    /// Whether every stored zero point is 2^(bits - 1).
+    pub(super) fn zeros_are_in_the_middle(&self) -> Result<bool, PackedFault> {
+        let middle = (1u32 << (self.bits - 1)) as f32;
+        for group in 0..self.scales.count() / self.outputs {
+            let mut outputs = 0..self.outputs.min(PIECE);
+            while !outputs.is_empty() {
+                let mut zeros = Vec::new();
+                self.zeros_of(group, &outputs, &mut zeros)?;
+                if zeros.iter().any(|&zero| zero != middle) {
+                    return Ok(false);
+                }
+                outputs = outputs.end..self.outputs.min(outputs.end + PIECE);
+            }
+        }
+        Ok(true)
     }
 
     fn parameters(&self, outputs: &Range<u64>, inputs: &Range<u64>) -> Result<Parameters, PackedFault> {
