@@ -394,7 +394,7 @@ fn reports_plans_and_counts_are_about_weights() {
     let (run, _) = tested!().analyze(folder.path(), &["local"]).measured();
     for (name, values) in &weights_of {
         let found = tensor(&run, name);
-        let stored = Stored { scheme: "gptq".into(), bits: 4, group: Some(32) };
+        let stored = Stored { scheme: "gptq".into(), bits: 4, group: Some(32), assumed: None };
         assert_eq!((&*found.shape, found.stored.as_ref()), (&[48u64, 64][..], Some(&stored)));
         let error = found.kurtosis.expect("defined") / moments(values)[2] - 1.0;
         assert!(error.abs() < 1e-9, "{name}: {error:e}");

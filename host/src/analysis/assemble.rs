@@ -102,7 +102,12 @@ fn quantization_part(family: Family, part: &QuantizationTensor) -> Tensor {
 }
 
 fn stored_as(stored: packed::Stored) -> record::Stored {
-    record::Stored { scheme: stored.scheme.to_owned(), bits: stored.bits, group: stored.group }
+    record::Stored {
+        scheme: stored.scheme.to_owned(),
+        bits: stored.bits,
+        group: stored.group,
+        assumed: stored.assumed.map(str::to_owned),
+    }
 }
 
 /// The record of the model itself.

@@ -50,7 +50,7 @@ pub fn open(members: &Members, settings: &Settings) -> Result<PackedTensor, Pack
     };
     Ok(PackedTensor {
         shape: vec![outputs, inputs],
-        stored: Stored { scheme: SCHEME, bits, group: (group < inputs).then_some(group) },
+        stored: Stored { scheme: SCHEME, bits, group: (group < inputs).then_some(group), assumed: None },
         engine: Engine::Columns(Box::new(columns)),
     })
 }

@@ -84,7 +84,7 @@ pub fn open_4bit(members: &Members, settings: &Settings) -> Result<PackedTensor,
     let scheme = if state.nf4 { "bitsandbytes-nf4" } else { "bitsandbytes-fp4" };
     Ok(PackedTensor {
         shape: state.shape,
-        stored: Stored { scheme, bits: 4, group: Some(state.block) },
+        stored: Stored { scheme, bits: 4, group: Some(state.block), assumed: None },
         engine: Engine::Grid(Box::new(grid)),
     })
 }
@@ -123,7 +123,7 @@ pub fn open_int8(members: &Members) -> Result<PackedTensor, PackedFault> {
     };
     Ok(PackedTensor {
         shape: codes.shape.clone(),
-        stored: Stored { scheme: "bitsandbytes-int8", bits: 8, group: None },
+        stored: Stored { scheme: "bitsandbytes-int8", bits: 8, group: None, assumed: None },
         engine: Engine::Grid(Box::new(grid)),
     })
 }

@@ -107,21 +107,22 @@ impl Columns {
         Ok(())
     }
 
-    /// Whether every stored zero point is 2^(bits - 1).
-    pub(super) fn zeros_are_in_the_middle(&self) -> Result<bool, PackedFault> {
-        let middle = (1u32 << (self.bits - 1)) as f32;
+    /// The zero point that all are, with the offset as it is; `None` if they differ.
+    pub(super) fn common_zero(&self) -> Result<Option<u32>, PackedFault> {
+        let mut common = None;
         for group in 0..self.scales.count() / self.outputs {
             let mut outputs = 0..self.outputs.min(PIECE);
             while !outputs.is_empty() {
                 let mut zeros = Vec::new();
                 self.zeros_of(group, &outputs, &mut zeros)?;
-                if zeros.iter().any(|&zero| zero != middle) {
-                    return Ok(false);
+                let first = *common.get_or_insert(zeros[0]);
+                if zeros.iter().any(|&zero| zero != first) {
+                    return Ok(None);
                 }
                 outputs = outputs.end..self.outputs.min(outputs.end + PIECE);
             }
         }
-        Ok(true)
+        Ok(common.map(|zero| zero as u32))
     }
 
     fn parameters(&self, outputs: &Range<u64>, inputs: &Range<u64>) -> Result<Parameters, PackedFault> {

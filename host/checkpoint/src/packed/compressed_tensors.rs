@@ -75,7 +75,7 @@ fn sixes(members: &Members, codes: &Component, scales: Component) -> Result<Pack
         factor: Factor::One,
         codes: codes.clone(),
     };
-    let stored = Stored { scheme: "mxfp6", bits: 6, group: Some(MX_GROUP) };
+    let stored = Stored { scheme: "mxfp6", bits: 6, group: Some(MX_GROUP), assumed: None };
     Ok(PackedTensor { shape, stored, engine: Engine::Grid(Box::new(grid)) })
 }
 
@@ -117,7 +117,11 @@ fn integers(
         factor: Factor::One,
         codes: codes.clone(),
     };
-    Ok(PackedTensor { shape, stored: Stored { scheme: SCHEME, bits, group }, engine: Engine::Grid(Box::new(grid)) })
+    Ok(PackedTensor {
+        shape,
+        stored: Stored { scheme: SCHEME, bits, group, assumed: None },
+        engine: Engine::Grid(Box::new(grid)),
+    })
 }
 
 /// Bits of a code: the only number that gives so many words.

@@ -56,7 +56,7 @@ pub fn open(members: &Members, settings: &Settings, scheme: &'static str) -> Res
     };
     Ok(PackedTensor {
         shape: codes.shape.clone(),
-        stored: Stored { scheme, bits: 8, group },
+        stored: Stored { scheme, bits: 8, group, assumed: None },
         engine: Engine::Grid(Box::new(grid)),
     })
 }

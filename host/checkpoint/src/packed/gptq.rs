@@ -18,6 +18,9 @@ use super::{Engine, PackedTensor, Stored};
 
 const SCHEME: &str = "gptq";
 
+/// What zero points that are not symmetric are read as without a configuration.
+const VERSION_1: &str = "zero points of version 1";
+
 /// Opens a weight.
 ///
 /// # Errors
@@ -57,10 +60,11 @@ pub fn open(members: &Members, settings: &Settings) -> Result<PackedTensor, Pack
         group,
         groups: numbers,
     };
-    columns.zero_offset = zero_offset(settings, &columns)?;
+    let (zero_offset, assumed) = zero_offset(settings, &columns)?;
+    columns.zero_offset = zero_offset;
     Ok(PackedTensor {
         shape: vec![outputs, inputs],
-        stored: Stored { scheme: SCHEME, bits, group: (group < inputs).then_some(group) },
+        stored: Stored { scheme: SCHEME, bits, group: (group < inputs).then_some(group), assumed },
         engine: Engine::Columns(Box::new(columns)),
     })
 }
@@ -74,15 +78,21 @@ fn packing(members: &Members, settings: &Settings) -> Result<Packing, PackedFaul
     }
 }
 
-/// What is added to stored zero points.
-fn zero_offset(settings: &Settings, columns: &Columns) -> Result<u32, PackedFault> {
+/// What is added to stored zero points, and what is assumed for it.
+fn zero_offset(settings: &Settings, columns: &Columns) -> Result<(u32, Option<&'static str>), PackedFault> {
     match settings.layout() {
-        Some("gptq_v2" | "gptq_p") => Ok(0),
-        Some(_) => Ok(1),
+        Some("gptq_v2" | "gptq_p") => return Ok((0, None)),
+        Some(_) => return Ok((1, None)),
         // The configuration of version 2 states it.
-        None if settings.method.is_some() => Ok(1),
-        // Symmetric codes have the middle of their range as zero point everywhere; version 1 stores one less.
-        None => Ok(u32::from(!columns.zeros_are_in_the_middle()?)),
+        None if settings.method.is_some() || columns.zeros.is_none() => return Ok((1, None)),
+        None => {}
+    }
+    // Symmetric codes have the middle of their range as zero point everywhere; version 1 stores one less.
+    let middle = 1 << (columns.bits - 1);
+    match columns.common_zero()? {
+        Some(zero) if zero == middle => Ok((0, None)),
+        Some(zero) if zero + 1 == middle => Ok((1, None)),
+        _ => Ok((1, Some(VERSION_1))),
     }
 }
 
@@ -124,7 +134,7 @@ fn bits(members: &Members, settings: &Settings, packing: Packing, sizes: &Sizes)
             Err(contradiction(members.weight(), "bits", &stated.to_string(), &found.to_string()))
         }
         (None, [only]) => Ok(*only),
-        (_, []) => Err(members.bits(SCHEME, inputs.map_or(zero_words.unwrap_or(0) * 32 / outputs, |n| rows * 32 / n))),
+        (_, []) => Err(no_bits(members, settings, sizes, known)),
         (None, several) => {
             let group = |bits: u64| (rows * 32 / bits).div_ceil(groups);
             Err(PackedFault::Ambiguous {
@@ -132,5 +142,19 @@ fn bits(members: &Members, settings: &Settings, packing: Packing, sizes: &Sizes)
                 candidates: several.iter().map(|&bits| (bits, group(bits))).collect(),
             })
         }
+    }
+}
+
+/// A fault: no number of bits goes with all tensors. Where one goes with all but the group numbers, these are wrong.
+fn no_bits(members: &Members, settings: &Settings, sizes: &Sizes, known: &[u64]) -> PackedFault {
+    let &Sizes { rows, outputs, .. } = sizes;
+    let zero_words = members.get(Role::Zeros).and_then(|zeros| zeros.shape.last().copied());
+    let fits = |bits: u64| zero_words.is_none_or(|words| (outputs * bits).div_ceil(32) == words);
+    let bits = settings.bits.or_else(|| zero_words.map(|words| words * 32 / outputs));
+    let bits = bits.filter(|bits| known.contains(bits) && fits(*bits) && (rows * 32).is_multiple_of(*bits));
+    match (bits, members.get(Role::Groups), stated_inputs(members)) {
+        (Some(bits), Some(numbers), _) => numbers.wrong_shape(&[rows * 32 / bits]),
+        (_, _, Some(inputs)) => members.bits(SCHEME, rows * 32 / inputs),
+        _ => members.bits(SCHEME, zero_words.unwrap_or(0) * 32 / outputs),
     }
 }

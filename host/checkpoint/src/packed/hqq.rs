@@ -83,7 +83,7 @@ pub fn open(members: &Members, settings: &Settings) -> Result<PackedTensor, Pack
         columns,
         by_rows,
     }));
-    Ok(PackedTensor { shape, stored: Stored { scheme: SCHEME, bits, group: Some(group) }, engine })
+    Ok(PackedTensor { shape, stored: Stored { scheme: SCHEME, bits, group: Some(group), assumed: None }, engine })
 }
 
 /// Elements that share a scale: stated beside the codes, else in the configuration, else what the scales leave.

@@ -75,7 +75,7 @@ pub fn open(members: &Members, attributes: Attributes) -> Result<PackedTensor, P
         biases: None,
         factor: Factor::One,
     };
-    let stored = Stored { scheme: SCHEME, bits, group: (block < inputs).then_some(block) };
+    let stored = Stored { scheme: SCHEME, bits, group: (block < inputs).then_some(block), assumed: None };
     Ok(PackedTensor { shape: vec![outputs, inputs], stored, engine: Engine::Grid(Box::new(grid)) })
 }
 

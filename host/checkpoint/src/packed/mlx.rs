@@ -54,7 +54,7 @@ pub fn open(members: &Members, settings: &Settings) -> Result<PackedTensor, Pack
         factor: Factor::One,
         codes: codes.clone(),
     };
-    let stored = Stored { scheme: "mlx", bits, group: Some(group) };
+    let stored = Stored { scheme: "mlx", bits, group: Some(group), assumed: None };
     Ok(PackedTensor { shape, stored, engine: Engine::Grid(Box::new(grid)) })
 }
 
@@ -131,6 +131,6 @@ fn eights(members: &Members, codes: &Component, scales: Component) -> Result<Pac
         factor: Factor::One,
         codes: codes.clone(),
     };
-    let stored = Stored { scheme: "mxfp8", bits: 8, group: Some(32) };
+    let stored = Stored { scheme: "mxfp8", bits: 8, group: Some(32), assumed: None };
     Ok(PackedTensor { shape, stored, engine: Engine::Grid(Box::new(grid)) })
 }

@@ -74,6 +74,8 @@ pub struct Stored {
     pub bits: u64,
     /// Neighbouring elements of a row that share a scale; `None` where a row or the whole tensor does.
     pub group: Option<u64>,
+    /// What neither the configuration nor the tensors state and is read as the scheme's tools read it.
+    pub assumed: Option<&'static str>,
 }
 
 /// A quantized weight, ready to be dequantized.

@@ -89,7 +89,7 @@ pub(super) fn grid(
     };
     Ok(PackedTensor {
         shape,
-        stored: Stored { scheme, bits: 4, group: Some(group) },
+        stored: Stored { scheme, bits: 4, group: Some(group), assumed: None },
         engine: Engine::Grid(Box::new(grid)),
     })
 }

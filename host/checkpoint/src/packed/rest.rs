@@ -54,6 +54,9 @@ const IN_A_QUANTIZED_CHECKPOINT: &[&str] = &[
     ".act_scale",
     ".centroids.weight",
     ".weight_format",
+    ".weight.shape",
+    ".workspace",
+    ".meta",
     ".nbits",
     ".group_size",
     ".axis",
@@ -130,13 +133,16 @@ fn is_certain(tensor: &Listed, names: &HashSet<&str>) -> bool {
     let name = tensor.name;
     let beside = |part: &str| names.contains(format!("{}.{part}", module(name)).as_str());
     let has_groups = tensor.shape.len() > 1;
+    if ONLY_QUANTIZATION.iter().any(|end| name.ends_with(end)) {
+        return true;
+    }
     match last(name) {
         "scales" => has_groups,
         "biases" => has_groups && beside("scales"),
         "scale" => has_groups && beside("zero"),
         "zero" => has_groups && beside("scale"),
         part if part.ends_with("_scales") => has_groups && is_power(&tensor.stored),
-        _ => ONLY_QUANTIZATION.iter().any(|end| name.ends_with(end)),
+        _ => false,
     }
 }
 

@@ -209,14 +209,22 @@ fn gptq_zero_points_in_the_middle_are_of_version_2() {
         let bits = (0..32).fold(0, |bits: u128, at| bits | zero << (3 * at));
         [bits as u32, (bits >> 32) as u32, (bits >> 64) as u32]
     };
-    for (stored, zero) in [(4, 4.0), (3, 4.0), (1, 2.0)] {
+    for (stored, zero, assumed) in [(4, 4.0, None), (3, 4.0, None), (1, 2.0, Some("zero points of version 1"))] {
         let tensor = open(&one_group(3, 32, &stream(stored)), &Value::Null).unwrap();
         assert_eq!((tensor.stored().bits, all(&tensor)), (3, vec![-zero; 32 * 32]), "{stored}");
+        assert_eq!(tensor.stored().assumed, assumed, "{stored}");
     }
     // Stated, it is what is stated.
     let config = json!({"quantization_config": {"quant_method": "gptq", "checkpoint_format": "gptq", "bits": 3}});
     let tensor = open(&one_group(3, 32, &stream(4)), &config).unwrap();
-    assert_eq!(all(&tensor), vec![-5.0; 32 * 32]);
+    assert_eq!((all(&tensor), tensor.stored().assumed), (vec![-5.0; 32 * 32], None));
+}
+
+#[test]
+fn group_numbers_of_another_length() {
+    let list = with(one_group(4, 32, &[0x7777_7777; 4]), words("a.g_idx", &[64], [0; 64]));
+    let fault = message(&list, &Value::Null);
+    assert_eq!(fault, "a.g_idx has the shape [64], the tensors beside it call for [32]");
 }
 
 #[test]

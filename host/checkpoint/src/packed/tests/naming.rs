@@ -244,10 +244,12 @@ fn codes_of_layouts_that_are_not_read_are_unexplained() {
         ("g.weight", "F8_E4M3", &[64, 64]),
         ("q.weight._data", "I8", &[64, 128]),
         ("q.weight._scale", "F16", &[64, 1]),
+        ("w.weight", "I8", &[64, 128]),
+        ("w.weight_scales", "F16", &[64]),
     ];
     let found = recognized(tensors, Value::Null);
-    assert_eq!(found.quantization, [1, 3, 5, 8]);
-    assert_eq!(found.unexplained.iter().map(|codes| codes.tensor).collect::<Vec<_>>(), [0, 2, 6, 7]);
+    assert_eq!(found.quantization, [1, 3, 5, 8, 10]);
+    assert_eq!(found.unexplained.iter().map(|codes| codes.tensor).collect::<Vec<_>>(), [0, 2, 6, 7, 9]);
     let reason = "packed codes of g.weight: g.weight_scale is missing, which other weights of this type have";
     assert_eq!(found.unexplained[2].reason, reason);
 }
