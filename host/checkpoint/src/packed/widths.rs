@@ -22,6 +22,9 @@ const NORMS: &[&str] = &[
     "ffn_norm",
 ];
 
+/// Layers that write the hidden states of their block, and so have as many rows as these have elements.
+const WRITERS: &[&str] = &["o_proj", "down_proj", "wo", "w2"];
+
 /// Layers that read the hidden states of their block, and so have as many columns as these.
 const READERS: &[&str] =
     &["q_proj", "k_proj", "v_proj", "qkv_proj", "gate_proj", "up_proj", "gate_up_proj", "wq", "wk", "wv", "w1", "w3"];
@@ -49,18 +52,18 @@ pub(super) fn settle(weights: &mut [PackedWeight], listed: &[Listed]) {
     }
 }
 
-/// Elements of the hidden states, by the name of the stack of blocks, where all norms agree.
+/// Elements of the hidden states, by the name of the stack of blocks, where all norms and writers agree.
 fn hidden_widths<'a>(listed: &[Listed<'a>]) -> BTreeMap<&'a str, Option<u64>> {
     let mut widths = BTreeMap::new();
     for tensor in listed {
         let Some((stack, module)) = tensor.name.strip_suffix(".weight").and_then(place) else { continue };
-        if let &[length] = tensor.shape
-            && NORMS.contains(&module)
-            && tensor.stored.is_wide_float()
-        {
-            let width = widths.entry(stack).or_insert(Some(length));
-            *width = width.filter(|&width| width == length);
-        }
+        let length = match *tensor.shape {
+            [length] if NORMS.contains(&module) && tensor.stored.is_wide_float() => length,
+            [.., rows, _] if WRITERS.contains(&module) => rows,
+            _ => continue,
+        };
+        let width = widths.entry(stack).or_insert(Some(length));
+        *width = width.filter(|&width| width == length);
     }
     widths
 }

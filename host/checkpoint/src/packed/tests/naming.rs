@@ -147,6 +147,8 @@ fn mlx_without_configuration_is_what_readers_of_the_hidden_states_tell() {
         ("model.layers.0.input_layernorm.weight", "F16", &[64]),
     ];
     assert_eq!(bits_and_groups(&recognized(tensors, Value::Null)), [(Some(4), Some(64)); 2]);
+    // The rows of down_proj are hidden states too.
+    assert_eq!(bits_and_groups(&recognized(&tensors[..6], Value::Null)), [(Some(4), Some(64)); 2]);
     // Two norms that differ tell nothing.
     let differ: Vec<_> = [tensors, &[("model.layers.1.input_layernorm.weight", "F16", &[128])]].concat();
     assert_eq!(bits_and_groups(&recognized(&differ, Value::Null)), [(None, None); 2]);
