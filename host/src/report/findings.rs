@@ -77,7 +77,8 @@ pub fn quantized_already(run: &Run, quote: Quote) -> Option<String> {
     let kinds = counts.iter().zip(0..).map(|((stored, count), place)| {
         let group = stored.group.map_or_else(String::new, |group| format!(", groups of {group}"));
         let count = number::count(*count);
-        let bits = format!("as {}, {} bits{group}", quote(&stored.scheme), stored.bits);
+        let assumed = stored.assumed.as_ref().map_or_else(String::new, |what| format!(", {} assumed", quote(what)));
+        let bits = format!("as {}, {} bits{group}{assumed}", quote(&stored.scheme), stored.bits);
         match place {
             0 => format!("{count} of {} matrices are stored {bits}", number::count(matrices.len() as u64)),
             _ => format!("{count} {bits}"),
