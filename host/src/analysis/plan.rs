@@ -17,7 +17,7 @@ use super::{
 use kurtoscope_checkpoint::{
     Checkpoint, CheckpointError, StoredTensor,
     model::{
-        Candidate, Component, Family, Identity, Part, Runs, identify, parts, parts_of_quantized, row_length, tied_pairs,
+        Candidate, Component, Family, Identity, Naming, Part, Runs, parts, parts_of_quantized, row_length, tied_pairs,
     },
 };
 
@@ -57,7 +57,7 @@ pub struct PlannedTensor {
 pub struct RecordedTensor {
     /// Index in [`Checkpoint::tensors`].
     pub tensor: usize,
-    /// Component, layer, whether it is a buffer.
+    /// Component, layer, tower, whether it is a buffer.
     pub identity: Identity,
     /// What is measured for it.
     pub source: Source,
@@ -92,8 +92,9 @@ impl MeasurementPlan {
     pub fn new(checkpoint: &Checkpoint, family: Family, chunk_bytes: usize, wanted: Requests) -> Self {
         let limits = Cutting { chunk_bytes, wanted };
         let mut plan = Self { entries: Vec::new(), targets: Vec::new(), chunks: Vec::new(), bytes: 0 };
+        let naming = Naming::of(family, checkpoint.tensors.iter().map(|tensor| tensor.name.as_str()));
         let identities: Vec<Identity> =
-            checkpoint.tensors.iter().map(|tensor| identify(family, &tensor.name, &tensor.shape)).collect();
+            checkpoint.tensors.iter().map(|tensor| naming.identify(&tensor.name, &tensor.shape)).collect();
         let tied = tied_entries(checkpoint, &identities);
         for (index, identity) in identities.into_iter().enumerate() {
             let source = match tied.get(&index) {
