@@ -1,11 +1,12 @@
 //! Evidence: what runs, built-in facts and the user's own facts state about models, as rows that hypotheses and
 //! experiments read. No hypothesis is tested here.
 //!
-//! [`runs`] turns `run.json` files into rows, [`facts`] adds what `config.json`, the built-in table and the user's file
+//! [`runs`] turns `run.json` files into rows, [`facts`] adds what `config.json`, GGUF metadata, the built-in table and the user's file
 //! ([`user_facts`]) say. [`recorded`] holds the investigation that the project began with.
 
 pub mod error;
 pub mod facts;
+mod gguf_metadata;
 pub mod known;
 mod pattern;
 pub mod recorded;
@@ -87,6 +88,11 @@ impl fmt::Display for FactValue {
 pub enum Provenance {
     /// The model's own `config.json`, under this key.
     Config {
+        /// The key.
+        key: String,
+    },
+    /// The metadata of the model's GGUF file, under this key.
+    Gguf {
         /// The key.
         key: String,
     },
