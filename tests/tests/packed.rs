@@ -317,6 +317,19 @@ fn integers_that_no_scheme_explains_are_never_weights() {
 }
 
 #[test]
+fn scales_whose_codes_lie_in_another_file_are_never_ranked() {
+    let mut packed = Packed::fixture("gptq-4bit-32").with_plain();
+    packed.config = json!({});
+    packed.tensors.retain(|name, _| !name.ends_with(".qweight") && !name.ends_with(".qzeros"));
+    let run = packed.measured();
+    let scales: Vec<_> = run.tensors.iter().filter(|tensor| tensor.name.ends_with(".scales")).collect();
+    assert!(!scales.is_empty());
+    assert!(scales.iter().all(|scales| scales.role == Role::Quantization && scales.kurtosis.is_none()), "{scales:?}");
+    let said = quantized_already(&run, &str::to_owned).expect("a statement");
+    assert!(said.contains("only scales and the like are here"), "{said}");
+}
+
+#[test]
 fn types_that_only_quantization_uses_cost_no_file() {
     let mut packed = Packed { tensors: BTreeMap::new(), ..Packed::fixture("gptq-4bit-32") }.with_plain();
     packed.config = json!({});

@@ -67,9 +67,12 @@ pub fn quantized_already(run: &Run, quote: Quote) -> Option<String> {
     }
     if counts.is_empty() {
         let describes_weights = run.tensors.iter().any(|tensor| tensor.role == Role::Quantization);
-        return describes_weights.then(|| {
-            format!("{INTRODUCTION}, and none of its quantized weights could be read: see what was not measured.")
-        });
+        let why = if run.unmeasured.is_empty() {
+            "only scales and the like are here; measure them together with the files that hold their weights."
+        } else {
+            "none of its quantized weights could be read; see what was not measured."
+        };
+        return describes_weights.then(|| format!("{INTRODUCTION}: {why}"));
     }
     let mut counts: Vec<_> = counts.into_iter().collect();
     // The most frequent first; equally frequent ones stay in order.
