@@ -17,23 +17,23 @@
 //! Nothing is measured here, and nothing but weights is looked at: what activations do to a quantized model is not known to
 //! these modules.
 
-pub mod allocation;
-pub mod budget;
-pub mod error_estimate;
+pub(crate) mod allocation;
+mod budget;
+mod error_estimate;
 pub mod export;
-pub mod outcome;
-pub mod plan;
-pub mod precision;
-pub mod remedy;
+mod outcome;
+mod plan;
+mod precision;
+pub(crate) mod remedy;
 pub mod target;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod weights;
 
-pub use allocation::Allocated;
+pub use allocation::{Allocated, Assigned, KurtosisRule, Uniform};
 pub use error_estimate::{Basis, ErrorEstimate};
 pub use outcome::Outcome;
 pub use plan::{DeploymentPlan, PlanError, PlannedMatrix, TargetVerdict};
 pub use precision::{GroupSize, Precision, Scale};
-pub use remedy::{Remedy, Treatment};
+pub use remedy::{Quantity, Remedy, Treatment};
 pub use target::Target;

@@ -4,13 +4,13 @@
 //! [`runs`] turns `run.json` files into rows, [`facts`] adds what `config.json`, the built-in table and the user's file
 //! ([`user_facts`]) say. [`recorded`] holds the investigation that the project began with.
 
-pub mod error;
-pub mod facts;
-pub mod known;
+mod error;
+mod facts;
+pub(crate) mod known;
 mod pattern;
-pub mod recorded;
-pub mod runs;
-pub mod user_facts;
+mod recorded;
+mod runs;
+mod user_facts;
 
 use std::{collections::BTreeMap, fmt};
 
@@ -20,7 +20,7 @@ use kurtoscope_checkpoint::model::{Component, Family};
 
 pub use error::{EvidenceError, FactsError};
 pub use facts::Facts;
-pub use recorded::{Figures, Recorded};
+pub use recorded::{Contradiction, Figures, Recorded, RecordedTable, RecordedVerdict};
 pub use runs::{Gathered, gather, read};
 pub use user_facts::UserFacts;
 

@@ -5,14 +5,14 @@
 //! [`text`](crate::text) and [`table`] are the only places that format.
 
 pub mod comparison;
-pub mod csv;
+mod csv;
 pub mod deployment;
 pub mod findings;
 pub mod hypotheses;
 pub mod markdown;
-pub mod sections;
+mod sections;
 pub mod summary;
-pub mod table;
+mod table;
 pub mod terminal;
 
 use std::path::Path;

@@ -18,12 +18,12 @@
 
 mod check;
 pub mod column_error;
-pub mod extremes;
+mod extremes;
 pub mod histogram;
-pub mod moments;
-pub mod quantization_error;
+mod moments;
+mod quantization_error;
 mod registry;
-pub mod row_column;
+mod row_column;
 
 use core::fmt::Debug;
 
