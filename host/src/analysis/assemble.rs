@@ -17,8 +17,8 @@ use crate::{
     record::{self, Concentration, Outlier, Role, Tensor, WithoutTop},
 };
 use kurtoscope_checkpoint::{
-    Checkpoint, QuantizationTensor,
-    model::{Component, Family, Identity, identify, row_length, unravel},
+    Checkpoint, QuantizationTensor, StoredTensor,
+    model::{Component, Family, Identity, Naming, row_length, unravel},
     packed,
 };
 
@@ -45,6 +45,7 @@ pub(super) fn tensors(
     let mut records = Vec::with_capacity(plan.entries.len());
     for (index, entry) in plan.entries.iter().enumerate() {
         let stored = &checkpoint.tensors[entry.tensor];
+        let tower = entry.identity.tower.as_deref().map(str::to_owned);
         let (role, of, found) = match entry.source {
             Source::Tied(other) => {
                 (Role::Tied, Some(checkpoint.tensors[plan.entries[other].tensor].name.clone()), &whole[other])
@@ -58,22 +59,27 @@ pub(super) fn tensors(
             dtype: stored.stored.clone(),
             component: entry.identity.component,
             layer: entry.identity.layer,
+            tower: tower.clone(),
             role,
             of,
+            path: stored.graph.path.clone(),
+            output_axis: stored.graph.output_axis,
             stored: stored.quantization.map(stored_as),
         };
         records.push(tensor(header, found, tolerance));
         if let Source::Parts(parts) = &entry.source {
             records.extend(parts.iter().map(|(part, target)| {
-                let Identity { layer, .. } = entry.identity;
                 let header = Header {
                     name: format!("{}[{}]", stored.name, part.suffix),
                     shape: part.shape.clone(),
                     dtype: stored.stored.clone(),
                     component: part.component,
-                    layer,
+                    layer: entry.identity.layer,
+                    tower: tower.clone(),
                     role: Role::View,
                     of: Some(stored.name.clone()),
+                    path: None,
+                    output_axis: stored.graph.output_axis,
                     stored: stored.quantization.map(stored_as),
                 };
                 let found = &merged[*target];
@@ -82,27 +88,56 @@ pub(super) fn tensors(
             }));
         }
     }
-    records.extend(checkpoint.quantization.iter().map(|part| quantization_part(family, part)));
+    let names = checkpoint.tensors.iter().map(StoredTensor::path);
+    let naming = Naming::of(family, names.chain(checkpoint.quantization.iter().map(|part| part.name.as_str())));
+    records.extend(checkpoint.quantization.iter().map(|part| quantization_part(&naming, part)));
     records
 }
 
 /// The record of a tensor that only describes quantized weights.
-fn quantization_part(family: Family, part: &QuantizationTensor) -> Tensor {
+fn quantization_part(naming: &Naming, part: &QuantizationTensor) -> Tensor {
+    let Identity { layer, tower, .. } = naming.identify(&part.name, &part.shape);
     let header = Header {
         name: part.name.clone(),
         shape: part.shape.clone(),
         dtype: part.dtype.clone(),
         component: Component::Other,
-        layer: identify(family, &part.name, &part.shape).layer,
+        layer,
+        tower: tower.map(|tower| tower.to_string()),
         role: Role::Quantization,
         of: None,
+        path: None,
+        output_axis: None,
         stored: None,
     };
     Tensor { quantization: BTreeMap::new(), ..tensor(header, &Whole::default(), 0.0) }
 }
 
 fn stored_as(stored: packed::Stored) -> record::Stored {
-    record::Stored { scheme: stored.scheme.to_owned(), bits: stored.bits, group: stored.group }
+    record::Stored {
+        scheme: stored.scheme.to_owned(),
+        bits: stored.bits,
+        group: stored.group,
+        assumed: stored.assumed.map(str::to_owned),
+    }
+}
+
+/// The first magnitude from which on 64-bit floats do not hold every integer: 2^53.
+const ROUNDED_FROM: f64 = 9_007_199_254_740_992.0;
+
+/// What a reader must know of 64-bit integers that are not exact in the 64-bit floats that are measured, in one sentence.
+pub(super) fn rounded_integers(tensors: &[Tensor]) -> Option<String> {
+    let is_beyond = |value: Option<f64>| value.is_some_and(|value| value.abs() >= ROUNDED_FROM);
+    let is_rounded = |tensor: &&Tensor| {
+        matches!(tensor.dtype.as_str(), "i64" | "u64") && (is_beyond(tensor.min) || is_beyond(tensor.max))
+    };
+    let mut rounded = tensors.iter().filter(is_rounded);
+    let first = &rounded.next()?.name;
+    let others = match rounded.count() {
+        0 => String::new(),
+        others => format!(" and {others} more"),
+    };
+    Some(format!("64-bit integers of 2^53 and beyond were rounded to 64-bit floats to be measured: {first}{others}."))
 }
 
 /// The record of the model itself.
@@ -164,8 +199,11 @@ struct Header {
     dtype: String,
     component: Component,
     layer: Option<u32>,
+    tower: Option<String>,
     role: Role,
     of: Option<String>,
+    path: Option<String>,
+    output_axis: Option<usize>,
     stored: Option<record::Stored>,
 }
 
@@ -212,8 +250,11 @@ fn tensor(header: Header, whole: &Whole, tolerance: f64) -> Tensor {
         dtype: header.dtype,
         component: header.component,
         layer: header.layer,
+        tower: header.tower,
         role: header.role,
         of: header.of,
+        path: header.path,
+        output_axis: header.output_axis,
         stored: header.stored,
     }
 }
@@ -258,6 +299,22 @@ mod tests {
         cpu::measure::<cpu::Everything>(&bytes, spec)
     }
 
+    fn header() -> Header {
+        Header {
+            name: "weight".into(),
+            shape: vec![100],
+            dtype: "F64".into(),
+            component: Component::Other,
+            layer: None,
+            tower: None,
+            role: Role::Parameter,
+            of: None,
+            path: None,
+            output_axis: None,
+            stored: None,
+        }
+    }
+
     #[test]
     fn no_quantile_exceeds_the_largest_element() {
         for values in [&[1.0; 40][..], &[-3.01, 0.5, 0.25, 0.125]] {
@@ -289,18 +346,22 @@ mod tests {
     }
 
     #[test]
+    fn integers_that_floats_do_not_hold_are_said_to_be_rounded() {
+        let named = |name: &str, dtype: &str, max: f64| {
+            let header = Header { name: name.into(), dtype: dtype.into(), ..header() };
+            Tensor { max: Some(max), ..tensor(header, &Whole::default(), 1e-10) }
+        };
+        let exact = [named("a", "i64", ROUNDED_FROM - 1.0), named("b", "f64", 1e300), named("c", "i32", 2e9)];
+        assert_eq!(rounded_integers(&exact), None);
+        let rounded = [named("a", "u64", 1.8e19), named("b", "i64", ROUNDED_FROM), named("c", "i64", 1.0)];
+        let text = rounded_integers(&rounded).expect("a sentence");
+        assert!(text.ends_with("measured: a and 1 more."), "{text}");
+        assert!(rounded_integers(&rounded[1..]).is_some_and(|text| text.ends_with("measured: b.")));
+    }
+
+    #[test]
     fn nothing_is_said_about_magnitudes_that_were_not_counted() {
         let values: Vec<f64> = (0..100).map(f64::from).collect();
-        let header = || Header {
-            name: "weight".into(),
-            shape: vec![100],
-            dtype: "F64".into(),
-            component: Component::Other,
-            layer: None,
-            role: Role::Parameter,
-            of: None,
-            stored: None,
-        };
         let mut whole =
             Whole { measurement: measured(&values), concentration: None, stride: Some(SampleStride::EVERY) };
         let counted = tensor(header(), &whole, 1e-10);

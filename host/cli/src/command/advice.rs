@@ -187,7 +187,7 @@ const fn of_plan(error: &PlanError) -> Option<&'static str> {
              `kurtoscope analyze MODEL --out DIR`",
         ),
         PlanError::Budget { .. } => Some("`--bits` takes an average within that range"),
-        PlanError::NothingToQuantize { .. } => None,
+        PlanError::NothingToQuantize { .. } | PlanError::Adapter { .. } => None,
     }
 }
 
