@@ -1,7 +1,7 @@
 //! Two runs of one model side by side: does the device compute what the desktop computes?
 //!
-//! [`difference`] measures how far apart two records are, [`diagnosis`] names the kind of device that would differ like
-//! that, [`flips`] what would be decided otherwise. Nothing is measured here.
+//! `difference` measures how far apart two records are, `diagnosis` names the kind of device that would differ like
+//! that, `flips` what would be decided otherwise. Nothing is measured here.
 
 mod diagnosis;
 mod difference;

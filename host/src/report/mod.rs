@@ -1,8 +1,8 @@
 //! Reports of a run: on the terminal, as Markdown, as CSV and as the record itself.
 //!
-//! [`summary`] extracts the results, [`findings`] states them in sentences, [`sections`] lays them out in tables, and
+//! [`summary`] extracts the results, [`findings`] states them in sentences, `sections` lays them out in tables, and
 //! the formats write both. [`hypotheses`] is the report over several runs. [`number`](crate::number),
-//! [`text`](crate::text) and [`table`] are the only places that format.
+//! [`text`](crate::text) and `table` are the only places that format.
 
 pub mod comparison;
 mod csv;

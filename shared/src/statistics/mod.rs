@@ -3,11 +3,11 @@
 //!
 //! | tag | field of [`Measurement`] | file | what it holds |
 //! |---|---|---|---|
-//! | 1 | `moments` | [`moments`] | count, mean, central moments, smallest, largest; always measured |
+//! | 1 | `moments` | `moments` | count, mean, central moments, smallest, largest; always measured |
 //! | 2 | `histogram` | [`histogram`] | counts of magnitudes, eight bins an octave |
-//! | 3 | `extremes` | [`extremes`] | the elements at both ends, with positions |
-//! | 4 | `row_column_sums` | [`row_column`] | sums of fourth powers by row and by column |
-//! | 5 | `quantization_errors` | [`quantization_error`] | squared errors of quantization in blocks |
+//! | 3 | `extremes` | `extremes` | the elements at both ends, with positions |
+//! | 4 | `row_column_sums` | `row_column` | sums of fourth powers by row and by column |
+//! | 5 | `quantization_errors` | `quantization_error` | squared errors of quantization in blocks |
 //! | 6 | `column_errors` | [`column_error`] | squares and int4 errors by column |
 //!
 //! # A new statistic

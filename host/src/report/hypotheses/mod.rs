@@ -1,7 +1,7 @@
 //! The report over several models: what was asked, what was found, how sure, and what it means for quantization.
 //!
-//! [`content`] and [`chapters`] write it as [`block`]s, with the phrases of [`wording`]; [`markdown`], [`html`] and
-//! [`terminal`] write the blocks down, [`plot`] draws. [`json`] is the record for programs.
+//! [`content`] and `chapters` write it as [`block`]s, with the phrases of [`wording`]; [`markdown`], `html` and
+//! [`terminal`] write the blocks down, `plot` draws. [`json`] is the record for programs.
 
 mod axis;
 pub mod block;
