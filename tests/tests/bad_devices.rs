@@ -173,6 +173,7 @@ fn programs_that_are_no_device() {
     // The shell says why, on a line of its own.
     model.assert_fails("exec:no-such-program", &["the link ended before the device answered", "not found"]);
     model.assert_fails("exec:echo hello", &["the link ended before the device answered"]);
+    model.assert_fails("exec:cat", &["its introduction cannot be decoded"]);
 }
 
 /// One device of two shows this fault after three chunks; the other must finish, and the result must not show it.

@@ -59,6 +59,11 @@ pub enum DeviceFailureKind {
         /// The device's protocol version.
         protocol: u16,
     },
+    /// What answers speaks this protocol, and introduces itself in a way that cannot be decoded.
+    #[error(
+        "its introduction cannot be decoded, although it is of protocol {PROTOCOL_VERSION}: it is no device, or a newer one"
+    )]
+    UnreadableWelcome,
     /// The device does not measure the moments as this program defines them, and nothing is measured without.
     #[error(
         "it measures moments of another version than this program: use the same version of Kurtoscope at both ends"

@@ -27,7 +27,8 @@ const MAX_ATTEMPT: Duration = Duration::from_secs(2);
 /// Sends the device a hello under session number `session` until it answers, for up to `timeout`.
 ///
 /// # Errors
-/// [`DeviceFailureKind::NoAnswer`], [`DeviceFailureKind::Disconnected`], [`DeviceFailureKind::IncompatibleVersion`] or
+/// [`DeviceFailureKind::NoAnswer`], [`DeviceFailureKind::Disconnected`], [`DeviceFailureKind::IncompatibleVersion`],
+/// [`DeviceFailureKind::UnreadableWelcome`] or
 /// [`DeviceFailureKind::IncompatibleFraming`].
 pub fn handshake(wire: &mut Wire, session: u32, timeout: Duration) -> Result<Welcome, DeviceFailureKind> {
     // Anything that was on its way before is cut off.
@@ -56,6 +57,9 @@ pub fn handshake(wire: &mut Wire, session: u32, timeout: Duration) -> Result<Wel
                     } else if welcome.session == session {
                         return Ok(welcome);
                     }
+                }
+                WireEvent::OtherVersion { protocol: PROTOCOL_VERSION } => {
+                    return Err(DeviceFailureKind::UnreadableWelcome);
                 }
                 WireEvent::OtherVersion { protocol } => {
                     return Err(DeviceFailureKind::IncompatibleVersion { protocol });

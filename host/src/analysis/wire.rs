@@ -37,7 +37,7 @@ const LAST_ANSWERS: Duration = Duration::from_millis(20);
 pub enum WireEvent {
     /// A message came.
     Message(ToHost),
-    /// A handshake in another version of the protocol came.
+    /// A handshake in another version of the protocol came, or one that cannot be decoded.
     OtherVersion {
         /// The device's protocol version.
         protocol: u16,

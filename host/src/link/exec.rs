@@ -73,11 +73,19 @@ fn widen(pipe: impl std::os::fd::AsFd) {
 #[cfg(not(target_os = "linux"))]
 fn widen<T>(_pipe: T) {}
 
-/// Whether a command line is one program with arguments: no lists, pipes, redirections or assignments, and a program
-/// named by its path or known not to be built into the shell.
+/// What a shell has no program for: `exec` in front of these is an error, or does something else.
+const BUILT_IN: [&str; 36] = [
+    ".", ":", "alias", "bg", "break", "case", "cd", "command", "continue", "do", "eval", "exec", "exit", "export",
+    "fg", "for", "function", "getopts", "hash", "if", "jobs", "read", "readonly", "return", "set", "shift", "times",
+    "trap", "type", "ulimit", "umask", "unalias", "unset", "until", "wait", "while",
+];
+
+/// Whether a command line is one program with arguments: no lists, pipes, redirections or assignments, and nothing that
+/// the shell does itself.
 fn is_simple(command: &str) -> bool {
-    let first = command.split_whitespace().next().unwrap_or_default();
-    let is_program = first.trim_start_matches(['\'', '"']).starts_with('/') || first == "ssh";
+    let first = command.split_whitespace().next().unwrap_or_default().trim_matches(['\'', '"']);
+    let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '/' | '.' | '_' | '-' | '+');
+    let is_program = !first.is_empty() && first.chars().all(is_plain) && !BUILT_IN.contains(&first);
     is_program && !command.contains(['&', ';', '|', '<', '>', '(', ')', '`', '\n'])
 }
 
@@ -87,12 +95,26 @@ mod tests {
 
     #[test]
     fn only_single_programs_replace_the_shell() {
-        for line in ["ssh pi@board kurtoscope-device --stdio", "/opt/device --stdio", "'/opt/my device' --stdio"] {
+        for line in [
+            "ssh pi@board kurtoscope-device --stdio",
+            "/opt/device --stdio",
+            "'/opt/my device' --stdio",
+            "kurtoscope-device --stdio",
+            "./device",
+            "qemu-aarch64-static device --stdio",
+        ] {
             assert!(is_simple(line), "{line}");
         }
-        for line in
-            ["cd / && /opt/device", "RUST_LOG=debug /opt/device", "/opt/device; true", "cd /", ". ./env", "device"]
-        {
+        for line in [
+            "cd / && /opt/device",
+            "RUST_LOG=debug /opt/device",
+            "/opt/device; true",
+            "cd /",
+            ". ./env",
+            "wait",
+            "$DEVICE",
+            "[ -e x ]",
+        ] {
             assert!(!is_simple(line), "{line}");
         }
     }
