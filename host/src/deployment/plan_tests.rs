@@ -72,7 +72,7 @@ fn energy_weighs_what_is_large() {
 }
 
 #[test]
-fn vectors_embeddings_and_positions_follow_the_tools() {
+fn what_is_quantized_follows_the_tools() {
     let made = |name: &str, component: Component| {
         Made::new(name, &[1024, 256]).all(0.0).with(|tensor| tensor.component = component).tensor()
     };
@@ -84,15 +84,19 @@ fn vectors_embeddings_and_positions_follow_the_tools() {
         made("embeddings.token_type_embeddings.weight", Component::Embedding),
         made("up", Component::MlpUp),
         made("head", Component::Head),
+        made("mlp.gate.weight", Component::Router),
+        made("conv1d.weight", Component::Convolution),
+        made("mixer.A_log", Component::StateSpace),
+        made("mixer.x_proj.weight", Component::StateSpace),
         bias,
     ];
     let names = |name: &str| -> Vec<String> {
         let plan = DeploymentPlan::of(&run(tensors.clone()), target(name)).expect("a plan");
-        assert_eq!(plan.others + plan.entries.iter().map(|entry| entry.elements).sum::<u64>(), 5 * 1024 * 256 + 256);
+        assert_eq!(plan.others + plan.entries.iter().map(|entry| entry.elements).sum::<u64>(), 9 * 1024 * 256 + 256);
         plan.entries.into_iter().map(|entry| entry.name).collect()
     };
-    assert_eq!(names("q4_k"), ["wte", "up", "head"]);
-    assert_eq!(names("int4-g128"), ["up", "head"]);
+    assert_eq!(names("q4_k"), ["wte", "up", "head", "mixer.x_proj.weight"]);
+    assert_eq!(names("int4-g128"), ["up", "head", "mixer.x_proj.weight"]);
 }
 
 #[test]

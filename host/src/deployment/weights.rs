@@ -39,7 +39,7 @@ pub struct Sorted<'a> {
 pub fn sort(run: &Run, quantizes: QuantizedTensors) -> Sorted<'_> {
     let mut sorted = Sorted { matrices: Vec::new(), others: Vec::new() };
     for tensor in run.tensors.iter().filter(|tensor| tensor.role == Role::Parameter) {
-        if tensor.is_matrix() && is_quantized(tensor.component, quantizes) && !is_token_types(&tensor.name) {
+        if tensor.is_matrix() && is_quantized(tensor, quantizes) && !is_token_types(&tensor.name) {
             sorted.matrices.push(matrix(tensor, run.model.family));
         } else {
             sorted.others.push(tensor);
@@ -53,11 +53,13 @@ fn is_token_types(name: &str) -> bool {
     name.contains("token_type")
 }
 
-fn is_quantized(component: Component, quantizes: QuantizedTensors) -> bool {
-    match component {
+fn is_quantized(tensor: &Tensor, quantizes: QuantizedTensors) -> bool {
+    match tensor.component {
         Component::Norm | Component::Scale | Component::Bias | Component::PositionEmbedding => false,
-        // Too small, too sensitive, or not of two dimensions: tools leave them. An adapter is no weight.
-        Component::Router | Component::Convolution | Component::StateSpace | Component::Adapter => false,
+        // Small and sensitive, or not of two dimensions: tools leave them. An adapter is no weight.
+        Component::Router | Component::Convolution | Component::PatchEmbedding | Component::Adapter => false,
+        // Projections to step sizes and the like are linear layers; the recurrence's own parameters (`A_log`) are not.
+        Component::StateSpace => tensor.name.ends_with(".weight"),
         Component::Embedding => quantizes == QuantizedTensors::AllMatrices,
         _ => true,
     }
