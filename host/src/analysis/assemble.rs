@@ -17,8 +17,8 @@ use crate::{
     record::{self, Concentration, Outlier, Role, Tensor, WithoutTop},
 };
 use kurtoscope_checkpoint::{
-    Checkpoint, QuantizationTensor,
-    model::{Component, Family, Identity, identify, row_length, unravel},
+    Checkpoint, QuantizationTensor, StoredTensor,
+    model::{Component, Family, Identity, Naming, row_length, unravel},
     packed,
 };
 
@@ -45,6 +45,7 @@ pub(super) fn tensors(
     let mut records = Vec::with_capacity(plan.entries.len());
     for (index, entry) in plan.entries.iter().enumerate() {
         let stored = &checkpoint.tensors[entry.tensor];
+        let tower = entry.identity.tower.as_deref().map(str::to_owned);
         let (role, of, found) = match entry.source {
             Source::Tied(other) => {
                 (Role::Tied, Some(checkpoint.tensors[plan.entries[other].tensor].name.clone()), &whole[other])
@@ -58,6 +59,7 @@ pub(super) fn tensors(
             dtype: stored.stored.clone(),
             component: entry.identity.component,
             layer: entry.identity.layer,
+            tower: tower.clone(),
             role,
             of,
             path: stored.graph.path.clone(),
@@ -67,13 +69,13 @@ pub(super) fn tensors(
         records.push(tensor(header, found, tolerance));
         if let Source::Parts(parts) = &entry.source {
             records.extend(parts.iter().map(|(part, target)| {
-                let Identity { layer, .. } = entry.identity;
                 let header = Header {
                     name: format!("{}[{}]", stored.name, part.suffix),
                     shape: part.shape.clone(),
                     dtype: stored.stored.clone(),
                     component: part.component,
-                    layer,
+                    layer: entry.identity.layer,
+                    tower: tower.clone(),
                     role: Role::View,
                     of: Some(stored.name.clone()),
                     path: None,
@@ -86,18 +88,22 @@ pub(super) fn tensors(
             }));
         }
     }
-    records.extend(checkpoint.quantization.iter().map(|part| quantization_part(family, part)));
+    let names = checkpoint.tensors.iter().map(StoredTensor::path);
+    let naming = Naming::of(family, names.chain(checkpoint.quantization.iter().map(|part| part.name.as_str())));
+    records.extend(checkpoint.quantization.iter().map(|part| quantization_part(&naming, part)));
     records
 }
 
 /// The record of a tensor that only describes quantized weights.
-fn quantization_part(family: Family, part: &QuantizationTensor) -> Tensor {
+fn quantization_part(naming: &Naming, part: &QuantizationTensor) -> Tensor {
+    let Identity { layer, tower, .. } = naming.identify(&part.name, &part.shape);
     let header = Header {
         name: part.name.clone(),
         shape: part.shape.clone(),
         dtype: part.dtype.clone(),
         component: Component::Other,
-        layer: identify(family, &part.name, &part.shape).layer,
+        layer,
+        tower: tower.map(|tower| tower.to_string()),
         role: Role::Quantization,
         of: None,
         path: None,
@@ -188,6 +194,7 @@ struct Header {
     dtype: String,
     component: Component,
     layer: Option<u32>,
+    tower: Option<String>,
     role: Role,
     of: Option<String>,
     path: Option<String>,
@@ -238,6 +245,7 @@ fn tensor(header: Header, whole: &Whole, tolerance: f64) -> Tensor {
         dtype: header.dtype,
         component: header.component,
         layer: header.layer,
+        tower: header.tower,
         role: header.role,
         of: header.of,
         path: header.path,
@@ -293,6 +301,7 @@ mod tests {
             dtype: "F64".into(),
             component: Component::Other,
             layer: None,
+            tower: None,
             role: Role::Parameter,
             of: None,
             path: None,

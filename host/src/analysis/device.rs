@@ -8,7 +8,7 @@ use kurtoscope_shared::{
 
 use super::{
     failure::DeviceFailure,
-    handshake::{accept, stated_accuracy},
+    handshake::{accept, passes_self_test, stated_accuracy},
     linked::LinkedDevice,
     local,
     options::DeviceOptions,
@@ -138,7 +138,7 @@ impl Device {
                 kind: adapter.kind,
             }),
             self_test: record::SelfTest {
-                passed: test.passed && test.max_relative_error <= test.tolerance,
+                passed: passes_self_test(self.welcome()),
                 max_relative_error: test.max_relative_error.is_finite().then_some(test.max_relative_error),
                 tolerance: test.tolerance.is_finite().then_some(test.tolerance),
             },

@@ -17,8 +17,8 @@ use super::{
 use kurtoscope_checkpoint::{
     Checkpoint, CheckpointError, StoredTensor,
     model::{
-        Candidate, Component, Family, Identity, Part, Runs, identify, output_axis, parts, parts_of_quantized,
-        row_length, tied_pairs,
+        Candidate, Component, Family, Identity, Naming, Part, Runs, output_axis, parts, parts_of_quantized, row_length,
+        tied_pairs,
     },
 };
 
@@ -58,7 +58,7 @@ pub struct PlannedTensor {
 pub struct RecordedTensor {
     /// Index in [`Checkpoint::tensors`].
     pub tensor: usize,
-    /// Component, layer, whether it is a buffer.
+    /// Component, layer, tower, whether it is a buffer.
     pub identity: Identity,
     /// What is measured for it.
     pub source: Source,
@@ -93,7 +93,8 @@ impl MeasurementPlan {
     pub fn new(checkpoint: &Checkpoint, family: Family, chunk_bytes: usize, wanted: Requests) -> Self {
         let limits = Cutting { chunk_bytes, wanted };
         let mut plan = Self { entries: Vec::new(), targets: Vec::new(), chunks: Vec::new(), bytes: 0 };
-        let identities: Vec<Identity> = checkpoint.tensors.iter().map(|tensor| identity(family, tensor)).collect();
+        let naming = Naming::of(family, checkpoint.tensors.iter().map(StoredTensor::path));
+        let identities: Vec<Identity> = checkpoint.tensors.iter().map(|tensor| identity(&naming, tensor)).collect();
         let tied = tied_entries(checkpoint, &identities);
         for (index, identity) in identities.into_iter().enumerate() {
             let source = match tied.get(&index) {
@@ -224,11 +225,11 @@ impl MeasurementPlan {
 }
 
 /// What a tensor is, from its path in the model and from the nodes that read it.
-fn identity(family: Family, tensor: &StoredTensor) -> Identity {
-    let Identity { component, layer, buffer } = identify(family, tensor.path(), &tensor.shape);
-    let is_embedding = component == Component::Other && tensor.graph.is_lookup && tensor.shape.len() == 2;
-    let component = if is_embedding { Component::Embedding } else { component };
-    Identity { component, layer, buffer: buffer || tensor.graph.is_table }
+fn identity(naming: &Naming, tensor: &StoredTensor) -> Identity {
+    let identity = naming.identify(tensor.path(), &tensor.shape);
+    let is_embedding = identity.component == Component::Other && tensor.graph.is_lookup && tensor.shape.len() == 2;
+    let component = if is_embedding { Component::Embedding } else { identity.component };
+    Identity { component, buffer: identity.buffer || tensor.graph.is_table, ..identity }
 }
 
 /// The parts of a fused tensor, by the order in which its outputs are stored.

@@ -55,7 +55,9 @@ fn is_token_types(name: &str) -> bool {
 
 fn is_quantized(component: Component, quantizes: QuantizedTensors) -> bool {
     match component {
-        Component::Norm | Component::Bias | Component::PositionEmbedding => false,
+        Component::Norm | Component::Scale | Component::Bias | Component::PositionEmbedding => false,
+        // Too small, too sensitive, or not of two dimensions: tools leave them. An adapter is no weight.
+        Component::Router | Component::Convolution | Component::StateSpace | Component::Adapter => false,
         Component::Embedding => quantizes == QuantizedTensors::AllMatrices,
         _ => true,
     }

@@ -93,7 +93,7 @@ fn by_component(evidence: &Evidence) -> ExperimentTable {
             "matrices above 10",
             "models with their highest here",
         ]),
-        rows: Component::ALL.into_iter().filter_map(row).collect(),
+        rows: Component::ALL.iter().copied().filter_map(row).collect(),
     }
 }
 

@@ -87,6 +87,18 @@ pub fn quantized_already(run: &Run, quote: Quote) -> Option<String> {
     Some(format!("{INTRODUCTION}: {}; what is measured are the weights that they mean.", kinds.join("; ")))
 }
 
+/// What a reader must know of an adapter. `None` for models.
+pub fn adapter(run: &Run, quote: Quote) -> Option<String> {
+    if !run.is_adapter() {
+        return None;
+    }
+    let base = run.adapted_model().map_or_else(|| "another model".to_owned(), quote);
+    Some(format!(
+        "This is an adapter: it changes the weights of {base} and has none of its own. What is measured are its parts, not the \
+         weights that a model has with it; to measure or to quantize those, merge it into the model first."
+    ))
+}
+
 /// The findings, most important first.
 pub fn findings(summary: &Summary, quote: Quote) -> Vec<String> {
     let mut findings = Vec::new();
@@ -112,8 +124,8 @@ pub fn findings(summary: &Summary, quote: Quote) -> Vec<String> {
 }
 
 fn heaviest(worst: &Tensor, quote: Quote) -> String {
-    let place = worst.layer.map_or_else(String::new, |layer| format!(", layer {layer}"));
     let path = worst.path.as_deref().map_or_else(String::new, |path| format!(", in the model {}", quote(path)));
+    let place = worst.layer_in_words().map_or_else(String::new, |layer| format!(", {layer}"));
     format!(
         "The heaviest tail is {}{path} ({}{place}): Pearson kurtosis {} (excess {}; a normal distribution has 3 and 0). {}",
         quote(&worst.name),

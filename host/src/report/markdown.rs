@@ -1,7 +1,7 @@
 //! `report.md`: the whole run for reading and keeping, down to every tensor.
 
 use super::deployment::overview;
-use super::findings::{findings, quantized_already, warnings};
+use super::findings::{adapter, findings, quantized_already, warnings};
 use super::sections;
 use super::summary::Summary;
 use super::table::{Table, code, escape};
@@ -96,8 +96,8 @@ fn head(run: &Run, summary: &Summary) -> String {
         text.truncate(text.len() - ">\n".len());
         text.push('\n');
     }
-    if let Some(quantized) = quantized_already(run, &code) {
-        text += &format!("{quantized}\n\n");
+    for statement in [adapter(run, &code), quantized_already(run, &code)].into_iter().flatten() {
+        text += &format!("{statement}\n\n");
     }
     for remark in &run.remarks {
         text += &format!("{}\n\n", escape(remark));

@@ -25,6 +25,7 @@ use quantization::Unresolved;
 
 use crate::format::{GraphUse, TensorData, TensorEntry, recognise};
 use crate::packed::Stored;
+use crate::select::{ADAPTER_CONFIGURATION, CONFIGURATION};
 use crate::source::{Access, MappedFile, json};
 use crate::unmeasured::Unmeasured;
 
@@ -41,7 +42,7 @@ pub struct Checkpoint {
     pub revision: Option<String>,
     /// How the weights are stored: `safetensors`, `pytorch`, ….
     pub format: &'static str,
-    /// The `config.json` beside the weights.
+    /// The `config.json` beside the weights; of an adapter without one its `adapter_config.json`.
     pub config: Option<Value>,
     /// Tensors that can be measured, sorted by name with numbers compared by value: layer 2 comes before layer 10.
     pub tensors: Vec<StoredTensor>,
@@ -126,7 +127,10 @@ impl Checkpoint {
     /// See [`CheckpointError`].
     pub fn open(path: &Path) -> Result<Self, CheckpointError> {
         let CheckpointFiles { folder, files, index, left_out } = CheckpointFiles::find(path)?;
-        let config = json::read_if_present(&folder.join("config.json"))?;
+        let config = match json::read_if_present(&folder.join(CONFIGURATION))? {
+            Some(config) => Some(config),
+            None => json::read_if_present(&folder.join(ADAPTER_CONFIGURATION))?,
+        };
         let mut checkpoint = Self {
             source: path.to_string_lossy().into_owned(),
             revision: None,

@@ -12,7 +12,7 @@ use kurtoscope_shared::Element;
 use super::order::natural;
 use super::{Checkpoint, StoredTensor, is_integer};
 use crate::format::{ComponentEntry, GraphUse, PackedNode, TensorData, without_derivation};
-use crate::model::{Family, identify};
+use crate::model::is_named_as_buffer;
 use crate::packed::matmul_nbits::{self, Attributes};
 use crate::packed::{
     Component, Configuration, Listed, Members, PackedFault, PackedTensor, PackedWeight, Recognition, Role, Stored,
@@ -307,7 +307,5 @@ const INTEGER_BUFFERS: [&str; 4] = ["relative_position_index", "token_type_ids",
 /// Whether a tensor's name says that it is no weight.
 fn is_buffer(candidate: &Candidate) -> bool {
     let last = candidate.name.rsplit('.').next().unwrap_or_default();
-    identify(Family::Unknown, &candidate.name, &candidate.shape).buffer
-        || INTEGER_BUFFERS.contains(&last)
-        || last.ends_with("_mask")
+    is_named_as_buffer(&candidate.name, &candidate.shape) || INTEGER_BUFFERS.contains(&last) || last.ends_with("_mask")
 }

@@ -62,7 +62,7 @@ fn split(
 ) -> Vec<Part> {
     let is_bias = match component {
         Component::AttentionQkv => false,
-        Component::Bias => pattern::component(&Path::new(name).module) == Component::AttentionQkv,
+        Component::Bias => pattern::component(&Path::new(name)) == Component::AttentionQkv,
         _ => return Vec::new(),
     };
     let fused = match (is_bias, shape) {

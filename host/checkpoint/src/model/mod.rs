@@ -1,4 +1,4 @@
-//! What is known about a model from its names and its configuration: family, component, layer and layout.
+//! What is known about a model from its names and its configuration: family, component, layer, tower and layout.
 
 mod component;
 mod config;
@@ -9,10 +9,11 @@ mod path;
 mod pattern;
 mod runs;
 mod tied;
+mod tower;
 
 pub use component::Component;
 pub use family::Family;
-pub use identity::{Identity, identify};
+pub use identity::{Identity, Naming, is_named_as_buffer};
 pub use layout::{Part, output_axis, parts, parts_of_quantized, row_length};
 pub use runs::{Runs, unravel};
 pub use tied::{Candidate, Tied, tied_pairs};

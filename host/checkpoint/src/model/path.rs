@@ -1,13 +1,14 @@
-//! Splits a tensor's dotted name: prefix, layer, module and leaf.
+//! Splits a tensor's dotted name: prefix, layer, module and leaf, without the parts that training tools add.
 
-/// Names of lists of layers: the number behind one of them is the layer.
-const LISTS: [&str; 7] = ["h", "layers", "layer", "blk", "block", "blocks", "albert_layers"];
+use super::pattern::NAMES;
 
 /// A name such as `model.layers.3.self_attn.q_proj.weight`, in parts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Path<'a> {
-    /// What stands before the list of layers: `["model"]`. Empty outside the layers.
+    /// What is before the list of layers: `["model"]`. Empty outside the layers.
     pub(super) prefix: Vec<&'a str>,
+    /// The list of layers: `layers`. Empty outside the layers.
+    pub(super) list: &'a str,
     /// The layer: 3.
     pub(super) layer: Option<u32>,
     /// The module inside the layer, or from the top of the model: `["self_attn", "q_proj"]`.
@@ -19,20 +20,21 @@ pub(super) struct Path<'a> {
 impl<'a> Path<'a> {
     /// Takes `name` apart. Where lists are nested, the outermost counts.
     pub(super) fn new(name: &'a str) -> Self {
-        let mut module: Vec<&str> = name.split('.').collect();
-        // `split` yields at least one part.
-        let leaf = module.pop().unwrap_or(name);
-        let numbered = module.windows(2).enumerate().find_map(|(at, pair)| match pair {
-            [list, number] if LISTS.contains(list) => Some((at, number.parse::<u32>().ok()?)),
+        let mut parts = name.split('.');
+        // `rsplit` and `split` yield at least one part.
+        let leaf = parts.next_back().unwrap_or(name);
+        let mut module: Vec<&str> = parts.filter(|part| !NAMES.is_wrapper(part)).collect();
+        let numbered = module.windows(2).enumerate().find_map(|(at, pair)| match *pair {
+            [list, number] if NAMES.is_list(list) => Some((at, list, number.parse::<u32>().ok()?)),
             _ => None,
         });
         match numbered {
-            Some((at, layer)) => {
+            Some((at, list, layer)) => {
                 let inner = module.split_off(at + 2);
                 module.truncate(at);
-                Self { prefix: module, layer: Some(layer), module: inner, leaf }
+                Self { prefix: module, list, layer: Some(layer), module: inner, leaf }
             }
-            None => Self { prefix: Vec::new(), layer: None, module, leaf },
+            None => Self { prefix: Vec::new(), list: "", layer: None, module, leaf },
         }
     }
 
@@ -47,6 +49,22 @@ impl<'a> Path<'a> {
     pub(super) fn last(&self) -> &'a str {
         self.module.last().copied().unwrap_or_default()
     }
+
+    /// The last part of the module's path that is no number: `input_layernorm` of `input_layernorm.0`.
+    pub(super) fn last_word(&self) -> &'a str {
+        let is_number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+        self.module.iter().rev().find(|part| !is_number(part)).copied().unwrap_or_default()
+    }
+
+    /// The list of layers with what is before it, `model.layers`: the same for all layers of one stack. Empty outside the layers.
+    pub(super) fn stack(&self) -> String {
+        let mut stack = String::new();
+        for part in &self.prefix {
+            stack.push_str(part);
+            stack.push('.');
+        }
+        stack + self.list
+    }
 }
 
 #[cfg(test)]
@@ -59,6 +77,7 @@ mod tests {
         assert_eq!(path.prefix, ["model", "decoder"]);
         assert_eq!((path.layer, path.leaf), (Some(12), "weight"));
         assert_eq!(path.module, ["self_attn", "q_proj"]);
+        assert_eq!(path.stack(), "model.decoder.layers");
         assert!(path.is_layer_weight("self_attn.q_proj"));
         assert!(!path.is_layer_weight("q_proj"));
     }
@@ -78,6 +97,21 @@ mod tests {
             ("...", None),
         ] {
             assert_eq!(Path::new(name).layer, layer, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_training_tools_add_is_dropped_anywhere() {
+        let plain = Path::new("model.layers.3.self_attn.q_proj.weight");
+        for name in [
+            "module.model.layers.3.self_attn.q_proj.weight",
+            "_orig_mod.model.layers.3.self_attn.q_proj.weight",
+            "module._orig_mod.model.layers.3.self_attn.q_proj.weight",
+            "_fsdp_wrapped_module.model.layers.3._fsdp_wrapped_module.self_attn.q_proj.weight",
+            "_fsdp_wrapped_module.model.layers.3._checkpoint_wrapped_module.self_attn.q_proj.weight",
+            "base_model.model.layers.3.self_attn.q_proj.base_layer.weight",
+        ] {
+            assert_eq!(Path::new(name), plain, "{name}");
         }
     }
 }

@@ -1,205 +1,240 @@
-//! The table of module names and the component that each is, over all families.
-//!
-//! One table serves every family because their names do not collide: where one ends like another (`dense`), the longer
-//! pattern decides.
+//! The table of names, `names.tsv`, read once: patterns by their last part, and what else names say.
 
-use super::component::Component::{self, *};
+use std::collections::{HashMap, HashSet};
+use std::sync::LazyLock;
 
-/// How a module's path ends, `*` standing for any one part, and what it then is.
-const MODULES: &[(&str, Component)] = &[
-    // Embeddings
-    ("embed_tokens", Embedding),
-    ("embed_in", Embedding),
-    ("wte", Embedding),
-    ("word_embeddings", Embedding),
-    ("token_type_embeddings", Embedding),
-    ("tok_embeddings", Embedding),
-    ("tokens_embed", Embedding),
-    ("token_embd", Embedding),
-    ("token_types", Embedding),
-    ("shared", Embedding),
-    ("wpe", PositionEmbedding),
-    ("embed_positions", PositionEmbedding),
-    ("position_embeddings", PositionEmbedding),
-    ("positions_embed", PositionEmbedding),
-    ("position_embd", PositionEmbedding),
-    ("relative_attention_bias", PositionEmbedding),
-    ("attn_rel_b", PositionEmbedding),
-    // Attention
-    ("q_proj", AttentionQuery),
-    ("query", AttentionQuery),
-    ("query_proj", AttentionQuery),
-    ("q_lin", AttentionQuery),
-    ("attn_q", AttentionQuery),
-    ("cross_attn_q", AttentionQuery),
-    ("attention.wq", AttentionQuery),
-    ("attn.q", AttentionQuery),
-    ("SelfAttention.q", AttentionQuery),
-    ("EncDecAttention.q", AttentionQuery),
-    ("k_proj", AttentionKey),
-    ("key", AttentionKey),
-    ("key_proj", AttentionKey),
-    ("k_lin", AttentionKey),
-    ("attn_k", AttentionKey),
-    ("cross_attn_k", AttentionKey),
-    ("attention.wk", AttentionKey),
-    ("attn.k", AttentionKey),
-    ("SelfAttention.k", AttentionKey),
-    ("EncDecAttention.k", AttentionKey),
-    ("v_proj", AttentionValue),
-    ("value", AttentionValue),
-    ("value_proj", AttentionValue),
-    ("v_lin", AttentionValue),
-    ("attn_v", AttentionValue),
-    ("cross_attn_v", AttentionValue),
-    ("attention.wv", AttentionValue),
-    ("attn.v", AttentionValue),
-    ("SelfAttention.v", AttentionValue),
-    ("EncDecAttention.v", AttentionValue),
-    ("attn.c_attn", AttentionQkv),
-    ("query_key_value", AttentionQkv),
-    ("qkv_proj", AttentionQkv),
-    ("Wqkv", AttentionQkv),
-    ("attn_qkv", AttentionQkv),
-    ("attn.qkv", AttentionQkv),
-    ("attn.c_proj", AttentionOutput),
-    ("self_attention.dense", AttentionOutput),
-    ("attention.dense", AttentionOutput),
-    ("attention.output.dense", AttentionOutput),
-    ("self_attn.dense", AttentionOutput),
-    ("self_attn.out_proj", AttentionOutput),
-    ("encoder_attn.out_proj", AttentionOutput),
-    ("attn.out_proj", AttentionOutput),
-    ("attention.out_proj", AttentionOutput),
-    ("o_proj", AttentionOutput),
-    ("attention.out_lin", AttentionOutput),
-    ("attn_output", AttentionOutput),
-    ("attn_out", AttentionOutput),
-    ("cross_attn_output", AttentionOutput),
-    ("attention.wo", AttentionOutput),
-    ("attn.o", AttentionOutput),
-    ("attn.proj", AttentionOutput),
-    ("SelfAttention.o", AttentionOutput),
-    ("EncDecAttention.o", AttentionOutput),
-    // Feed-forward
-    ("gate_proj", MlpGate),
-    ("ffn_gate", MlpGate),
-    ("ffn_gate.*", MlpGate),
-    ("ffn_gate_exps", MlpGate),
-    ("ffn_gate_shexp", MlpGate),
-    ("feed_forward.w1", MlpGate),
-    ("experts.*.w1", MlpGate),
-    ("DenseReluDense.wi_0", MlpGate),
-    ("fc1", MlpUp),
-    ("fc_in", MlpUp),
-    ("dense_h_to_4h", MlpUp),
-    ("mlp.c_fc", MlpUp),
-    ("up_proj", MlpUp),
-    ("gate_up_proj", MlpUp),
-    ("ffn_up", MlpUp),
-    ("ffn_up.*", MlpUp),
-    ("ffn_up_exps", MlpUp),
-    ("ffn_up_shexp", MlpUp),
-    ("ffn_gate_up_exps", MlpUp),
-    ("intermediate.dense", MlpUp),
-    ("feed_forward.w3", MlpUp),
-    ("experts.*.w3", MlpUp),
-    ("DenseReluDense.wi", MlpUp),
-    ("DenseReluDense.wi_1", MlpUp),
-    ("ffn.lin1", MlpUp),
-    ("fc2", MlpDown),
-    ("fc_out", MlpDown),
-    ("dense_4h_to_h", MlpDown),
-    ("mlp.c_proj", MlpDown),
-    ("down_proj", MlpDown),
-    ("ffn_down", MlpDown),
-    ("ffn_down.*", MlpDown),
-    ("ffn_down_exps", MlpDown),
-    ("ffn_down_shexp", MlpDown),
-    ("output.dense", MlpDown),
-    ("feed_forward.w2", MlpDown),
-    ("experts.*.w2", MlpDown),
-    ("DenseReluDense.wo", MlpDown),
-    ("ffn.lin2", MlpDown),
-    // Heads over the vocabulary
-    ("lm_head", Head),
-    ("lm_head.decoder", Head),
-    ("embed_out", Head),
-    ("predictions.decoder", Head),
-    ("generator_lm_head", Head),
-    ("vocab_projector", Head),
-    ("output_layer", Head),
-];
+use super::component::Component;
+use super::path::Path;
 
-/// Parameters outside any module, by their whole name inside the layer or the model.
-const BARE: &[(&str, Component)] = &[
-    ("in_proj_weight", AttentionQkv),
-    ("in_proj_bias", Bias),
-    ("q_bias", Bias),
-    ("v_bias", Bias),
-    ("pos_embed", PositionEmbedding),
-];
+const TABLE: &str = include_str!("names.tsv");
 
-/// The component that a module's weights belong to.
-pub(super) fn component(module: &[&str]) -> Component {
-    // GGUF calls its head `output`; inside layers and other modules the word means something else.
-    if module == ["output"] {
-        return Head;
-    }
-    let ends_with = |pattern: &str| {
-        let mut path = module.iter().rev();
-        pattern.rsplit('.').all(|part| path.next().is_some_and(|&name| part == "*" || part == name))
-    };
-    MODULES
-        .iter()
-        .filter(|(pattern, _)| ends_with(pattern))
-        .max_by_key(|(pattern, _)| pattern.matches('.').count())
-        .map_or(Other, |&(_, component)| component)
+/// The table.
+pub(super) static NAMES: LazyLock<Names> = LazyLock::new(|| Names::parse(TABLE));
+
+/// What names say.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    /// By the last part that is no number.
+    patterns: HashMap<&'static str, Vec<Pattern>>,
+    buffers: HashSet<&'static str>,
+    buffer_modules: HashSet<&'static str>,
+    lists: HashSet<&'static str>,
+    towers: HashMap<&'static str, &'static str>,
+    marks: HashMap<&'static str, &'static str>,
+    wrappers: HashSet<&'static str>,
+    adapters: Vec<&'static str>,
 }
 
-/// The component of a parameter that is not called weight or bias.
-pub(super) fn bare(leaf: &str) -> Component {
-    BARE.iter().find(|(name, _)| *name == leaf).map_or(Other, |&(_, component)| component)
+/// How a path ends, and what it then is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Pattern {
+    /// The last parts of the path.
+    parts: Vec<&'static str>,
+    component: Component,
+    /// Whether it is so outside the layers only.
+    is_top: bool,
+}
+
+impl Pattern {
+    fn fits(&self, path: &[&str], is_top: bool) -> bool {
+        let Some(start) = path.len().checked_sub(self.parts.len()) else { return false };
+        (is_top || !self.is_top) && self.parts.iter().zip(&path[start..]).all(|(&part, &name)| fits(part, name))
+    }
+}
+
+/// Whether a part of a name fits one of a pattern: `N` is any number, alone or behind a name as in `expert_N`.
+fn fits(part: &str, name: &str) -> bool {
+    match part.strip_suffix('N') {
+        Some("") => is_number(name),
+        Some(start) if start.ends_with('_') => name.strip_prefix(start).is_some_and(is_number),
+        _ => part == name,
+    }
+}
+
+fn is_number(part: &str) -> bool {
+    !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+impl Names {
+    /// Lines that are none are passed over; a test holds that the table has none.
+    fn parse(table: &'static str) -> Self {
+        let mut names = Self::default();
+        for line in table.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+            let mut columns = line.split('\t');
+            if let (Some(kind), Some(pattern), Some(meaning)) = (columns.next(), columns.next(), columns.next()) {
+                names.add(kind, pattern, meaning);
+            }
+        }
+        names
+    }
+
+    fn add(&mut self, kind: &str, pattern: &'static str, meaning: &'static str) -> Option<()> {
+        match kind {
+            "weight" | "top" => {
+                let component = *Component::ALL.iter().find(|component| component.name() == meaning)?;
+                let parts: Vec<&str> = pattern.split('.').collect();
+                let key = parts.iter().rev().find(|part| **part != "N" && !is_number(part))?;
+                let pattern = Pattern { parts: parts.clone(), component, is_top: kind == "top" };
+                self.patterns.entry(key).or_default().push(pattern);
+            }
+            "buffer" if meaning == "module" => drop(self.buffer_modules.insert(pattern)),
+            "buffer" => drop(self.buffers.insert(pattern)),
+            "list" => drop(self.lists.insert(pattern)),
+            "tower" => drop(self.towers.insert(pattern, meaning)),
+            "mark" => drop(self.marks.insert(pattern, meaning)),
+            "wrapper" => drop(self.wrappers.insert(pattern)),
+            "adapter" => self.adapters.push(pattern),
+            _ => return None,
+        }
+        Some(())
+    }
+
+    /// What the longest pattern that fits says; of two equally long ones that for the outside of layers. `None` where none fits.
+    fn component(&self, path: &[&str], is_top: bool) -> Option<Component> {
+        let key = path.iter().rev().find(|part| !is_number(part))?;
+        let fitting = self.patterns.get(key)?.iter().filter(|pattern| pattern.fits(path, is_top));
+        fitting.max_by_key(|pattern| (pattern.parts.len(), pattern.is_top)).map(|pattern| pattern.component)
+    }
+
+    /// Whether a parameter of this name, or of a module of this name, is a constant.
+    pub(super) fn is_buffer(&self, module: &str, leaf: &str) -> bool {
+        self.buffers.contains(leaf) || self.buffer_modules.contains(module)
+    }
+
+    /// Whether the numbers behind this part are layers.
+    pub(super) fn is_list(&self, part: &str) -> bool {
+        self.lists.contains(part)
+    }
+
+    /// Whether training tools add this part.
+    pub(super) fn is_wrapper(&self, part: &str) -> bool {
+        self.wrappers.contains(part)
+    }
+
+    /// Whether this part is that of an adapter.
+    pub(super) fn is_adapter(&self, part: &str) -> bool {
+        self.adapters.iter().any(|adapter| part.starts_with(adapter))
+    }
+
+    /// The tower that a part of the path before the layer names; `is_first` where nothing is before it.
+    pub(super) fn tower(&self, part: &str, is_first: bool) -> Option<&'static str> {
+        let anchored = || self.towers.get(format!("^{part}").as_str()).filter(|_| is_first);
+        self.towers.get(part).or_else(anchored).copied()
+    }
+
+    /// The tower to which a layer with a module of this name belongs.
+    pub(super) fn mark(&self, part: &str) -> Option<&'static str> {
+        self.marks.get(part).copied()
+    }
+}
+
+/// The component that a module's weights belong to.
+pub(super) fn component(path: &Path<'_>) -> Component {
+    known(path).unwrap_or(Component::Other)
+}
+
+/// [`component`]; `None` where no pattern fits.
+pub(super) fn known(path: &Path<'_>) -> Option<Component> {
+    NAMES.component(&path.module, path.layer.is_none())
+}
+
+/// The component of a parameter that has a name of its own in its module: `A_log`, `experts.gate_up_proj`.
+pub(super) fn known_parameter(path: &Path<'_>) -> Option<Component> {
+    let mut whole = path.module.clone();
+    whole.push(path.leaf);
+    NAMES.component(&whole, path.layer.is_none())
 }
 
 /// Whether a module of this name is a normalisation: `ln_1`, `LayerNorm`, `q_norm`, …
 pub(super) fn is_norm(module: &str) -> bool {
-    let ln = module.strip_prefix("ln").or_else(|| module.strip_prefix("LN"));
-    ln.is_some_and(|rest| rest.is_empty() || rest.starts_with(|next: char| next == '_' || next.is_ascii_digit()))
+    let begins = |prefix: &str| {
+        let rest = module.strip_prefix(prefix);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(|next: char| next == '_' || next.is_ascii_digit()))
+    };
+    begins("ln")
+        || begins("LN")
+        || begins("bn")
+        || module.ends_with("_ln")
+        || module.ends_with("_rms")
         || module.to_ascii_lowercase().contains("norm")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use Component::{AttentionOutput, HeadTransform, MlpDown, MlpGate, Other};
 
-    #[test]
-    fn the_longest_pattern_decides() {
-        assert_eq!(component(&["attention", "output", "dense"]), AttentionOutput);
-        assert_eq!(component(&["output", "dense"]), MlpDown);
-        assert_eq!(component(&["pooler", "dense"]), Other);
-        assert_eq!(component(&["mlp", "c_proj"]), MlpDown);
-        assert_eq!(component(&["attn", "c_proj"]), AttentionOutput);
-        assert_eq!(component(&["block_sparse_moe", "experts", "7", "w1"]), MlpGate);
-        assert_eq!(component(&["q_proj", "lora_A"]), Other);
-        assert_eq!(component(&[]), Other);
+    fn of(module: &str) -> Component {
+        component(&Path::new(&format!("layers.0.{module}.weight")))
+    }
+
+    /// The lines of the table, without comments.
+    fn lines() -> impl Iterator<Item = Vec<&'static str>> {
+        let lines = TABLE.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+        lines.map(|line| line.split('\t').collect())
     }
 
     #[test]
-    fn no_pattern_is_listed_twice() {
-        for (i, (pattern, _)) in MODULES.iter().enumerate() {
-            assert!(MODULES[..i].iter().all(|(earlier, _)| earlier != pattern), "{pattern}");
+    fn the_longest_pattern_decides() {
+        assert_eq!(of("attention.output.dense"), AttentionOutput);
+        assert_eq!(of("output.dense"), MlpDown);
+        assert_eq!(of("pooler.dense"), HeadTransform);
+        assert_eq!(of("mlp.c_proj"), MlpDown);
+        assert_eq!(of("attn.c_proj"), AttentionOutput);
+        assert_eq!(of("block_sparse_moe.experts.7.w1"), MlpGate);
+        assert_eq!(of("block_sparse_moe.experts.x.w1"), Other);
+        assert_eq!(component(&Path::new("weight")), Other);
+        assert_eq!(component(&Path::new("layers.0.output.weight")), Other, "a head is outside the layers");
+    }
+
+    #[test]
+    fn every_line_of_the_table_is_one() {
+        for columns in lines() {
+            let [kind, pattern, meaning, place] = columns[..] else { panic!("four columns: {columns:?}") };
+            assert!(Names::default().add(kind, pattern, meaning).is_some(), "{columns:?}");
+            assert!(!place.is_empty() && !pattern.is_empty(), "{columns:?}");
+            assert!([kind, pattern, meaning, place].iter().all(|column| column.trim() == *column), "{columns:?}");
+        }
+    }
+
+    #[test]
+    fn no_line_is_double_or_says_what_a_shorter_one_says() {
+        let mut seen = HashSet::new();
+        for columns in lines() {
+            assert!(seen.insert((columns[0], columns[1])), "twice: {columns:?}");
+        }
+        for columns in lines().filter(|columns| matches!(columns[0], "weight" | "top")) {
+            let numbered = columns[1].replace("_N", "_7");
+            let path: Vec<&str> = numbered.split('.').map(|part| if part == "N" { "7" } else { part }).collect();
+            let is_top = columns[0] == "top";
+            let found = |path: &[&str]| NAMES.component(path, is_top).map(Component::name);
+            assert_eq!(found(&path), Some(columns[2]), "shadowed: {columns:?}");
+            if path.len() > 1 {
+                assert_ne!(found(&path[1..]), Some(columns[2]), "a shorter pattern says it already: {columns:?}");
+            }
         }
     }
 
     #[test]
     fn norms() {
-        for norm in
-            ["ln_1", "ln_f", "ln1", "ln", "LayerNorm", "final_layer_norm", "input_layernorm", "attn_norm", "norm"]
-        {
+        for norm in [
+            "ln_1",
+            "ln_f",
+            "ln1",
+            "ln",
+            "LayerNorm",
+            "final_layer_norm",
+            "input_layernorm",
+            "attn_norm",
+            "norm",
+            "bn1",
+            "q_ln",
+            "pre_layrnorm",
+            "before_rms",
+        ] {
             assert!(is_norm(norm), "{norm}");
         }
-        for other in ["lnear", "line", "", "fc1", "dense"] {
+        for other in ["lnear", "line", "", "fc1", "dense", "bnb"] {
             assert!(!is_norm(other), "{other}");
         }
     }

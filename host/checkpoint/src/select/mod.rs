@@ -14,6 +14,12 @@ pub use naming::FORMATS;
 
 pub(crate) use index::Index;
 
+/// What a model's configuration is called.
+pub(crate) const CONFIGURATION: &str = "config.json";
+
+/// What PEFT calls the configuration of an adapter.
+pub(crate) const ADAPTER_CONFIGURATION: &str = "adapter_config.json";
+
 /// The files that are one model, by their paths as they were listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Selection {
@@ -21,7 +27,7 @@ pub struct Selection {
     pub weights: Weights,
     /// Files of external data that belong to an ONNX model, by their names; the model itself decides which it needs.
     pub external: Vec<String>,
-    /// The `config.json` in the folder of the weights, where it is listed.
+    /// The `config.json` in the folder of the weights, or else the `adapter_config.json`, where one is listed.
     pub config: Option<String>,
     /// Files of weights in the same format and folder that are not selected. Those that an index names are among them
     /// until it is read.
@@ -219,8 +225,8 @@ fn selection(weights: Weights, names: BTreeSet<&str>) -> Selection {
         Weights::File(file) | Weights::Index(file) => file.as_str(),
         Weights::Files(files) => files.first().map_or("", String::as_str),
     };
-    let config = format!("{}config.json", folder_of(first));
-    let config = names.contains(config.as_str()).then_some(config);
+    let beside = [CONFIGURATION, ADAPTER_CONFIGURATION].map(|name| format!("{}{name}", folder_of(first)));
+    let config = beside.into_iter().find(|config| names.contains(config.as_str()));
     let external = names.iter().filter(|name| naming::is_external_data(name, first));
     let external = external.map(|name| (*name).to_owned()).collect();
     Selection { external, config, weights, left_out: Vec::new() }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use crate::checkpoint::{Checkpoint, CheckpointError};
-use crate::model::{Component, Family, identify};
+use crate::model::{Component, Family, Naming};
 use crate::testing::{Folder, listed, message, open_bytes, values};
 
 const TYPES: &[u8] = include_bytes!("fixtures/types.msgpack");
@@ -71,7 +71,8 @@ fn chunks_are_one_array() {
 fn names_are_the_models() {
     let (_folder, checkpoint) = open_bytes("flax_model.msgpack", CHUNKED);
     let names = checkpoint.tensors.iter().map(|tensor| tensor.name.as_str());
-    let components: Vec<_> = names.map(|name| (name, identify(Family::Opt, name, &[]).component)).collect();
+    let naming = Naming::of(Family::Opt, names.clone());
+    let components: Vec<_> = names.map(|name| (name, naming.identify(name, &[]).component)).collect();
     let expected = [
         ("model.decoder.embed_tokens.embedding", Component::Embedding),
         ("model.decoder.layers.0.final_layer_norm.bias", Component::Norm),
