@@ -229,7 +229,7 @@ fn identity(naming: &Naming, tensor: &StoredTensor) -> Identity {
     let identity = naming.identify(tensor.path(), &tensor.shape);
     let is_embedding = identity.component == Component::Other && tensor.graph.is_lookup && tensor.shape.len() == 2;
     let component = if is_embedding { Component::Embedding } else { identity.component };
-    Identity { component, buffer: identity.buffer || tensor.graph.is_table, ..identity }
+    Identity { component, buffer: identity.buffer || tensor.graph.is_constant, ..identity }
 }
 
 /// The parts of a fused tensor, by the order in which its outputs are stored.

@@ -99,7 +99,9 @@ pub(super) fn is_tensor(constant: &Constant, reading: Option<&Reading<'_>>) -> b
     let is_single = constant.tensor.shape.iter().product::<u64>() == 1;
     let is_named = parameter(&constant.value).is_some();
     let is_anonymous = !is_named && constant.origin == Origin::Node || is_generated(&constant.value);
-    if is_single && is_anonymous {
+    // Parameters of a single number are called `logit_scale`, or by their module.
+    let is_parameter = constant.value.contains('.') || constant.value.ends_with("scale");
+    if is_single && (is_anonymous || !is_parameter && !reading.may_be_weight()) {
         return false;
     }
     if constant.tensor.stored.as_ref().is_ok_and(|stored| is_integer(stored.element)) {
@@ -126,6 +128,6 @@ pub(super) fn graph_use(constant: &Constant, reading: Option<&Reading<'_>>) -> G
         path: path.filter(|path| *path != constant.tensor.name),
         output_axis: reading.and_then(|reading| reading.output_axis),
         is_lookup: reading.is_some_and(Reading::is_lookup),
-        is_table: reading.is_some_and(|reading| reading.input == Input::Table),
+        is_constant: reading.is_some_and(|reading| matches!(reading.input, Input::Table | Input::Argument)),
     }
 }
