@@ -115,7 +115,7 @@ pub fn quantized() -> Run {
     {
         let (scheme, bits, group) = stored;
         tensor.dtype = format!("{scheme} {bits} bits");
-        tensor.stored = Some(Stored { scheme: scheme.into(), bits, group });
+        tensor.stored = Some(Stored { scheme: scheme.into(), bits, group, assumed: None });
     }
     let scales = ["mlp.down_proj.weight_scale", "mlp.up_proj.scales", "self_attn.o_proj.scales"];
     run.tensors.extend(scales.map(|name| description(&format!("model.layers.0.{name}"))));

@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::scheme_key::SchemeKey;
 use kurtoscope_checkpoint::model::{Component, Family};
 
+pub use crate::scheme_key::{SchemeKey, TensorScheme, UnknownScheme};
 pub use kurtoscope_checkpoint::Unmeasured;
 
 /// The schema that this version writes and the only one that it reads.
@@ -238,6 +238,10 @@ pub struct Stored {
     /// Neighbouring elements of a row that share a scale; not in the file where a row, a tile or the whole tensor does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<u64>,
+    /// What neither the configuration nor the tensors state and was read as the scheme's tools read it; not in the file where
+    /// nothing was assumed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assumed: Option<String>,
 }
 
 /// The measurements of one tensor.

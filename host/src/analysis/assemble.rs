@@ -114,7 +114,12 @@ fn quantization_part(naming: &Naming, part: &QuantizationTensor) -> Tensor {
 }
 
 fn stored_as(stored: packed::Stored) -> record::Stored {
-    record::Stored { scheme: stored.scheme.to_owned(), bits: stored.bits, group: stored.group }
+    record::Stored {
+        scheme: stored.scheme.to_owned(),
+        bits: stored.bits,
+        group: stored.group,
+        assumed: stored.assumed.map(str::to_owned),
+    }
 }
 
 /// The first magnitude from which on 64-bit floats do not hold every integer: 2^53.

@@ -226,10 +226,11 @@ impl MeasurementPlan {
 
 /// What a tensor is, from its path in the model and from the nodes that read it.
 fn identity(naming: &Naming, tensor: &StoredTensor) -> Identity {
-    let identity = naming.identify(tensor.path(), &tensor.shape);
-    let is_embedding = identity.component == Component::Other && tensor.graph.is_lookup && tensor.shape.len() == 2;
-    let component = if is_embedding { Component::Embedding } else { identity.component };
-    Identity { component, buffer: identity.buffer || tensor.graph.is_constant, ..identity }
+    let found = naming.identify(tensor.path(), &tensor.shape);
+    let Identity { component, buffer, .. } = found;
+    let is_embedding = component == Component::Other && tensor.graph.is_lookup && tensor.shape.len() == 2;
+    let component = if is_embedding { Component::Embedding } else { component };
+    Identity { component, buffer: buffer || tensor.graph.is_constant, ..found }
 }
 
 /// The parts of a fused tensor, by the order in which its outputs are stored.

@@ -234,7 +234,9 @@ fn known<'a>(run: &'a Run, rows: &[&Tensor], layers: Option<u32>) -> ModelIdenti
     // Without a configuration the embedding's shape gives it: all families store it [vocabulary, width].
     let embedding = rows.iter().find(|tensor| tensor.component == Component::Embedding);
     let width = stated.or_else(|| embedding.and_then(|tensor| tensor.shape.last().copied()));
-    ModelIdentity { names: [Some(run.model.source.as_str()), called].into_iter().flatten().collect(), layers, width }
+    let in_metadata = run.model.config.as_ref().and_then(|config| config.pointer("/gguf/general.name"));
+    let names = [Some(run.model.source.as_str()), called, in_metadata.and_then(Value::as_str)];
+    ModelIdentity { names: names.into_iter().flatten().collect(), layers, width }
 }
 
 /// Where each matrix has its farthest weight, by what the matrix is.

@@ -1,6 +1,7 @@
 //! Quantized weights of a checkpoint whose files are all listed: their codes become tensors of computed elements, and what
 //! goes with the codes is set apart. How schemes are recognized and dequantized is `packed`'s.
 
+mod block_scales;
 mod elements;
 
 use std::collections::{HashMap, HashSet};
@@ -111,6 +112,9 @@ enum Fate {
 ///
 /// What is wrong with a weight costs that weight: it is listed as not measured.
 pub(super) fn resolve(checkpoint: &mut Checkpoint, unresolved: Unresolved) {
+    if checkpoint.format == "gguf" {
+        block_scales::apply(checkpoint);
+    }
     let has_names = matches!(checkpoint.format, "safetensors" | "pytorch");
     if !has_names && unresolved.nodes.is_empty() {
         return;

@@ -123,7 +123,7 @@ impl Dequantized {
 
     /// How the codes are stored.
     pub(super) fn stored(&self) -> Stored {
-        Stored { scheme: SCHEME, bits: self.codes.bits(), group: self.group }
+        Stored { scheme: SCHEME, bits: self.codes.bits(), group: self.group, assumed: None }
     }
 
     /// What is measured under the codes' name.
