@@ -136,6 +136,8 @@ fn places_of_tensors_are_those_of_the_nodes_that_read_them() {
             ("sin_cache", "sin_cache", None, false),
             ("val_7", "model.layers.1.mlp.up_proj.weight", Some(1), false),
             ("val_9", "model.layers.1.mlp.gate_proj.weight", Some(1), false),
+            ("val_10", "rnn.weight", None, false),
+            ("val_11", "rnn.weight", None, false),
         ]
     );
     let named = |wanted: fn(&GraphUse) -> bool| -> Vec<_> {

@@ -8,7 +8,7 @@ use kurtoscope_shared::Element;
 use super::inputs::{Input, input, passing};
 use super::module::{is_generated, parameter, without_derivation};
 use super::operation::Operation;
-use super::views::Views;
+use super::views::{View, Views};
 use super::walk::{Constant, Origin};
 use crate::format::GraphUse;
 
@@ -28,29 +28,37 @@ pub(super) fn readings<'a>(views: &Views<'a>) -> HashMap<usize, Reading<'a>> {
     let mut readings: HashMap<usize, Reading<'a>> = HashMap::new();
     for (graph, operation) in views.operations() {
         for position in 0..operation.inputs.len() {
-            let Some(view) = operation.input(position).and_then(|value| views.get(graph, value)) else { continue };
-            // What is looked up is read where it is looked up.
-            let passes = passing(&operation.operator, position).is_some() && operation.operator != "Gather";
-            let input = match input(&operation.operator, position) {
-                _ if passes || view.is_selection => Input::Argument,
-                input => input,
-            };
-            let output_axis = match input {
-                Input::Weight(outputs) | Input::QueryKeyValue(outputs) => view.axes.as_ref().and_then(|axes| {
-                    let dimension = outputs.dimension(operation, axes.len())?;
-                    axes.get(dimension).copied()
-                }),
-                _ => None,
-            };
-            let known = readings.get(&view.tensor).map(|known| known.input);
-            // The first of equals stays.
-            if known.is_none_or(|known| known < input && !is_same_kind(known, input)) {
-                let module = operation.module.clone().or_else(|| module_of_others(views, graph, operation));
-                readings.insert(view.tensor, Reading { input, operation, module, output_axis });
+            let Some(value) = operation.input(position) else { continue };
+            for view in views.all(graph, value) {
+                let reading = reading(views, graph, operation, position, &view);
+                let known = readings.get(&view.tensor).map(|known| known.input);
+                // The first of equals stays.
+                if known.is_none_or(|known| known < reading.input && !is_same_kind(known, reading.input)) {
+                    readings.insert(view.tensor, reading);
+                }
             }
         }
     }
     readings
+}
+
+/// How a node reads what is a view of a constant.
+fn reading<'a>(views: &Views<'a>, graph: usize, operation: &'a Operation, position: usize, view: &View) -> Reading<'a> {
+    // What is looked up is read where it is looked up.
+    let passes = passing(&operation.operator, position).is_some() && operation.operator != "Gather";
+    let input = match input(&operation.operator, position) {
+        _ if passes || view.is_selection => Input::Argument,
+        input => input,
+    };
+    let output_axis = match input {
+        Input::Weight(outputs) | Input::QueryKeyValue(outputs) => view.axes.as_ref().and_then(|axes| {
+            let dimension = outputs.dimension(operation, axes.len())?;
+            axes.get(dimension).copied()
+        }),
+        _ => None,
+    };
+    let module = operation.module.clone().or_else(|| module_of_others(views, graph, operation));
+    Reading { input, operation, module, output_axis }
 }
 
 /// The module that the names of a node's other constants give: that of the bias beside a weight.
