@@ -90,10 +90,10 @@ impl Reference {
         self
     }
 
-    /// The rows of tensors of floats with more than one element: without the shapes, indices and limits of an ONNX graph.
+    /// The rows of tensors of floats with at least one dimension: without the shapes, indices and limits of an ONNX graph.
     #[must_use]
     pub fn without_constants(mut self) -> Self {
-        self.0.retain(|_, row| row.dtype == "FLOAT" && row.n > 1);
+        self.0.retain(|_, row| row.dtype == "FLOAT" && row.shape != "scalar");
         self
     }
 

@@ -230,7 +230,7 @@ fn identity(naming: &Naming, tensor: &StoredTensor) -> Identity {
     let Identity { component, buffer, .. } = found;
     let is_embedding = component == Component::Other && tensor.graph.is_lookup && tensor.shape.len() == 2;
     let component = if is_embedding { Component::Embedding } else { component };
-    Identity { component, buffer: buffer || tensor.graph.is_table, ..found }
+    Identity { component, buffer: buffer || tensor.graph.is_constant, ..found }
 }
 
 /// The parts of a fused tensor, by the order in which its outputs are stored.

@@ -55,8 +55,9 @@ pub struct GraphUse {
     pub output_axis: Option<usize>,
     /// Rows are looked up by their numbers, as those of embeddings are.
     pub is_lookup: bool,
-    /// A table that was computed, not trained: the sines and cosines of rotary positions.
-    pub is_table: bool,
+    /// It was not trained: a table that was computed, as the sines and cosines of rotary positions, or what nodes read as a
+    /// mask, a condition or a limit.
+    pub is_constant: bool,
 }
 
 /// One tensor of a file.

@@ -166,8 +166,6 @@ const ARGUMENTS: &[&str] = &[
     "Softmax",
     "LogSoftmax",
     "If",
-    "Loop",
-    "Scan",
     "STFT",
     "DFT",
     "MelWeightMatrix",

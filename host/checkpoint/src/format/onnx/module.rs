@@ -11,7 +11,20 @@ const GENERATED: &[&str] =
     &["val_", "_val_", "const_", "Constant_", "_tensor_constant", "lifted_tensor_", "_to_copy_", "tensor_", "_v_"];
 
 /// Last parts of the names that parameters have in frameworks.
-const LEAVES: &[&str] = &["weight", "bias", "kernel", "embedding", "gamma", "beta", "qweight", "in_proj_weight"];
+const LEAVES: &[&str] = &[
+    "weight",
+    "bias",
+    "kernel",
+    "embedding",
+    "gamma",
+    "beta",
+    "qweight",
+    "in_proj_weight",
+    "weight_ih",
+    "weight_hh",
+    "bias_ih",
+    "bias_hh",
+];
 
 /// The module that a node was made from: by its own name, by what PyTorch's exporter of `torch.export` programs adds to
 /// nodes, or by the value that it makes, whose name optimizers keep.

@@ -128,6 +128,7 @@ fn places_of_tensors_are_those_of_the_nodes_that_read_them() {
             ("conv1.weight", "conv1.weight", Some(0), false),
             ("cos_cache", "cos_cache", None, false),
             ("logit_scale", "logit_scale", None, false),
+            ("mask", "mask", None, false),
             ("model.layers.1.mlp.down_proj.weight_transposed", "model.layers.1.mlp.down_proj.weight", Some(0), false),
             ("model.layers.1.mlp.gate_proj.bias", "model.layers.1.mlp.gate_proj.bias", None, false),
             ("onnx::MatMul_5", "model.layers.1.self_attn.q_proj.weight", Some(1), false),
@@ -135,13 +136,15 @@ fn places_of_tensors_are_those_of_the_nodes_that_read_them() {
             ("sin_cache", "sin_cache", None, false),
             ("val_7", "model.layers.1.mlp.up_proj.weight", Some(1), false),
             ("val_9", "model.layers.1.mlp.gate_proj.weight", Some(1), false),
+            ("val_10", "rnn.weight", None, false),
+            ("val_11", "rnn.weight", None, false),
         ]
     );
     let named = |wanted: fn(&GraphUse) -> bool| -> Vec<_> {
         let wanted = checkpoint.tensors.iter().filter(|tensor| wanted(&tensor.graph));
         wanted.map(|tensor| tensor.name.as_str()).collect()
     };
-    assert_eq!(named(|graph| graph.is_table), ["cos_cache", "sin_cache"]);
+    assert_eq!(named(|graph| graph.is_constant), ["cos_cache", "mask", "sin_cache"]);
     assert_eq!(named(|graph| graph.is_lookup), ["0"]);
     assert!(checkpoint.unmeasured.is_empty(), "{:?}", checkpoint.unmeasured);
 }

@@ -8,7 +8,7 @@ use kurtoscope_shared::Element;
 use super::inputs::{Input, input, passing};
 use super::module::{is_generated, parameter, without_derivation};
 use super::operation::Operation;
-use super::views::Views;
+use super::views::{View, Views};
 use super::walk::{Constant, Origin};
 use crate::format::GraphUse;
 
@@ -28,29 +28,37 @@ pub(super) fn readings<'a>(views: &Views<'a>) -> HashMap<usize, Reading<'a>> {
     let mut readings: HashMap<usize, Reading<'a>> = HashMap::new();
     for (graph, operation) in views.operations() {
         for position in 0..operation.inputs.len() {
-            let Some(view) = operation.input(position).and_then(|value| views.get(graph, value)) else { continue };
-            // What is looked up is read where it is looked up.
-            let passes = passing(&operation.operator, position).is_some() && operation.operator != "Gather";
-            let input = match input(&operation.operator, position) {
-                _ if passes || view.is_selection => Input::Argument,
-                input => input,
-            };
-            let output_axis = match input {
-                Input::Weight(outputs) | Input::QueryKeyValue(outputs) => view.axes.as_ref().and_then(|axes| {
-                    let dimension = outputs.dimension(operation, axes.len())?;
-                    axes.get(dimension).copied()
-                }),
-                _ => None,
-            };
-            let known = readings.get(&view.tensor).map(|known| known.input);
-            // The first of equals stays.
-            if known.is_none_or(|known| known < input && !is_same_kind(known, input)) {
-                let module = operation.module.clone().or_else(|| module_of_others(views, graph, operation));
-                readings.insert(view.tensor, Reading { input, operation, module, output_axis });
+            let Some(value) = operation.input(position) else { continue };
+            for view in views.all(graph, value) {
+                let reading = reading(views, graph, operation, position, &view);
+                let known = readings.get(&view.tensor).map(|known| known.input);
+                // The first of equals stays.
+                if known.is_none_or(|known| known < reading.input && !is_same_kind(known, reading.input)) {
+                    readings.insert(view.tensor, reading);
+                }
             }
         }
     }
     readings
+}
+
+/// How a node reads what is a view of a constant.
+fn reading<'a>(views: &Views<'a>, graph: usize, operation: &'a Operation, position: usize, view: &View) -> Reading<'a> {
+    // What is looked up is read where it is looked up.
+    let passes = passing(&operation.operator, position).is_some() && operation.operator != "Gather";
+    let input = match input(&operation.operator, position) {
+        _ if passes || view.is_selection => Input::Argument,
+        input => input,
+    };
+    let output_axis = match input {
+        Input::Weight(outputs) | Input::QueryKeyValue(outputs) => view.axes.as_ref().and_then(|axes| {
+            let dimension = outputs.dimension(operation, axes.len())?;
+            axes.get(dimension).copied()
+        }),
+        _ => None,
+    };
+    let module = operation.module.clone().or_else(|| module_of_others(views, graph, operation));
+    Reading { input, operation, module, output_axis }
 }
 
 /// The module that the names of a node's other constants give: that of the bias beside a weight.
@@ -99,7 +107,9 @@ pub(super) fn is_tensor(constant: &Constant, reading: Option<&Reading<'_>>) -> b
     let is_single = constant.tensor.shape.iter().product::<u64>() == 1;
     let is_named = parameter(&constant.value).is_some();
     let is_anonymous = !is_named && constant.origin == Origin::Node || is_generated(&constant.value);
-    if is_single && is_anonymous {
+    // Parameters of a single number are called `logit_scale`, or by their module.
+    let is_parameter = constant.value.contains('.') || constant.value.ends_with("scale");
+    if is_single && (is_anonymous || !is_parameter && !reading.may_be_weight()) {
         return false;
     }
     if constant.tensor.stored.as_ref().is_ok_and(|stored| is_integer(stored.element)) {
@@ -126,6 +136,6 @@ pub(super) fn graph_use(constant: &Constant, reading: Option<&Reading<'_>>) -> G
         path: path.filter(|path| *path != constant.tensor.name),
         output_axis: reading.and_then(|reading| reading.output_axis),
         is_lookup: reading.is_some_and(Reading::is_lookup),
-        is_table: reading.is_some_and(|reading| reading.input == Input::Table),
+        is_constant: reading.is_some_and(|reading| matches!(reading.input, Input::Table | Input::Argument)),
     }
 }

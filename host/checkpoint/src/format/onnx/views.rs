@@ -52,9 +52,12 @@ fn transposed(axes: &[usize], permutation: &[i64]) -> Option<Vec<usize>> {
 pub(super) struct Views<'a> {
     pub(super) graphs: &'a [Scope],
     pub(super) tensors: &'a [Constant],
-    /// For each graph the values that nodes pass on.
-    passed: Vec<HashMap<&'a str, View>>,
+    /// For each graph the values that nodes pass on: each of one constant, or of several that were joined.
+    passed: Vec<HashMap<&'a str, Vec<View>>>,
 }
+
+/// How many constants a value is followed to that is joined of several.
+const JOINED: usize = 64;
 
 impl<'a> Views<'a> {
     /// Follows all constants.
@@ -71,31 +74,44 @@ impl<'a> Views<'a> {
     }
 
     fn follow(&mut self, graph: usize, operation: &'a Operation) {
-        let passed = (0..operation.inputs.len()).find_map(|position| {
-            let passing = passing(&operation.operator, position)?;
-            Some(self.get(graph, operation.input(position)?)?.passed(passing, operation))
-        });
-        if let (Some(view), Some(values)) = (passed, self.passed.get_mut(graph)) {
+        let mut passed: Vec<View> = Vec::new();
+        for position in 0..operation.inputs.len() {
+            let Some(passing) = passing(&operation.operator, position) else { continue };
+            let read = operation.input(position).map(|value| self.all(graph, value)).unwrap_or_default();
+            for view in read.iter().map(|view| view.passed(passing, operation)) {
+                if passed.len() < JOINED && passed.iter().all(|other| other.tensor != view.tensor) {
+                    passed.push(view);
+                }
+            }
+        }
+        if let (false, Some(values)) = (passed.is_empty(), self.passed.get_mut(graph)) {
             for output in operation.outputs.iter().filter(|output| !output.is_empty()) {
-                values.entry(output).or_insert_with(|| view.clone());
+                values.entry(output).or_insert_with(|| passed.clone());
             }
         }
     }
 
-    /// What a value is that a node of this graph reads.
-    pub(super) fn get(&self, graph: usize, value: &str) -> Option<View> {
+    /// What a value is that a node of this graph reads: of one constant, or of several that were joined.
+    pub(super) fn all(&self, graph: usize, value: &str) -> Vec<View> {
         let mut number = Some(graph);
-        while let Some(at) = number {
-            let scope = self.graphs.get(at)?;
+        while let Some(scope) = number.and_then(|at| self.graphs.get(at)) {
             if let Some(&tensor) = scope.values.get(value) {
-                return Some(View::whole(tensor, self.tensors.get(tensor)?.tensor.shape.len()));
+                let rank = self.tensors.get(tensor).map(|constant| constant.tensor.shape.len());
+                return rank.map(|rank| View::whole(tensor, rank)).into_iter().collect();
             }
-            if let Some(view) = self.passed.get(at).and_then(|values| values.get(value)) {
-                return Some(view.clone());
+            let passed = number.and_then(|at| self.passed.get(at)?.get(value));
+            if let Some(views) = passed {
+                return views.clone();
             }
             number = scope.parent;
         }
-        None
+        Vec::new()
+    }
+
+    /// The same for a value that is of one constant.
+    pub(super) fn get(&self, graph: usize, value: &str) -> Option<View> {
+        let mut views = self.all(graph, value);
+        views.pop().filter(|_| views.is_empty())
     }
 
     /// The constant that a value is, in its own order.

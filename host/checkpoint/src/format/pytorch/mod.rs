@@ -3,17 +3,18 @@
 
 mod fault;
 mod lazy_tensor;
+mod pickle;
 mod state_dict;
 
 #[cfg(test)]
 mod tests;
+mod unknown;
 
-use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use kurtoscope_shared::Element;
-use pytorch_reader::{DType, FileFormat, PytorchReader, Tensor};
+use pytorch_reader::{DType, FileFormat, PickleError, PytorchError, PytorchReader, Tensor};
 
 use super::cache::LastValue;
 use super::tensor::{FileContents, TensorData, TensorEntry};
@@ -81,7 +82,15 @@ fn read(file: &MappedFile) -> Result<FileContents, FormatError> {
     if container == Container::Archive(FileKind::Tar) {
         check_tar(file.bytes())?;
     }
-    let reader = open(path, length, container)?;
+    let reader = match PytorchReader::new(path) {
+        Err(PytorchError::Pickle(error @ PickleError::UnsupportedType(_))) => {
+            // One such tensor costs itself, not the file.
+            let others = unknown::read(file).filter(|contents| !contents.tensors.is_empty());
+            return others.ok_or_else(|| refused(path, container, PytorchError::Pickle(error)));
+        }
+        reader => reader.map_err(|error| refused(path, container, error))?,
+    };
+    check_size(&reader, length)?;
     let weights = state_dict::find(path, reader.tensors()).map_err(|error| refused(path, container, error))?;
 
     let cache = Arc::new(LastValue::default());
@@ -103,9 +112,8 @@ fn read(file: &MappedFile) -> Result<FileContents, FormatError> {
     Ok(contents)
 }
 
-/// Parses the pickle, and checks what the archive claims.
-fn open(path: &Path, length: usize, container: Container) -> Result<PytorchReader, FormatError> {
-    let reader = PytorchReader::new(path).map_err(|error| refused(path, container, error))?;
+/// Checks what the archive claims.
+fn check_size(reader: &PytorchReader, length: usize) -> Result<(), PyTorchFault> {
     let metadata = reader.metadata();
     // `torch.save` never compresses. What does could unpack to any size, and reading a view may unpack all of a storage.
     if metadata.format_type == FileFormat::Zip
@@ -113,9 +121,9 @@ fn open(path: &Path, length: usize, container: Container) -> Result<PytorchReade
         && size > length
     {
         let detail = format!("its storages claim {size} bytes of a file of {length}");
-        return Err(PyTorchFault::new(&detail, COMPRESSED).into());
+        return Err(PyTorchFault::new(&detail, COMPRESSED));
     }
-    Ok(reader)
+    Ok(())
 }
 
 fn computed(tensor: Tensor, index: usize, cache: &Arc<LastValue<Bytes>>, length: usize) -> TensorData {

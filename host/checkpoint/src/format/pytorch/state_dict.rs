@@ -69,7 +69,7 @@ pub(super) fn find(path: &Path, tensors: &HashMap<String, Tensor>) -> Result<Sta
 }
 
 /// Follows the keys of weights for as long as tensors are under them.
-fn descend(root: &PickleValue, holds_tensors: impl Fn(&str) -> bool) -> StateDict {
+pub(super) fn descend(root: &PickleValue, holds_tensors: impl Fn(&str) -> bool) -> StateDict {
     let mut prefix = String::new();
     let mut value = root;
     while let PickleValue::Dict(entries) = value {

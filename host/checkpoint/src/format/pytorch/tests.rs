@@ -12,6 +12,7 @@ const ZIP: &[u8] = include_bytes!("fixtures/zip.bin");
 const LEGACY: &[u8] = include_bytes!("fixtures/legacy.bin");
 const TAR: &[u8] = include_bytes!("fixtures/tar.pth");
 const NESTED: &[u8] = include_bytes!("fixtures/nested.ckpt");
+const UNKNOWN: &[u8] = include_bytes!("fixtures/unknown.ckpt");
 const NESTED_LEGACY: &[u8] = include_bytes!("fixtures/nested.legacy.ckpt");
 
 fn fixture(name: &str) -> PathBuf {
@@ -232,10 +233,10 @@ proptest! {
 
     #[test]
     fn no_damage_panics(
-        which in 0..5usize,
+        which in 0..6usize,
         changes in proptest::collection::vec((any::<usize>(), 0..12u8, proptest::collection::vec(any::<u8>(), 1..4)), 1..4),
     ) {
-        let mut content = [ZIP, LEGACY, TAR, NESTED, NESTED_LEGACY][which].to_vec();
+        let mut content = [ZIP, LEGACY, TAR, NESTED, NESTED_LEGACY, UNKNOWN][which].to_vec();
         for (at, kind, new) in changes {
             damage(&mut content, at, kind, &new);
         }
@@ -249,6 +250,38 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_type_that_is_not_known_costs_its_tensor_and_not_the_file() {
+    let checkpoint = open("unknown.ckpt");
+    let found: Vec<_> = checkpoint.tensors.iter().map(|tensor| (&*tensor.name, &*tensor.stored)).collect();
+    assert_eq!(found, [("h.0.f8", "f8_e4m3"), ("h.0.parameter", "f32"), ("weight", "f32")]);
+    let values = |at: usize| crate::testing::values(&checkpoint, &checkpoint.tensors[at], 0..4);
+    assert_eq!(values(0), [1.0, 2.0, -1.0, 0.0]);
+    assert_eq!(values(1), [-2.0, -1.5, -1.0, -0.5], "two elements into its storage");
+    assert_eq!(values(2), [-3.0, -2.5, -2.0, -1.5]);
+    let reasons: Vec<_> =
+        checkpoint.unmeasured.iter().map(|tensor| (&*tensor.name, &*tensor.dtype, &*tensor.reason)).collect();
+    let unknown = "this element type is not known to this version";
+    assert_eq!(
+        reasons,
+        [
+            ("h.0.complex", "ComplexFloatStorage", unknown),
+            ("h.0.long", "FloatStorage", "its storage is too short for its shape"),
+            ("h.0.scale", "float8_e8m0fnu", unknown),
+            (
+                "h.0.sparse",
+                "torch._utils._rebuild_sparse_tensor",
+                "it is more than a view of its elements: quantized, sparse or of another class"
+            ),
+            (
+                "h.0.turned",
+                "FloatStorage",
+                "its elements are not in order, and a type in the file is not known to this version"
+            ),
+        ]
+    );
 }
 
 #[test]
