@@ -66,7 +66,9 @@ impl RowColumnSums {
         }
         // Each sum may lose what is too small for binary32.
         let lost = (self.rows.len() + self.columns.len()) as f64 * f64::from(f32::MIN_POSITIVE);
-        match totals.into_iter().find(|found| !((found - expected).abs() <= error + lost)) {
+        // False for NaN.
+        let is_within = |found: &f64| (found - expected).abs() <= error + lost;
+        match totals.into_iter().find(|found| !is_within(found)) {
             Some(found) => Err(ImplausibleAnswer::FourthPowers { found, expected }),
             None => Ok(()),
         }
