@@ -11,7 +11,7 @@ use crate::number;
 use crate::record::{Run, Tensor};
 use crate::scheme_key::TensorScheme;
 
-const FIXED: [&str; 23] = [
+const FIXED: [&str; 24] = [
     "name",
     "shape",
     "dtype",
@@ -35,6 +35,7 @@ const FIXED: [&str; 23] = [
     "kurtosis_without_top_1",
     "kurtosis_without_top_4",
     "kurtosis_without_top_16",
+    "parts_unknown",
 ];
 
 /// Quantiles that have a column even where no tensor has them.
@@ -101,6 +102,7 @@ fn fixed(tensor: &Tensor) -> Vec<String> {
         float(without.one),
         float(without.four),
         float(without.sixteen),
+        tensor.parts_unknown.to_string(),
     ]
 }
 
