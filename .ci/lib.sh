@@ -69,6 +69,9 @@ models() {
   echo "$folder"
 }
 
+# python_with PACKAGE...: makes a Python with these packages at $scratch/python; fails where they cannot be installed.
+python_with() { python3 -m venv "$scratch/python" && "$scratch/python/bin/pip" install -q "$@"; }
+
 # run_tests FILE NAME...: runs these tests of `tests/tests/FILE` alone, with what they print; fails where one is not there.
 run_tests() {
   local file=$1 found

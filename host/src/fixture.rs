@@ -36,6 +36,7 @@ pub fn clean() -> Run {
             vector("h.0.ln_1.weight", Component::Norm, Some(0), 5.2),
         ],
         unmeasured: vec![],
+        remarks: vec![],
         missing_statistics: vec![],
     }
 }
@@ -68,6 +69,35 @@ pub fn full() -> Run {
     run
 }
 
+/// Two text layers beside three layers of a vision tower, which has the heaviest matrix.
+pub fn two_towers() -> Run {
+    let mut run = clean();
+    run.model.source = "models/tiny-vision-language".into();
+    run.model.family = Family::Llama;
+    let text = [(0, 3.2), (1, 5.5)].map(|(layer, kurtosis)| {
+        let name = format!("language_model.layers.{layer}.mlp.up_proj.weight");
+        matrix(&name, Component::MlpUp, Some(layer), kurtosis)
+    });
+    let vision = [(0, 4.1), (1, 77.0), (2, 3.6)].map(|(layer, kurtosis)| {
+        let name = format!("vision_tower.encoder.layers.{layer}.mlp.fc1.weight");
+        Tensor { tower: Some("vision".into()), ..matrix(&name, Component::MlpUp, Some(layer), kurtosis) }
+    });
+    run.tensors = text.into_iter().chain(vision).collect();
+    run
+}
+
+/// Two matrices of a LoRA adapter, one of which is all zeros, as it is before training.
+pub fn adapter() -> Run {
+    let mut run = clean();
+    run.model.source = "models/tiny-adapter".into();
+    run.model.family = Family::Unknown;
+    run.model.config = Some(serde_json::json!({"peft_type": "LORA", "base_model_name_or_path": "some/model"}));
+    let name = |part: &str| format!("base_model.model.model.layers.0.self_attn.q_proj.{part}.weight");
+    let zeros = Tensor { kurtosis: None, ..matrix(&name("lora_B"), Component::Adapter, Some(0), 1.0) };
+    run.tensors = vec![matrix(&name("lora_A"), Component::Adapter, Some(0), 3.1), zeros];
+    run
+}
+
 /// A model of three matrices, two of which are stored as GPTQ's words and one in another scheme, with their scales.
 pub fn quantized() -> Run {
     let mut run = clean();
@@ -85,7 +115,7 @@ pub fn quantized() -> Run {
     {
         let (scheme, bits, group) = stored;
         tensor.dtype = format!("{scheme} {bits} bits");
-        tensor.stored = Some(Stored { scheme: scheme.into(), bits, group });
+        tensor.stored = Some(Stored { scheme: scheme.into(), bits, group, assumed: None });
     }
     let scales = ["mlp.down_proj.weight_scale", "mlp.up_proj.scales", "self_attn.o_proj.scales"];
     run.tensors.extend(scales.map(|name| description(&format!("model.layers.0.{name}"))));
@@ -218,6 +248,8 @@ fn matrix(name: &str, component: Component, layer: Option<u32>, kurtosis: f64) -
         tower: None,
         role: Role::Parameter,
         of: None,
+        path: None,
+        output_axis: None,
         stored: None,
         parts_unknown: false,
         count,

@@ -47,6 +47,11 @@ pub struct Run {
     /// Tensors that could not be measured, and why.
     #[serde(default)]
     pub unmeasured: Vec<Unmeasured>,
+    /// What a reader must know of the checkpoint's files, in sentences that name files and tensors: weights beside them that
+    /// are no part of the model, tensors of which several shards hold a copy, integers that were rounded; not in the file where
+    /// there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<String>,
     /// Statistics that were asked for and that not every device measures, so that no record has them; not in the file where
     /// there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -83,7 +88,7 @@ pub struct Model {
     pub format: String,
     /// Recognised from `config.json` and the tensors' names.
     pub family: Family,
-    /// `config.json` as found; null where there was none.
+    /// `config.json` as found, of an adapter `adapter_config.json`; null where there was none.
     pub config: Option<serde_json::Value>,
     /// Elements of all parameters, tied ones counted once, buffers left out.
     pub parameters: u64,
@@ -92,6 +97,31 @@ pub struct Model {
     /// The data was made up by `kurtoscope demo`; no report may present it as a real model's.
     #[serde(default)]
     pub synthetic: bool,
+}
+
+impl Run {
+    /// Whether this is an adapter: it says so, or all of its matrices but embeddings and heads are an adapter's.
+    pub fn is_adapter(&self) -> bool {
+        if self.adapter_setting("peft_type").is_some() {
+            return true;
+        }
+        let parameters = self.tensors.iter().filter(|tensor| tensor.role == Role::Parameter);
+        let is_saved_whole = |tensor: &&Tensor| {
+            !tensor.is_matrix()
+                || matches!(tensor.component, Component::Embedding | Component::Head | Component::Classifier)
+        };
+        let mut others = parameters.filter(|tensor| !is_saved_whole(tensor)).peekable();
+        others.peek().is_some() && others.all(|tensor| tensor.component == Component::Adapter)
+    }
+
+    /// The model that an adapter says it changes.
+    pub fn adapted_model(&self) -> Option<&str> {
+        self.adapter_setting("base_model_name_or_path").filter(|name| !name.is_empty())
+    }
+
+    fn adapter_setting(&self, key: &str) -> Option<&str> {
+        self.model.config.as_ref()?.get(key)?.as_str()
+    }
 }
 
 /// A device as it introduced itself.
@@ -201,13 +231,18 @@ pub enum Role {
 /// those of the numbers that the model multiplies with.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Stored {
-    /// The scheme: `gptq`, `awq`, `compressed-tensors`, `bitsandbytes-nf4`, `fp8`, `mxfp4`, `nvfp4`, `mlx`, ….
+    /// The scheme: `gptq`, `awq`, `compressed-tensors`, `bitsandbytes-nf4`, `fp8`, `mxfp4`, `nvfp4`, `mlx`, `matmul-nbits`,
+    /// `onnx-linear`, ….
     pub scheme: String,
     /// Bits of a code.
     pub bits: u64,
     /// Neighbouring elements of a row that share a scale; not in the file where a row, a tile or the whole tensor does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<u64>,
+    /// What neither the configuration nor the tensors state and was read as the scheme's tools read it; not in the file where
+    /// nothing was assumed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assumed: Option<String>,
 }
 
 /// The measurements of one tensor.
@@ -220,7 +255,8 @@ pub struct Tensor {
     pub shape: Vec<u64>,
     /// The stored element type: `f32`, `bf16`, …; scheme and bits of a quantized weight: `gptq 4 bits`.
     pub dtype: String,
-    /// Its place in the network.
+    /// Its place in the network, by the names of [`Component`]: `attention_query`, `attention_key_value`, `mlp_gate_up`, `router`,
+    /// `state_space`, `convolution`, `adapter`, …, and `other` where the name says nothing.
     pub component: Component,
     /// The layer that it belongs to, counted from 0 in its tower; null outside the layers.
     pub layer: Option<u32>,
@@ -233,6 +269,14 @@ pub struct Tensor {
     pub role: Role,
     /// For views and tied tensors: the tensor that holds the data.
     pub of: Option<String>,
+    /// The parameter's name in the model that was exported, by the nodes of the file's graph, where the file's own name for the
+    /// tensor does not say it (`onnx::MatMul_208`); not in the file otherwise. Component and layer follow from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// The dimension along which outputs run, where the file's graph says it: 1 for a matrix stored `[inputs, outputs]`. Not
+    /// in the file otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_axis: Option<usize>,
     /// How it is quantized; not in the file for weights that are stored as numbers or in blocks of a file's own type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stored: Option<Stored>,
@@ -278,6 +322,12 @@ pub struct Tensor {
 }
 
 impl Tensor {
+    /// Its layer in words: `layer 3`, `vision layer 3`; `None` outside the layers.
+    pub fn layer_in_words(&self) -> Option<String> {
+        let layer = self.layer?;
+        Some(self.tower.as_ref().map_or_else(|| format!("layer {layer}"), |tower| format!("{tower} layer {layer}")))
+    }
+
     /// Whether at least two dimensions are longer than 1.
     pub fn is_matrix(&self) -> bool {
         self.shape.iter().filter(|length| **length > 1).count() >= 2
@@ -364,4 +414,24 @@ pub struct QuantizationError {
 impl QuantizationError {
     /// No signal, or nothing measured.
     pub const UNDEFINED: Self = Self { sqnr_db: None, relative_mse: None, predicted: false, share: None, clip: None };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture;
+
+    #[test]
+    fn adapters_are_recognised_by_their_configuration_or_their_tensors() {
+        let mut run = fixture::adapter();
+        assert!(run.is_adapter() && run.adapted_model() == Some("some/model"));
+        run.model.config = None;
+        assert!(run.is_adapter() && run.adapted_model().is_none());
+        // Adapters may hold retrained embeddings and heads as a whole; with blocks it is a model that has one.
+        run.tensors[1].component = Component::Head;
+        assert!(run.is_adapter());
+        run.tensors[1].component = Component::MlpUp;
+        assert!(!run.is_adapter());
+        assert!(!fixture::clean().is_adapter() && !fixture::full().is_adapter());
+    }
 }

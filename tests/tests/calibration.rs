@@ -119,6 +119,7 @@ fn world(seed: u64, id: &str, effect: f64) -> Evidence {
                         tensor: format!("layers.{layer}.{component}"),
                         component,
                         layer: Some(layer),
+                        tower: None,
                         depth: Some(depth),
                         shape: vec![width, elements / width],
                         elements: Some(elements),

@@ -187,6 +187,23 @@ fn a_journal_of_another_run_is_not_continued() {
 }
 
 #[test]
+fn a_journal_that_cannot_be_read_is_not_replaced_in_silence() {
+    let case = Case::new();
+    case.kill_midway();
+    let whole = fs::read(case.journal()).expect("a journal");
+    // The version of the format, and the description of the run.
+    for place in [7, 30] {
+        fs::write(case.journal(), &whole).expect("writable");
+        flip(&case.journal(), place);
+        case.command("good", &["--resume"]).run().assert_failed(&["cannot continue", "another version", "damaged"]);
+        let (run, outcome) = case.finish(&[]);
+        assert_eq!(run.resumed_bytes, 0, "byte {place}");
+        outcome.assert_said(&["starting over", "cannot be read", "another version"]);
+        fs::create_dir_all(case.out()).expect("writable");
+    }
+}
+
+#[test]
 fn fresh_starts_over() {
     let case = Case::new();
     case.kill_midway();

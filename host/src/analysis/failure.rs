@@ -85,12 +85,19 @@ pub enum DeviceFailureKind {
         found: String,
     },
     /// The device computes known answers wrongly: its driver or its hardware is at fault.
-    #[error("it fails its self-test: relative error {max_relative_error:.1e} where {tolerance:.0e} is its limit")]
+    #[error(
+        "it fails its self-test: {answers} known answers, the largest relative error {max_relative_error:.1e} where \
+         {tolerance:.0e} is its limit, which may be {most:.0e} at most"
+    )]
     SelfTestFailed {
+        /// Known answers that it compared.
+        answers: u32,
         /// The largest relative error.
         max_relative_error: f64,
         /// What the engine states as its accuracy.
         tolerance: f64,
+        /// The most that an engine may state.
+        most: f64,
     },
     /// The device itself reports that it cannot measure: one chunk, however often it was sent, or any at all.
     #[error("the device refuses{}: {fault}", if *.fault == FaultKind::Unfit { " to work" } else { " a chunk" })]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use kurtoscope_shared::{
     Moments,
     frame::{self, Framing},
-    protocol::{Hello, PROTOCOL_VERSION, ToDevice, ToHost, Welcome},
+    protocol::{Hello, PROTOCOL_VERSION, SelfTest, ToDevice, ToHost, Welcome},
     statistics::StatisticKey,
 };
 
@@ -91,12 +91,9 @@ pub fn accept(welcome: &Welcome, allow_untrusted: bool) -> Result<(), DeviceFail
     if !welcome.statistics.contains(&StatisticKey::of::<Moments>()) {
         return Err(DeviceFailureKind::IncompatibleMoments);
     }
-    let test = welcome.self_test;
-    // The device's verdict and its numbers must agree.
-    let tolerance = stated_accuracy(welcome);
-    let passed = test.passed && test.max_relative_error <= tolerance;
-    if !passed && !allow_untrusted {
-        return Err(DeviceFailureKind::SelfTestFailed { max_relative_error: test.max_relative_error, tolerance });
+    if !passes_self_test(welcome) && !allow_untrusted {
+        let SelfTest { answers, max_relative_error, tolerance, .. } = welcome.self_test;
+        return Err(DeviceFailureKind::SelfTestFailed { answers, max_relative_error, tolerance, most: MAX_TOLERANCE });
     }
     if welcome.limits.max_payload < 8 {
         return Err(DeviceFailureKind::PayloadTooSmall { max_payload: welcome.limits.max_payload });
@@ -104,9 +101,19 @@ pub fn accept(welcome: &Welcome, allow_untrusted: bool) -> Result<(), DeviceFail
     Ok(())
 }
 
+/// Whether a device's verdict about itself and its numbers agree, and it states an accuracy that is one.
+pub fn passes_self_test(welcome: &Welcome) -> bool {
+    let SelfTest { passed, answers, max_relative_error, tolerance } = welcome.self_test;
+    passed
+        && answers > 0
+        && (0.0..=MAX_TOLERANCE).contains(&tolerance)
+        && (0.0..=tolerance).contains(&max_relative_error)
+}
+
 /// The relative accuracy that a device states, within the range that is plausible.
 pub fn stated_accuracy(welcome: &Welcome) -> f64 {
-    welcome.self_test.tolerance.min(MAX_TOLERANCE)
+    let tolerance = welcome.self_test.tolerance;
+    if (0.0..=MAX_TOLERANCE).contains(&tolerance) { tolerance } else { MAX_TOLERANCE }
 }
 
 /// Whether the device that answers, `found`, is the one that was there `before`: by its name and identity, not by the
@@ -146,23 +153,53 @@ mod tests {
         thread,
     };
 
+    /// A device that has received `before`, from a sender that is gone.
+    fn device(framing: Framing, before: &[u8]) -> Wire {
+        let ((host_reads, device_writes), (device_reads, mut host_writes)) =
+            (io::pipe().expect("a pipe"), io::pipe().expect("a pipe"));
+        host_writes.write_all(before).expect("room in a pipe");
+        thread::spawn(move || {
+            let board = Board { name: "test".into(), identity: String::new() };
+            let mut session = Session::new(CpuEngine::with_max_payload(1 << 14), board);
+            serve(&mut session, framing, FromStd::new(device_reads), FromStd::new(device_writes))
+        });
+        let (reader, writer) = (Box::new(host_reads), Box::new(host_writes));
+        Wire::new(Link { reader, writer, framing, process: None })
+    }
+
     #[test]
     fn a_device_in_the_middle_of_a_frame_whose_sender_is_gone_answers() {
         for framing in Framing::ALL {
-            let ((host_reads, device_writes), (device_reads, mut host_writes)) =
-                (io::pipe().expect("a pipe"), io::pipe().expect("a pipe"));
             let (mut frame, hello) = (Vec::new(), ToDevice::Hello(Hello { protocol: PROTOCOL_VERSION, session: 1 }));
             frame::encode(framing, &hello, &[7; 4000], &mut frame).expect("encodes");
-            host_writes.write_all(&frame[..100]).expect("room in a pipe");
-            thread::spawn(move || {
-                let board = Board { name: "test".into(), identity: String::new() };
-                let mut session = Session::new(CpuEngine::with_max_payload(1 << 14), board);
-                serve(&mut session, framing, FromStd::new(device_reads), FromStd::new(device_writes))
-            });
-            let (reader, writer) = (Box::new(host_reads), Box::new(host_writes));
-            let mut wire = Wire::new(Link { reader, writer, framing, process: None });
+            let mut wire = device(framing, &frame[..100]);
             let welcome = handshake(&mut wire, 2, Duration::from_secs(10));
             assert_eq!(welcome.map(|welcome| welcome.session), Ok(2), "{framing}");
+        }
+    }
+
+    #[test]
+    fn a_device_whose_verdict_and_numbers_disagree_is_refused() {
+        let mut wire = device(Framing::Cobs, &[]);
+        let right = handshake(&mut wire, 1, Duration::from_secs(10)).expect("a welcome");
+        assert_eq!(accept(&right, false), Ok(()));
+        let test = right.self_test;
+        for self_test in [
+            SelfTest { passed: false, ..test },
+            SelfTest { answers: 0, ..test },
+            SelfTest { max_relative_error: f64::NAN, ..test },
+            SelfTest { max_relative_error: -1e-12, ..test },
+            SelfTest { max_relative_error: test.tolerance * 2.0, ..test },
+            SelfTest { tolerance: f64::NAN, ..test },
+            SelfTest { tolerance: f64::INFINITY, ..test },
+            SelfTest { tolerance: 1e30, ..test },
+            SelfTest { tolerance: -1.0, ..test },
+        ] {
+            let welcome = Welcome { self_test, ..right.clone() };
+            let refused = accept(&welcome, false);
+            assert!(matches!(refused, Err(DeviceFailureKind::SelfTestFailed { .. })), "{self_test:?}: {refused:?}");
+            assert_eq!(accept(&welcome, true), Ok(()), "{self_test:?}");
+            assert!((0.0..=MAX_TOLERANCE).contains(&stated_accuracy(&welcome)), "{self_test:?}");
         }
     }
 }

@@ -25,7 +25,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub use records::{JournalEngine, JournalEntry, JournalHeader, RecordError, ReplayEnd};
+pub use records::{Beginning, JournalEngine, JournalEntry, JournalHeader, RecordError, ReplayEnd};
 
 /// The journal's file in the folder of reports.
 pub const JOURNAL_FILE: &str = "run.journal";
@@ -77,7 +77,7 @@ pub struct Journal {
     path: PathBuf,
     file: File,
     resume: Resume,
-    header: Option<JournalHeader>,
+    found: Beginning,
     buffer: Vec<u8>,
     /// Bytes of the checkpoint whose measurements are in `buffer`.
     waiting: u64,
@@ -113,9 +113,9 @@ impl Journal {
                 break file;
             }
         };
-        let header = match resume {
-            Resume::Fresh => None,
-            Resume::Automatic | Resume::Required => records::read_header(&mut BufReader::new(&file)),
+        let found = match resume {
+            Resume::Fresh => Beginning::Nothing,
+            Resume::Automatic | Resume::Required => records::read_beginning(&mut BufReader::new(&file)),
         };
         let length = file.seek(SeekFrom::End(0)).map_err(failed)?;
         let now = Instant::now();
@@ -123,7 +123,7 @@ impl Journal {
             path,
             file,
             resume,
-            header,
+            found,
             buffer: Vec::new(),
             waiting: 0,
             written: 0,
@@ -147,17 +147,17 @@ impl Journal {
 
     /// Replaces what was found, whatever was returned on opening.
     pub fn start_afresh(&mut self) {
-        (self.resume, self.header) = (Resume::Fresh, None);
+        (self.resume, self.found) = (Resume::Fresh, Beginning::Nothing);
     }
 
     /// Whether an earlier run left something that could be continued.
     pub fn is_left_over(&self) -> bool {
-        self.header.is_some()
+        matches!(self.found, Beginning::Run(_))
     }
 
-    /// The run that the journal was found to be of; none where there was none or it is to be replaced.
-    pub(super) fn header(&self) -> Option<&JournalHeader> {
-        self.header.as_ref()
+    /// How the journal that was found begins; with nothing where there was none or it is to be replaced.
+    pub fn found(&self) -> &Beginning {
+        &self.found
     }
 
     /// Bytes of the checkpoint whose measurements this run has handed to the system.

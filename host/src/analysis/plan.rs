@@ -122,9 +122,8 @@ impl MeasurementPlan {
     pub fn new(checkpoint: &Checkpoint, family: Family, chunk_bytes: usize, wanted: Requests) -> Self {
         let limits = Cutting { chunk_bytes, wanted };
         let mut plan = Self { entries: Vec::new(), targets: Vec::new(), chunks: Vec::new(), bytes: 0, kept_sums: 0 };
-        let naming = Naming::of(family, checkpoint.tensors.iter().map(|tensor| tensor.name.as_str()));
-        let identities: Vec<Identity> =
-            checkpoint.tensors.iter().map(|tensor| naming.identify(&tensor.name, &tensor.shape)).collect();
+        let naming = Naming::of(family, checkpoint.tensors.iter().map(StoredTensor::path));
+        let identities: Vec<Identity> = checkpoint.tensors.iter().map(|tensor| identity(&naming, tensor)).collect();
         let tied = tied_entries(checkpoint, &identities);
         for (index, identity) in identities.into_iter().enumerate() {
             let source = match tied.get(&index) {
@@ -148,10 +147,10 @@ impl MeasurementPlan {
         let projection = Projection {
             family,
             component,
-            name: &tensor.name,
+            name: tensor.path(),
             shape: &tensor.shape,
             config: checkpoint.config.as_ref(),
-            is_quantized: tensor.quantization.is_some(),
+            stated_axis: tensor.graph.output_axis.or_else(|| quantized_axis(tensor)),
         };
         let elements = tensor.elements();
         let whole =
@@ -269,6 +268,20 @@ impl MeasurementPlan {
     ) -> Result<(), ImplausibleAnswer> {
         measurement.check(&self.targets[chunk.target].requests, &self.span(chunk), accuracy)
     }
+}
+
+/// What a tensor is, from its path in the model and from the nodes that read it.
+fn identity(naming: &Naming, tensor: &StoredTensor) -> Identity {
+    let found = naming.identify(tensor.path(), &tensor.shape);
+    let Identity { component, buffer, .. } = found;
+    let is_embedding = component == Component::Other && tensor.graph.is_lookup && tensor.shape.len() == 2;
+    let component = if is_embedding { Component::Embedding } else { component };
+    Identity { component, buffer: buffer || tensor.graph.is_table, ..found }
+}
+
+/// The axis of outputs in a quantized weight: its rows, whatever its family's own order is.
+fn quantized_axis(tensor: &StoredTensor) -> Option<usize> {
+    tensor.quantization.and(tensor.shape.len().checked_sub(2))
 }
 
 /// The output heads and embeddings that hold another embedding's data, each with that embedding, as indices of the checkpoint's tensors.

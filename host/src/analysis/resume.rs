@@ -6,7 +6,7 @@ use super::{
     collect::Collector,
     device::Device,
     error::AnalysisError,
-    journal::{Journal, JournalEngine, JournalEntry, JournalHeader, Resume},
+    journal::{Beginning, Journal, JournalEngine, JournalEntry, JournalHeader, Resume},
     options::RunOptions,
     pace,
     plan::MeasurementPlan,
@@ -68,25 +68,28 @@ pub fn start(
         plan: 0,
         engines: devices.iter().map(engine).collect(),
     };
-    let mut objection = String::from("there is no journal of an unfinished run");
-    if let Some(found) = journal.header() {
-        match mismatch(found, &header, asked, devices) {
-            Some(reason) => objection = reason,
+    let objection = match journal.found() {
+        Beginning::Nothing => "there is no journal of an unfinished run".into(),
+        Beginning::Unreadable => "another version of kurtoscope wrote it, or its first bytes are damaged".into(),
+        Beginning::Run(found) => match mismatch(found, &header, asked, devices) {
+            Some(reason) => reason,
             None => {
                 let plan = MeasurementPlan::new(checkpoint, family, found.chunk_bytes as usize, wanted);
                 if plan.digest() == found.plan {
                     return Ok(replay(plan, journal, progress));
                 }
-                objection = "its config.json, the names of its tensors or what is to be measured have changed".into();
+                "its config.json, the names of its tensors or what is to be measured have changed".into()
             }
-        }
-    }
+        },
+    };
     let path = journal.path().display().to_string();
     if journal.resume() == Resume::Required {
         return Err(AnalysisError::CannotResume { path, reason: objection });
     }
-    if journal.is_left_over() {
-        progress.notice(&format!("starting over, because {path} is of another run: {objection}"));
+    match journal.found() {
+        Beginning::Nothing => {}
+        Beginning::Run(_) => progress.notice(&format!("starting over, because {path} is of another run: {objection}")),
+        Beginning::Unreadable => progress.notice(&format!("starting over, because {path} cannot be read: {objection}")),
     }
     let chunk_bytes = asked.unwrap_or_else(|| choose(devices));
     let plan = MeasurementPlan::new(checkpoint, family, chunk_bytes, wanted);

@@ -176,23 +176,33 @@ fn top(reference: &Tensor, candidate: &Tensor) -> Difference {
     }
 }
 
-/// Kurtosis without the farthest elements is the small rest of a subtraction, so its error grows with what was taken
-/// away: by the ratio of the fourth moments, here that of the kurtoses, and by as much again for the variance. Null on
-/// one side means that this side's accuracy does not resolve the rest, which is no difference.
-fn without_top(reference: &Tensor, candidate: &Tensor, accuracy: f64) -> Vec<Difference> {
+/// Null on one side means that this side's accuracy does not resolve the rest, which is no difference.
+pub(super) fn without_top(reference: &Tensor, candidate: &Tensor, accuracy: f64) -> Vec<Difference> {
     let (a, b) = (reference.kurtosis_without_top, candidate.kurtosis_without_top);
     [
-        (Statistic::KurtosisWithout1, a.one, b.one),
-        (Statistic::KurtosisWithout4, a.four, b.four),
-        (Statistic::KurtosisWithout16, a.sixteen, b.sixteen),
+        (Statistic::KurtosisWithout1, 1, a.one, b.one),
+        (Statistic::KurtosisWithout4, 4, a.four, b.four),
+        (Statistic::KurtosisWithout16, 16, a.sixteen, b.sixteen),
     ]
     .into_iter()
-    .filter_map(|(statistic, a, b)| {
+    .filter_map(|(statistic, k, a, b)| {
         let (a, b) = (a?, b?);
-        let growth = reference.kurtosis.map_or(1.0, |whole| (whole / a).max(1.0));
-        Some(pair(statistic, Some(a), Some(b), 4.0 * growth * accuracy))
+        Some(pair(statistic, Some(a), Some(b), 4.0 * growth(reference, k, a) * accuracy))
     })
     .collect()
+}
+
+/// How much larger than that of the moments the relative error of the kurtosis `rest` without the `k` farthest elements is. What
+/// is left of a subtraction has the error of the whole: the fourth moment grows by its ratio to that of the rest, the variance,
+/// which the kurtosis holds squared, by twice its own.
+fn growth(tensor: &Tensor, k: usize, rest: f64) -> f64 {
+    let (n, left) = (tensor.count as f64, tensor.count.saturating_sub(k as u64) as f64);
+    let taken = || tensor.top.iter().take(k).filter_map(|extreme| extreme.z);
+    let (sum, squares) = taken().fold((0.0, 0.0), |(sum, squares), z| (sum + z, squares + z * z));
+    // The rest's share of Σ(x - mean)², around its own mean.
+    let share = 1.0 - squares / n - sum * sum / (n * left);
+    let fourth = tensor.kurtosis.unwrap_or(rest) / rest * left / n / (share * share);
+    if share > 0.0 { fourth.max(1.0) + 2.0 / share } else { f64::INFINITY }
 }
 
 /// None at all on one side means that its device keeps no histogram, which is no difference.

@@ -128,3 +128,55 @@ fn other_weights_and_missing_tensors_are_refused_or_reported() {
     fewer.tensors.clear();
     assert!(compare(&reference, &fewer).expect_err("nothing in common").to_string().contains("no tensor in common"));
 }
+
+/// The kurtosis of what is left of elements with these sums of powers of distances from their mean, without those at the
+/// `taken` distances.
+fn kurtosis_of_the_rest(count: usize, [second, third, fourth]: [f64; 3], taken: &[f64]) -> f64 {
+    let n = (count - taken.len()) as f64;
+    let without = |sum: f64, power: i32| sum - taken.iter().map(|distance| distance.powi(power)).sum::<f64>();
+    let (first, second, third, fourth) = (without(0.0, 1), without(second, 2), without(third, 3), without(fourth, 4));
+    let mean = first / n;
+    let variance = second / n - mean.powi(2);
+    (fourth / n - 4.0 * mean * third / n + 6.0 * mean.powi(2) * second / n - 3.0 * mean.powi(4)) / variance.powi(2)
+}
+
+#[test]
+fn moments_within_the_accuracy_never_differ_without_the_farthest() {
+    let (accuracy, mut random) = (1e-7, Random::new(5));
+    for (count, skewed) in [(20, false), (32, false), (32, true), (64, true), (5000, false)] {
+        let mut values: Vec<f64> = (0..count).map(|_| random.normal()).collect();
+        values.iter_mut().filter(|_| skewed).for_each(|value| *value = value.abs().powi(3));
+        let mean = values.iter().sum::<f64>() / count as f64;
+        let mut distances: Vec<f64> = values.iter().map(|value| value - mean).collect();
+        distances.sort_by(|a, b| b.abs().total_cmp(&a.abs()));
+        let sum = |power: i32| distances.iter().map(|distance| distance.powi(power)).sum::<f64>();
+        let exact = [sum(2), sum(3), sum(4)];
+        let sigma = (exact[0] / count as f64).sqrt();
+        let record = |[second, third, fourth]: [f64; 3]| {
+            let mut tensor = fixture::clean().tensors.remove(0);
+            let example = tensor.top[0].clone();
+            tensor.count = count as u64;
+            tensor.kurtosis = Some(fourth * count as f64 / (second * second));
+            tensor.top = distances
+                .iter()
+                .map(|it| crate::record::Outlier { z: Some(it / sigma), ..example.clone() })
+                .take(16)
+                .collect();
+            let rest = |k: usize| Some(kurtosis_of_the_rest(count, [second, third, fourth], &distances[..k]));
+            (tensor.kurtosis_without_top.one, tensor.kurtosis_without_top.four) = (rest(1), rest(4));
+            tensor.kurtosis_without_top.sixteen = rest(16);
+            tensor
+        };
+        let units = |error: f64| -> f64 {
+            let errors = [(1.0, 1.0), (1.0, -1.0), (-1.0, 1.0)];
+            let worst = errors.map(|(a, b)| {
+                let candidate = record([exact[0] * (1.0 + a * error), exact[1], exact[2] * (1.0 + b * error)]);
+                let found = difference::without_top(&record(exact), &candidate, accuracy);
+                found.iter().map(difference::Difference::units).fold(0.0, f64::max)
+            });
+            worst.into_iter().fold(0.0, f64::max)
+        };
+        assert!(units(accuracy) <= 1.0, "{count} {skewed}: {}", units(accuracy));
+        assert!(units(100.0 * accuracy) > 1.0, "{count} {skewed}: {}", units(100.0 * accuracy));
+    }
+}

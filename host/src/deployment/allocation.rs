@@ -15,10 +15,10 @@ use serde::Serialize;
 use super::budget::{Choice, allocate};
 use super::error_estimate::{self, ErrorEstimate};
 use super::outcome::{Outcome, Rest, bytes_before, outcome};
-use super::plan::{PlanError, not_measured, remarks};
+use super::plan::{PlanError, not_measured, remarks, sorted};
 use super::precision::Precision;
 use super::target::Target;
-use super::weights::{Matrix, elements, sort};
+use super::weights::{Matrix, elements};
 use crate::record::Run;
 use crate::scheme_key::SchemeKey;
 use kurtoscope_checkpoint::model::Component;
@@ -107,14 +107,7 @@ impl Allocated {
     /// # Errors
     /// Where the budget is out of range, or the run lacks what the target rests on.
     pub fn of(run: &Run, target: &'static Target, bits: f64) -> Result<Self, PlanError> {
-        let sorted = sort(run, target.quantizes);
-        if sorted.matrices.is_empty() {
-            return Err(PlanError::NothingToQuantize {
-                model: run.model.source.clone(),
-                target: target.name.into(),
-                tensors: run.tensors.len(),
-            });
-        }
+        let sorted = sorted(run, target)?;
         let ladder = target.ladder();
         let space = Space::of(&sorted.matrices, &ladder).map_err(|keys| not_measured(run, target, keys))?;
         let least = space.average(&space.cheapest());

@@ -11,7 +11,7 @@ use super::outcome::{Outcome, Rest, bytes_before, outcome};
 use super::precision::Precision;
 use super::remedy::{Remedy, remedy};
 use super::target::{Target, Thresholds};
-use super::weights::{Matrix, elements, energy, sort, stored_bits};
+use super::weights::{Matrix, Sorted, elements, energy, sort, stored_bits};
 use crate::record::Run;
 use crate::scheme_key::SchemeKey;
 use kurtoscope_checkpoint::model::Component;
@@ -30,6 +30,16 @@ pub enum PlanError {
         target: String,
         /// Schemes whose errors no matrix has.
         schemes: Vec<SchemeKey>,
+    },
+    /// The run is of an adapter.
+    #[error(
+        "{model} is an adapter: it changes the weights of {base} and has none of its own; merge it into the model and plan that"
+    )]
+    Adapter {
+        /// The adapter's source.
+        model: String,
+        /// The model that it changes, as far as it says.
+        base: String,
     },
     /// There is nothing to quantize.
     #[error("the run of {model} has no matrix that {target} would quantize; it has {tensors} tensors")]
@@ -149,14 +159,7 @@ impl DeploymentPlan {
     /// # Errors
     /// Where the run has nothing to quantize, or no matrix has the figures that the target rests on.
     pub fn of(run: &Run, target: &'static Target) -> Result<Self, PlanError> {
-        let sorted = sort(run, target.quantizes);
-        if sorted.matrices.is_empty() {
-            return Err(PlanError::NothingToQuantize {
-                model: run.model.source.clone(),
-                target: target.name.into(),
-                tensors: run.tensors.len(),
-            });
-        }
+        let sorted = sorted(run, target)?;
         let judged: Vec<_> = sorted.matrices.iter().map(|matrix| judge(matrix, target)).collect();
         if let Some(keys) = all_missing(&judged) {
             return Err(not_measured(run, target, keys));
@@ -206,6 +209,21 @@ impl DeploymentPlan {
         entries.sort_by(|a, b| noise(b).total_cmp(&noise(a)));
         entries
     }
+}
+
+/// A run's tensors, sorted; there is at least one matrix.
+pub(super) fn sorted<'r>(run: &'r Run, target: &Target) -> Result<Sorted<'r>, PlanError> {
+    let model = || run.model.source.clone();
+    if run.is_adapter() {
+        let base = run.adapted_model().unwrap_or("another model").to_owned();
+        return Err(PlanError::Adapter { model: model(), base });
+    }
+    let sorted = sort(run, target.quantizes);
+    if sorted.matrices.is_empty() {
+        let (target, tensors) = (target.name.into(), run.tensors.len());
+        return Err(PlanError::NothingToQuantize { model: model(), target, tensors });
+    }
+    Ok(sorted)
 }
 
 /// The keys of schemes, in a list.

@@ -19,6 +19,14 @@ fn four() -> Run {
 }
 
 #[test]
+fn an_adapter_has_no_plan() {
+    for target in &ALL {
+        let error = DeploymentPlan::of(&crate::fixture::adapter(), target).expect_err("no weights");
+        assert!(error.to_string().contains("is an adapter: it changes the weights of some/model"), "{error}");
+    }
+}
+
+#[test]
 fn verdicts_sizes_and_signal_by_hand() {
     let plan = DeploymentPlan::of(&four(), target("q4_0")).expect("a plan");
     let found: Vec<_> = plan.entries.iter().map(|entry| (entry.verdict, entry.precision)).collect();

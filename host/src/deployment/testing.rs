@@ -118,6 +118,7 @@ pub fn matrix(tensor: &Tensor) -> Matrix<'_> {
 pub fn run(tensors: Vec<Tensor>) -> Run {
     let mut run = fixture::clean();
     run.model.family = Family::Llama;
+    run.model.config = Some(serde_json::json!({ "model_type": "llama" }));
     run.model.source = "models/tiny-llama".into();
     run.model.parameters = tensors.iter().map(|tensor| tensor.count).sum();
     run.tensors = tensors;

@@ -68,10 +68,11 @@ pub fn matrix<'a>(tensor: &'a Tensor, model: &Model) -> Matrix<'a> {
     let projection = Projection {
         family: model.family,
         component: tensor.component,
-        name: &tensor.name,
+        name: tensor.path.as_deref().unwrap_or(&tensor.name),
         shape: &tensor.shape,
         config: model.config.as_ref(),
-        is_quantized: tensor.stored.is_some(),
+        // Quantized weights have their outputs along the rows in every family.
+        stated_axis: tensor.output_axis.or(tensor.stored.as_ref().and(tensor.shape.len().checked_sub(2))),
     };
     // Rows are the last axis. Where nothing tells, outputs are taken to come first, as nearly all files have it.
     let last = tensor.shape.len().saturating_sub(1);
@@ -97,9 +98,7 @@ pub fn stored_bits(tensor: &Tensor) -> Option<f64> {
     if let Some(stored) = &tensor.stored {
         return Some(stored.bits as f64 + stored.group.map_or(0.0, |group| 16.0 / group as f64));
     }
-    // `i8 dequantized` and `i8 codes` are stored as i8.
-    let name = tensor.dtype.split(' ').next().unwrap_or(&tensor.dtype).to_ascii_lowercase();
-    let bits = match name.as_str() {
+    let bits = match tensor.dtype.to_ascii_lowercase().as_str() {
         "f64" | "i64" | "u64" => 64.0,
         "f32" | "i32" | "u32" => 32.0,
         "f16" | "bf16" | "i16" | "u16" => 16.0,

@@ -1,12 +1,13 @@
-//! Facts about models beyond their weights: from `config.json`, from the built-in table, and from the user's
-//! own file. The user's file takes precedence, then `config.json`, then the table.
+//! Facts about models beyond their weights: from `config.json` or the metadata of a GGUF file, from the built-in table, and
+//! from the user's own file. The user's file takes precedence, then the model's own, then the table.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::known::KNOWN;
+use super::gguf_metadata;
+use super::known::{self, KNOWN};
 use super::pattern::fits;
 use super::user_facts::UserFacts;
 use super::{Fact, FactValue, Provenance};
@@ -141,8 +142,13 @@ fn is_called(name: &str, published: &str) -> bool {
     })
 }
 
-/// The facts that a `config.json` states.
+/// The facts that a `config.json` states, or the metadata of a GGUF file that stands for one.
 fn from_config(config: &Value) -> BTreeMap<String, Fact> {
+    if let Some(metadata) = gguf_metadata::of(config) {
+        let fits = |(name, fact): &(&str, Fact)| known::find(name).is_some_and(|known| known.kind.fits(&fact.value));
+        let facts = gguf_metadata::facts(metadata, config).filter(fits);
+        return facts.map(|(name, fact)| (name.to_owned(), fact)).collect();
+    }
     let facts = KNOWN.iter().filter_map(|known| {
         let (key, value) = known.keys.iter().find_map(|key| Some((*key, fact_value(config.get(key)?)?)))?;
         let provenance = Provenance::Config { key: key.to_owned() };
@@ -151,7 +157,8 @@ fn from_config(config: &Value) -> BTreeMap<String, Fact> {
     facts.collect()
 }
 
-fn fact_value(value: &Value) -> Option<FactValue> {
+/// A value that can be a fact.
+pub(super) fn fact_value(value: &Value) -> Option<FactValue> {
     match value {
         Value::Bool(flag) => Some(FactValue::Flag(*flag)),
         Value::Number(number) => number.as_f64().filter(|number| number.is_finite()).map(FactValue::Number),
@@ -162,7 +169,6 @@ fn fact_value(value: &Value) -> Option<FactValue> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::known;
     use super::*;
     use serde_json::json;
 

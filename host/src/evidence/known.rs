@@ -1,5 +1,5 @@
 //! The names that facts may have, with what each means and which kind of value it takes: one list for the built-in
-//! table, for `config.json` and for the user's own file.
+//! table, for `config.json`, for GGUF metadata and for the user's own file.
 
 use super::FactValue;
 
@@ -80,6 +80,12 @@ pub const KNOWN: &[KnownFact] = &[
     ),
     known("config.vocabulary", FactKind::Number, "entries of the vocabulary", &["vocab_size"]),
     known(
+        "config.context_length",
+        FactKind::Number,
+        "tokens that the model was made to see at once",
+        &["max_position_embeddings", "n_positions", "n_ctx", "seq_length"],
+    ),
+    known(
         "config.initializer_range",
         FactKind::Number,
         "standard deviation of the initial weights, as config.json states it",
@@ -95,6 +101,18 @@ pub const KNOWN: &[KnownFact] = &[
     known("training.initialization", FactKind::Text, "how the weights were initialised", &[]),
     known("model.language", FactKind::Text, "english or multilingual", &[]),
     known("model.languages", FactKind::Number, "how many natural languages the training data has", &[]),
+    known("model.architecture", FactKind::Text, "llama.cpp's name for the architecture", &[]),
+    known("model.name", FactKind::Text, "what its makers call it", &[]),
+    known("model.author", FactKind::Text, "who made it", &[]),
+    known("model.organization", FactKind::Text, "the organisation that made it", &[]),
+    known("model.version", FactKind::Text, "its version", &[]),
+    known("model.finetune", FactKind::Text, "what it was trained further for: instruct, chat, …", &[]),
+    known("model.base_model", FactKind::Text, "the model that it was trained further from", &[]),
+    known("model.size_label", FactKind::Text, "its size in a word: 7B, 8x7B", &[]),
+    known("model.license", FactKind::Text, "its licence", &[]),
+    known("model.quantized_by", FactKind::Text, "who quantized the file", &[]),
+    known("model.quantization_version", FactKind::Number, "version of ggml's quantization formats", &[]),
+    known("model.file_type", FactKind::Text, "what most matrices of the GGUF file are stored in", &[]),
     known("model.positions", FactKind::Text, "how positions enter: learned, alibi, rotary, sinusoidal", &[]),
     known("model.norm_placement", FactKind::Text, "layer norm before (pre) or after (post) each block", &[]),
 ];

@@ -1,11 +1,12 @@
 //! Evidence: what runs, built-in facts and the user's own facts state about models, as rows that hypotheses and
 //! experiments read. No hypothesis is tested here.
 //!
-//! [`runs`] turns `run.json` files into rows, [`facts`] adds what `config.json`, the built-in table and the user's file
+//! [`runs`] turns `run.json` files into rows, [`facts`] adds what `config.json`, GGUF metadata, the built-in table and the user's file
 //! ([`user_facts`]) say. [`recorded`] holds the investigation that the project began with.
 
 pub mod error;
 pub mod facts;
+mod gguf_metadata;
 pub mod known;
 mod pattern;
 pub mod recorded;
@@ -42,7 +43,7 @@ pub struct ModelEvidence {
     pub family: Family,
     /// Elements of all parameters; `None` where a recorded table does not say.
     pub parameters: Option<u64>,
-    /// Number of layers; `None` where that is not known.
+    /// Number of layers of the main stack; `None` where that is not known.
     pub layers: Option<u32>,
     /// Made up by `kurtoscope demo`.
     pub synthetic: bool,
@@ -90,6 +91,11 @@ pub enum Provenance {
         /// The key.
         key: String,
     },
+    /// The metadata of the model's GGUF file, under this key.
+    Gguf {
+        /// The key.
+        key: String,
+    },
     /// The table that ships with Kurtoscope.
     Table {
         /// Where its value was read, for a reader who checks it.
@@ -118,9 +124,13 @@ pub struct TensorEvidence {
     pub tensor: String,
     /// Its place in the network.
     pub component: Component,
-    /// Its layer, from 0.
+    /// Its layer, from 0 in its tower.
     pub layer: Option<u32>,
-    /// `layer / (layers - 1)`: 0 for the first layer, 1 for the last; `None` outside layers and where there is one layer.
+    /// The tower that it belongs to, where that is not the model's main stack of layers: `vision`, `encoder`, ….
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tower: Option<String>,
+    /// `layer / (layers - 1)`: 0 for the first layer of the main stack, 1 for its last; `None` outside it and where it has one
+    /// layer.
     pub depth: Option<f64>,
     /// Dimensions, outermost first; empty where a recorded table does not say.
     pub shape: Vec<u64>,
@@ -137,6 +147,11 @@ pub struct TensorEvidence {
 }
 
 impl TensorEvidence {
+    /// Its layer in the model's main stack; layers of other towers are none of it, whatever their numbers are.
+    pub fn main_layer(&self) -> Option<u32> {
+        self.layer.filter(|_| self.tower.is_none())
+    }
+
     /// Whether the tensor is one of those that represent the blocks. Embeddings and output heads are left out: their
     /// shape is the vocabulary's, and rare tokens give them tails of their own; so is what leads to them.
     pub fn is_of_blocks(&self) -> bool {

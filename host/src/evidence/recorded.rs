@@ -297,6 +297,7 @@ impl RecordedTensor {
             tensor: self.tensor.clone(),
             component: self.component,
             layer: self.layer,
+            tower: None,
             depth: depth(self.layer, Some(layers)).or(quarter),
             shape: Vec::new(),
             elements: None,

@@ -109,7 +109,8 @@ pub fn gather(runs: &[Run], facts: &Facts) -> Gathered {
 impl Gathered {
     fn add(&mut self, run: &Run, name: &str, facts: &Facts) {
         let rows: Vec<&Tensor> = rows(run);
-        let layers = layers(run);
+        let main = main_tower(run);
+        let layers = layers(run, main);
         let known = known(run, &rows, layers);
         let config = run.model.config.as_ref();
         let published = facts.table().recognise(run.model.family, &known);
@@ -131,7 +132,9 @@ impl Gathered {
             self.remarks
                 .push(format!("{name} is synthetic: nobody trained it, and it says nothing about real models."));
         }
-        if rows.is_empty() {
+        if run.is_adapter() {
+            self.remarks.push(format!("{name} is an adapter: it has no weights of its own, so it adds no rows."));
+        } else if rows.is_empty() {
             self.remarks.push(format!("{name} has no weight matrix with a kurtosis, so it adds no rows."));
         }
         let untrusted = run.devices.iter().map(|share| &share.device).chain([&run.device]);
@@ -139,7 +142,7 @@ impl Gathered {
             self.remarks.push(format!("{name} was measured on a device that failed its self-test."));
         }
         self.evidence.models.push(model);
-        self.evidence.tensors.extend(rows.into_iter().map(|tensor| row(index, tensor, layers)));
+        self.evidence.tensors.extend(rows.into_iter().map(|tensor| row(index, tensor, main, layers)));
     }
 }
 
@@ -164,13 +167,15 @@ fn rows(run: &Run) -> Vec<&Tensor> {
     run.tensors.iter().filter(counts).filter(is_weight).collect()
 }
 
-fn row(model: usize, tensor: &Tensor, layers: Option<u32>) -> TensorEvidence {
+fn row(model: usize, tensor: &Tensor, main: Option<&str>, layers: Option<u32>) -> TensorEvidence {
+    let is_main = tensor.tower.as_deref() == main;
     TensorEvidence {
         model,
         tensor: tensor.name.clone(),
         component: tensor.component,
         layer: tensor.layer,
-        depth: depth(tensor.layer, layers),
+        tower: tensor.tower.clone().filter(|_| !is_main),
+        depth: depth(tensor.layer.filter(|_| is_main), layers),
         shape: tensor.shape.clone(),
         elements: Some(tensor.count),
         kurtosis: tensor.kurtosis,
@@ -186,10 +191,29 @@ pub(super) fn depth(layer: Option<u32>, layers: Option<u32>) -> Option<f64> {
     layer.filter(|layer| *layer <= last).map(|layer| f64::from(layer) / f64::from(last))
 }
 
-/// The layers that the configuration states or the tensors show, whichever are more: a checkpoint may be a part.
-fn layers(run: &Run) -> Option<u32> {
-    let seen = run.tensors.iter().filter_map(|tensor| tensor.layer).max().map(|last| last.saturating_add(1));
-    let keys = ["num_hidden_layers", "n_layer", "num_layers"];
+/// The tower whose layers are the model's: the main stack where there is one, else, as in a model of an encoder and a decoder,
+/// the tower whose layers have most elements.
+fn main_tower(run: &Run) -> Option<&str> {
+    let mut elements: BTreeMap<Option<&str>, u64> = BTreeMap::new();
+    for tensor in run.tensors.iter().filter(|tensor| tensor.role == Role::Parameter && tensor.layer.is_some()) {
+        *elements.entry(tensor.tower.as_deref()).or_default() += tensor.count + tensor.non_finite;
+    }
+    if elements.contains_key(&None) {
+        return None;
+    }
+    elements.into_iter().max_by_key(|(_, elements)| *elements).and_then(|(tower, _)| tower)
+}
+
+/// The layers of a tower that the configuration states or the tensors show, whichever are more: a checkpoint may be a part.
+fn layers(run: &Run, tower: Option<&str>) -> Option<u32> {
+    let of_tower = run.tensors.iter().filter(|tensor| tensor.tower.as_deref() == tower);
+    let seen = of_tower.filter_map(|tensor| tensor.layer).max().map(|last| last.saturating_add(1));
+    let keys: &[&str] = match tower {
+        None => &["num_hidden_layers", "n_layer", "num_layers"],
+        Some("encoder") => &["encoder_layers", "num_layers"],
+        Some("decoder") => &["decoder_layers", "num_decoder_layers", "num_layers"],
+        Some(_) => &[],
+    };
     let stated = keys.iter().find_map(|key| number(run, key)).and_then(|layers| u32::try_from(layers).ok());
     match (seen, stated) {
         (Some(seen), Some(stated)) => Some(seen.max(stated)),
@@ -197,8 +221,11 @@ fn layers(run: &Run) -> Option<u32> {
     }
 }
 
+/// A number of the configuration, or of the part on text in that of a model of several modalities.
 fn number(run: &Run, key: &str) -> Option<u64> {
-    run.model.config.as_ref()?.get(key)?.as_u64()
+    let config = run.model.config.as_ref()?;
+    let of_text = || config.get("text_config")?.get(key);
+    config.get(key).or_else(of_text)?.as_u64()
 }
 
 fn known<'a>(run: &'a Run, rows: &[&Tensor], layers: Option<u32>) -> ModelIdentity<'a> {
@@ -207,19 +234,25 @@ fn known<'a>(run: &'a Run, rows: &[&Tensor], layers: Option<u32>) -> ModelIdenti
     // Without a configuration the embedding's shape gives it: all families store it [vocabulary, width].
     let embedding = rows.iter().find(|tensor| tensor.component == Component::Embedding);
     let width = stated.or_else(|| embedding.and_then(|tensor| tensor.shape.last().copied()));
-    ModelIdentity { names: [Some(run.model.source.as_str()), called].into_iter().flatten().collect(), layers, width }
+    let in_metadata = run.model.config.as_ref().and_then(|config| config.pointer("/gguf/general.name"));
+    let names = [Some(run.model.source.as_str()), called, in_metadata.and_then(Value::as_str)];
+    ModelIdentity { names: names.into_iter().flatten().collect(), layers, width }
 }
 
 /// Where each matrix has its farthest weight, by what the matrix is.
-type TopPositions<'a> = HashMap<(Component, Option<u32>, &'a [u64], usize), &'a [u64]>;
+type TopPositions<'a> = HashMap<Place<'a>, &'a [u64]>;
+
+/// Component, tower, layer, shape, and the number among those of which all that is the same.
+type Place<'a> = (Component, Option<&'a str>, Option<u32>, &'a [u64], usize);
 
 fn places(run: &Run) -> TopPositions<'_> {
-    let mut numbers: HashMap<(Component, Option<u32>, &[u64]), usize> = HashMap::new();
+    let mut numbers: HashMap<(Component, Option<&str>, Option<u32>, &[u64]), usize> = HashMap::new();
     let mut places = TopPositions::new();
     for tensor in rows(run) {
-        let number = numbers.entry((tensor.component, tensor.layer, &tensor.shape)).or_default();
+        let tower = tensor.tower.as_deref();
+        let number = numbers.entry((tensor.component, tower, tensor.layer, &tensor.shape)).or_default();
         if let Some(top) = tensor.top.first() {
-            places.insert((tensor.component, tensor.layer, &tensor.shape, *number), &top.index);
+            places.insert((tensor.component, tower, tensor.layer, &tensor.shape, *number), &top.index);
         }
         *number += 1;
     }

@@ -43,6 +43,44 @@ fn depth_runs_from_the_first_layer_to_the_last() {
 }
 
 #[test]
+fn layers_of_another_tower_are_counted_apart() {
+    let gathered = gather(&[fixture::two_towers()], &facts());
+    assert_eq!(gathered.evidence.models[0].layers, Some(2));
+    let placed = |row: &TensorEvidence| (row.layer, row.main_layer(), row.depth);
+    let rows: Vec<_> = gathered.evidence.tensors.iter().map(placed).collect();
+    assert_eq!(rows[..2], [(Some(0), Some(0), Some(0.0)), (Some(1), Some(1), Some(1.0))]);
+    assert_eq!(rows[2..], [(Some(0), None, None), (Some(1), None, None), (Some(2), None, None)]);
+}
+
+#[test]
+fn of_encoder_and_decoder_the_larger_gives_the_layers() {
+    let mut run = fixture::two_towers();
+    for tensor in &mut run.tensors {
+        tensor.tower = Some(if tensor.tower.is_some() { "encoder" } else { "decoder" }.into());
+    }
+    let layers = |run: &Run| gather(std::slice::from_ref(run), &facts()).evidence.models[0].layers;
+    assert_eq!(layers(&run), Some(3));
+    run.model.config = Some(serde_json::json!({"encoder_layers": 12, "decoder_layers": 6, "num_hidden_layers": 12}));
+    assert_eq!(layers(&run), Some(12));
+    run.tensors[0].count *= 9;
+    assert_eq!(layers(&run), Some(6));
+}
+
+#[test]
+fn layers_are_stated_for_the_text_model_of_several_modalities() {
+    let mut run = fixture::two_towers();
+    run.model.config = Some(serde_json::json!({"text_config": {"num_hidden_layers": 26}}));
+    assert_eq!(gather(&[run], &facts()).evidence.models[0].layers, Some(26));
+}
+
+#[test]
+fn an_adapter_adds_no_rows() {
+    let gathered = gather(&[fixture::adapter()], &facts());
+    assert!(gathered.evidence.tensors.is_empty());
+    assert!(gathered.remarks.iter().any(|remark| remark.contains("is an adapter")), "{:?}", gathered.remarks);
+}
+
+#[test]
 fn the_same_data_counts_once() {
     let mut again = fixture::clean();
     again.device.url = "pty:".into();

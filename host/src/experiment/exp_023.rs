@@ -59,6 +59,7 @@ fn sources(evidence: &Evidence) -> ExperimentTable {
             .map(|(name, known)| {
                 let (place, standing) = match &known.provenance {
                     Provenance::Config { key } => (format!("config.json, {key}"), "read"),
+                    Provenance::Gguf { key } => (format!("GGUF metadata, {key}"), "read"),
                     Provenance::Table { source, verified: true } => (source.clone(), "read"),
                     Provenance::Table { source, verified: false } => (source.clone(), "not verified"),
                     Provenance::User { file } => (file.clone(), "yours"),

@@ -91,7 +91,7 @@ impl Side {
         // Only where the layer itself is known is a maximum that layer's.
         let mut by_layer: BTreeMap<u32, (f64, f64)> = BTreeMap::new();
         for row in tensors.iter().filter(|row| row.is_of_blocks()) {
-            if let (Some(layer), Some(depth), Some(kurtosis)) = (row.layer, row.depth, kurtosis(row)) {
+            if let (Some(layer), Some(depth), Some(kurtosis)) = (row.main_layer(), row.depth, kurtosis(row)) {
                 let entry = by_layer.entry(layer).or_insert((depth, kurtosis));
                 entry.1 = entry.1.max(kurtosis);
             }
@@ -154,7 +154,7 @@ fn plot(evidence: &Evidence) -> Option<Plot> {
     let series = models(evidence).into_iter().map(|(model, tensors)| {
         let mut by_layer: BTreeMap<u32, f64> = BTreeMap::new();
         for row in tensors.into_iter().filter(|row| row.is_of_blocks()) {
-            if let (Some(layer), Some(kurtosis)) = (row.layer, row.kurtosis) {
+            if let (Some(layer), Some(kurtosis)) = (row.main_layer(), row.kurtosis) {
                 let entry = by_layer.entry(layer).or_insert(kurtosis);
                 *entry = entry.max(kurtosis);
             }

@@ -63,7 +63,10 @@ impl<'a> Sides<'a> {
             query: highest(Component::AttentionQuery),
             key: highest(Component::AttentionKey),
             value: highest(Component::AttentionValue),
-            undivided: highest(Component::AttentionQkv),
+            undivided: highest(Component::AttentionQkv)
+                .into_iter()
+                .chain(highest(Component::AttentionKeyValue))
+                .reduce(f64::max),
             output: highest(Component::AttentionOutput),
             qkv_without: without(&is_qkv),
             output_without: without(&|component| component == Component::AttentionOutput),
@@ -121,8 +124,8 @@ fn notes(sides: &[Sides]) -> Vec<String> {
     }
     if sides.iter().any(|sides| sides.undivided.is_some()) {
         notes.push(
-            "Undivided are fused weights of which it is not known how queries, keys and values lie in them; all others were \
-             measured as their three parts."
+            "Undivided are fused weights of which it is not known how queries, keys and values are stored in them, and the common \
+             projections to keys and values of latent attention; all others were measured as their parts."
                 .into(),
         );
     }
@@ -134,7 +137,7 @@ fn plot(evidence: &Evidence) -> Option<Plot> {
     let series = models(evidence).into_iter().map(|(model, tensors)| {
         let mut by_layer: BTreeMap<u32, (Option<f64>, Option<f64>)> = BTreeMap::new();
         for row in tensors {
-            let Some(layer) = row.layer else { continue };
+            let Some(layer) = row.main_layer() else { continue };
             let entry = by_layer.entry(layer).or_default();
             if is_qkv(row.component) {
                 entry.0 = entry.0.into_iter().chain(row.kurtosis).reduce(f64::max);

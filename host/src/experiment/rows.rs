@@ -40,13 +40,17 @@ pub const fn is_attention(component: Component) -> bool {
 pub const fn is_qkv(component: Component) -> bool {
     matches!(
         component,
-        Component::AttentionQuery | Component::AttentionKey | Component::AttentionValue | Component::AttentionQkv
+        Component::AttentionQuery
+            | Component::AttentionKey
+            | Component::AttentionValue
+            | Component::AttentionKeyValue
+            | Component::AttentionQkv
     )
 }
 
 /// Whether a component belongs to the feed-forward block.
 pub const fn is_mlp(component: Component) -> bool {
-    matches!(component, Component::MlpGate | Component::MlpUp | Component::MlpDown)
+    matches!(component, Component::MlpGate | Component::MlpUp | Component::MlpGateUp | Component::MlpDown)
 }
 
 /// Column names.

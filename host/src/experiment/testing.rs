@@ -40,6 +40,7 @@ pub fn tensor(
         tensor: format!("layers.{layer}.{component}"),
         component,
         layer: Some(layer),
+        tower: None,
         depth: Some(f64::from(layer) / 8.0),
         shape: vec![rows, 100],
         elements: Some(rows * 100),

@@ -50,7 +50,7 @@ pub fn read(evidence: &Evidence, tensor: &TensorEvidence, column: &str) -> Optio
         "tensor" => return text(&tensor.tensor),
         "component" => return text(tensor.component.name()),
         "size" => whole(model.parameters),
-        "layer" => tensor.layer.map(f64::from),
+        "layer" => tensor.main_layer().map(f64::from),
         "depth" => tensor.depth,
         "rows" => whole(tensor.shape.first().copied()),
         "columns" => whole(tensor.shape.get(1).copied()),

@@ -47,7 +47,7 @@ pub fn rows(definition: &Definition, evidence: &Evidence, by: &str, value: &str)
         // The index distinguishes models that share a name.
         let key = match definition.rows {
             Rows::Tensors => (tensor.model, tensor.tensor.clone(), 0),
-            Rows::Layers => match tensor.layer {
+            Rows::Layers => match tensor.main_layer() {
                 Some(layer) => (tensor.model, format!("layer {layer}"), layer),
                 None => continue,
             },

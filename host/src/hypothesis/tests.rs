@@ -36,6 +36,7 @@ fn world(seed: u64, lift: f64) -> Evidence {
                     tensor: format!("{layer}.{component}"),
                     component,
                     layer: Some(layer),
+                    tower: None,
                     depth: Some(f64::from(layer) / 11.0),
                     shape: vec![768, 768],
                     elements: Some(768 * 768),

@@ -11,12 +11,13 @@ use crate::number;
 use crate::record::{Run, Tensor};
 use crate::scheme_key::TensorScheme;
 
-const FIXED: [&str; 24] = [
+const FIXED: [&str; 25] = [
     "name",
     "shape",
     "dtype",
     "component",
     "layer",
+    "tower",
     "role",
     "of",
     "count",
@@ -84,6 +85,7 @@ fn fixed(tensor: &Tensor) -> Vec<String> {
         tensor.dtype.clone(),
         tensor.component.name().to_owned(),
         tensor.layer.map_or_else(String::new, |layer| layer.to_string()),
+        tensor.tower.clone().unwrap_or_default(),
         role(tensor.role).to_owned(),
         tensor.of.clone().unwrap_or_default(),
         tensor.count.to_string(),

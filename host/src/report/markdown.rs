@@ -2,7 +2,7 @@
 
 use super::deployment::overview;
 use super::every;
-use super::findings::{findings, quantized_already, warnings};
+use super::findings::{adapter, findings, quantized_already, warnings};
 use super::sections;
 use super::summary::Summary;
 use super::table::{Table, code, escape};
@@ -97,8 +97,11 @@ fn head(run: &Run, summary: &Summary) -> String {
         text.truncate(text.len() - ">\n".len());
         text.push('\n');
     }
-    if let Some(quantized) = quantized_already(run, &code) {
-        text += &format!("{quantized}\n\n");
+    for statement in [adapter(run, &code), quantized_already(run, &code)].into_iter().flatten() {
+        text += &format!("{statement}\n\n");
+    }
+    for remark in &run.remarks {
+        text += &format!("{}\n\n", escape(remark));
     }
     text += &format!("# Weight kurtosis of {}\n\n| | |\n| :--- | :--- |\n", code(&run.model.source));
     for (label, value) in sections::facts(run, summary, &code) {

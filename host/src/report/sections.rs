@@ -46,6 +46,9 @@ pub fn facts(run: &Run, summary: &Summary, quote: Quote) -> Vec<(String, String)
         ),
         ("Tensors".to_owned(), tensors(&summary.totals)),
     ];
+    if summary.totals.unknown_elements > 0 {
+        facts.push(("Not known".to_owned(), unknown(summary.totals.unknown_elements, model.parameters)));
+    }
     if run.devices.len() > 1 {
         for (place, share) in run.devices.iter().enumerate() {
             facts.push((format!("Device {}", place + 1), device(&share.device, quote)));
@@ -83,6 +86,12 @@ pub fn facts(run: &Run, summary: &Summary, quote: Quote) -> Vec<(String, String)
         ));
     }
     facts
+}
+
+/// The share of the weights that have names of no known component.
+fn unknown(elements: u64, parameters: u64) -> String {
+    let share = number::percent(elements as f64 / parameters.max(1) as f64);
+    format!("{share} of the weights have names that say nothing about their place (component other)")
 }
 
 fn tensors(totals: &Totals) -> String {
@@ -223,7 +232,7 @@ pub fn ranked_narrow(summary: &Summary, limit: usize) -> (Table, Vec<String>) {
         let mut row: Vec<Cell> = vec![(place + 1).to_string().into(), Cell::name(&tensor.name)];
         row.extend(kurtoses(tensor));
         table.push(row);
-        let layer = tensor.layer.map_or_else(String::new, |layer| format!(", layer {layer}"));
+        let layer = tensor.layer_in_words().map_or_else(String::new, |layer| format!(", {layer}"));
         let (value, index) = farthest(tensor);
         details.push(format!(
             "{}{layer}, {}; farthest {value} at {index}",
@@ -260,7 +269,8 @@ pub(super) fn component(tensor: &Tensor) -> String {
 }
 
 pub(super) fn layer(tensor: &Tensor) -> String {
-    tensor.layer.map_or_else(|| "–".to_owned(), |layer| layer.to_string())
+    let Some(layer) = tensor.layer else { return "–".to_owned() };
+    tensor.tower.as_ref().map_or_else(|| layer.to_string(), |tower| format!("{} {layer}", crate::text::plain(tower)))
 }
 
 /// The noisiest matrices under the finest of the schemes, `limit` of them; empty where nothing was quantized.
@@ -313,19 +323,22 @@ pub fn components(summary: &Summary) -> Table {
 /// The maximum of each layer, with a bar `bar` columns long for the highest; `limit` layers, those of the highest
 /// kurtosis. The bar is logarithmic and begins at 1, the least that a kurtosis can be.
 pub fn layers(summary: &Summary, limit: usize, bar: usize) -> Table {
-    let mut table =
-        Table::new([("Layer", Numbers), ("Max", Numbers), ("log scale", Words), ("Tensor of the max", Names)]);
+    let has_towers = summary.layers.iter().any(|row| row.tower.is_some());
+    let columns = [("Layer", Numbers), ("Max", Numbers), ("log scale", Words), ("Tensor of the max", Names)];
+    let mut table = Table::new(has_towers.then_some(("Tower", Names)).into_iter().chain(columns).collect::<Vec<_>>());
     let mut kurtoses: Vec<f64> = summary.layers.iter().map(|row| row.kurtosis).collect();
     kurtoses.sort_by(|a, b| b.total_cmp(a));
     let highest = kurtoses.first().copied().unwrap_or(1.0);
     let least = kurtoses.get(limit.saturating_sub(1)).copied().unwrap_or(f64::NEG_INFINITY);
     for row in summary.layers.iter().filter(|row| row.kurtosis >= least) {
-        table.push([
+        let tower = has_towers.then(|| row.tower.map_or_else(|| "–".into(), Cell::name));
+        let cells: [Cell; 4] = [
             row.layer.to_string().into(),
             number::kurtosis(Some(row.kurtosis)).into(),
             blocks(log_position(row.kurtosis, 1.0, highest), bar).into(),
             Cell::name(&row.worst.name),
-        ]);
+        ];
+        table.push(tower.into_iter().chain(cells).collect::<Vec<_>>());
     }
     table
 }

@@ -39,7 +39,7 @@ pub struct Summary<'a> {
     pub non_finite: Vec<&'a Tensor>,
     /// The components that occur, in the order of [`Component::ALL`].
     pub components: Vec<ComponentRow<'a>>,
-    /// The layers that occur, counted up.
+    /// The layers that occur, counted up: those of the main stack, then those of each tower.
     pub layers: Vec<LayerRow<'a>>,
     /// The quantization schemes that occur, most bits first.
     pub schemes: Vec<SchemeRow<'a>>,
@@ -60,6 +60,8 @@ pub struct Totals {
     pub quantization: usize,
     /// Tensors that could not be measured.
     pub unmeasured: usize,
+    /// Elements of parameters whose names say nothing about their place: the component `other`.
+    pub unknown_elements: u64,
     /// Ranked matrices above [`HEAVY_KURTOSIS`](crate::record::HEAVY_KURTOSIS).
     pub heavy: usize,
 }
@@ -80,7 +82,9 @@ pub struct ComponentRow<'a> {
 /// The weight matrices of one layer.
 #[derive(Debug)]
 pub struct LayerRow<'a> {
-    /// The layer.
+    /// The tower that the layer belongs to; `None` for the main stack.
+    pub tower: Option<&'a str>,
+    /// The layer, counted from 0 in its tower.
     pub layer: u32,
     /// The matrix with the highest kurtosis.
     pub worst: &'a Tensor,
@@ -179,7 +183,12 @@ fn totals(run: &Run, ranked: &[&Tensor]) -> Totals {
     };
     for tensor in &run.tensors {
         match tensor.role {
-            Role::Parameter => totals.stored += 1,
+            Role::Parameter => {
+                totals.stored += 1;
+                if tensor.component == Component::Other {
+                    totals.unknown_elements += tensor.count + tensor.non_finite;
+                }
+            }
             Role::View => totals.parts += 1,
             Role::Tied => totals.tied += 1,
             Role::Buffer => totals.buffers += 1,
@@ -207,7 +216,8 @@ fn layers<'a>(ranked: &[&'a Tensor]) -> Vec<LayerRow<'a>> {
     for tensor in ranked {
         if let (Some(layer), Some(kurtosis)) = (tensor.layer, tensor.kurtosis) {
             // Worst first: a layer's first is its worst.
-            worst_of.entry(layer).or_insert(LayerRow { layer, worst: tensor, kurtosis });
+            let tower = tensor.tower.as_deref();
+            worst_of.entry((tower, layer)).or_insert(LayerRow { tower, layer, worst: tensor, kurtosis });
         }
     }
     worst_of.into_values().collect()
@@ -295,6 +305,24 @@ mod tests {
         assert_eq!((layer.layer, layer.kurtosis), (1, 562.3));
         let norm = summary.components.iter().find(|row| row.component == Component::Norm).expect("norms");
         assert_eq!(norm.worst.and_then(|tensor| tensor.kurtosis), Some(41.7));
+    }
+
+    #[test]
+    fn towers_have_layers_of_their_own() {
+        let run = fixture::two_towers();
+        let rows: Vec<_> = Summary::of(&run).layers.iter().map(|row| (row.tower, row.layer, row.kurtosis)).collect();
+        let vision = Some("vision");
+        let expected = [(None, 0, 3.2), (None, 1, 5.5), (vision, 0, 4.1), (vision, 1, 77.0), (vision, 2, 3.6)];
+        assert_eq!(rows, expected);
+    }
+
+    #[test]
+    fn elements_of_unknown_names_are_counted() {
+        let mut run = fixture::two_towers();
+        run.tensors[0].component = Component::Other;
+        assert_eq!(Summary::of(&run).totals.unknown_elements, run.tensors[0].count);
+        run.tensors[0].role = Role::Buffer;
+        assert_eq!(Summary::of(&run).totals.unknown_elements, 0, "a buffer is no weight");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use anstyle::{AnsiColor, Style as Ansi};
 
 use super::deployment::overview;
-use super::findings::{findings, quantized_already, warnings};
+use super::findings::{adapter, findings, quantized_already, warnings};
 use super::sections;
 use super::summary::Summary;
 use super::table::Table;
@@ -78,8 +78,14 @@ fn head(page: &mut Page, run: &Run, summary: &Summary) {
         }
         page.line("", Tone::Plain);
     }
-    if let Some(text) = quantized_already(run, &plain) {
+    for text in [adapter(run, &plain), quantized_already(run, &plain)].into_iter().flatten() {
         page.paragraph(&text, "", Tone::Heading);
+        page.line("", Tone::Plain);
+    }
+    if !run.remarks.is_empty() {
+        for remark in &run.remarks {
+            page.paragraph(&plain(remark), "", Tone::Heading);
+        }
         page.line("", Tone::Plain);
     }
     for (label, value) in sections::facts(run, summary, &plain) {
@@ -220,6 +226,16 @@ mod tests {
     #[test]
     fn a_checkpoint_that_is_quantized_already() {
         insta::assert_snapshot!(render(&fixture::quantized(), &NARROW));
+    }
+
+    #[test]
+    fn layers_of_two_towers() {
+        insta::assert_snapshot!(render(&fixture::two_towers(), &NARROW));
+    }
+
+    #[test]
+    fn an_adapter() {
+        insta::assert_snapshot!(render(&fixture::adapter(), &NARROW));
     }
 
     #[test]

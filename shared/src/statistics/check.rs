@@ -63,12 +63,24 @@ pub enum ImplausibleAnswer {
         /// The most that is possible.
         most: f64,
     },
-    /// Pearson's kurtosis is below 1.
+    /// The skewness is larger, either way, than the farthest element's distance from the mean in standard deviations.
+    Skewness {
+        /// The skewness.
+        skewness: f64,
+        /// That distance.
+        most: f64,
+    },
+    /// Pearson's kurtosis is below `skewness² + 1`, or above the square of the farthest element's distance from the mean in
+    /// standard deviations.
     Kurtosis {
         /// The kurtosis.
         kurtosis: f64,
+        /// The least that is possible.
+        least: f64,
+        /// The most that is possible.
+        most: f64,
     },
-    /// There are zeros, and smallest and largest are on the same side of zero.
+    /// There are zeros, and smallest and largest are on the same side of zero or leave no room for so many.
     Zeros {
         /// How many.
         zeros: u64,
@@ -97,6 +109,24 @@ pub enum ImplausibleAnswer {
         found: u64,
         /// That of the largest magnitude.
         expected: u64,
+    },
+    /// The moments' sum of squares is not one that the statistic allows.
+    Squares {
+        /// Which statistic.
+        statistic: &'static str,
+        /// The sum of squares, from the moments.
+        squares: f64,
+        /// The least that the statistic allows.
+        least: f64,
+        /// The most that it allows.
+        most: f64,
+    },
+    /// The moments' sum of fourth powers is another one than that of the rows and columns.
+    FourthPowers {
+        /// The sum of rows or of columns.
+        found: f64,
+        /// The sum from the moments.
+        expected: f64,
     },
     /// The sums by row and those by column add up to different totals.
     Totals {
@@ -127,7 +157,10 @@ impl fmt::Display for ImplausibleAnswer {
             Self::Variance { variance, least, most } => {
                 write!(f, "variance {variance:e} where {least:e} to {most:e} is possible")
             }
-            Self::Kurtosis { kurtosis } => write!(f, "kurtosis {kurtosis}, which is below 1"),
+            Self::Skewness { skewness, most } => write!(f, "skewness {skewness:e} where at most {most:e} is possible"),
+            Self::Kurtosis { kurtosis, least, most } => {
+                write!(f, "kurtosis {kurtosis:e} where {least:e} to {most:e} is possible")
+            }
             Self::Zeros { zeros, min, max } => write!(f, "{zeros} zeros among elements between {min:e} and {max:e}"),
             Self::Position { position, count } => {
                 write!(f, "an extreme element at position {position} of {count}, beyond the end or twice")
@@ -135,6 +168,12 @@ impl fmt::Display for ImplausibleAnswer {
             Self::Extreme { value, other } => write!(f, "extreme element {value:e} in the place of {other:e}"),
             Self::Bin { found, expected } => {
                 write!(f, "a histogram that ends in bin {found}, with the largest magnitude in bin {expected}")
+            }
+            Self::Squares { statistic, squares, least, most } => {
+                write!(f, "sum of squares {squares:e} where the {statistic} allows {least:e} to {most:e}")
+            }
+            Self::FourthPowers { found, expected } => {
+                write!(f, "row and column sums of {found:e} where the moments call for {expected:e}")
             }
             Self::Totals { rows, columns } => write!(f, "row sums of {rows:e} and column sums of {columns:e} in total"),
             Self::Error { error, signal } => {

@@ -108,9 +108,14 @@ impl Statistic for ColumnErrors {
         }
         let slack = 1.0 + ROUNDING + 16.0 * context.accuracy;
         let too_large = |(error, signal): &(f64, f64)| *error > signal * slack + f64::from(f32::MIN_POSITIVE);
-        let moments = context.moments;
-        let signal = moments.m2 + moments.count as f64 * moments.mean * moments.mean;
-        let all = (self.squares.iter().sum(), signal);
+        let signal = context.moments.sum_of_squares();
+        let squares: f64 = self.squares.iter().sum();
+        // A column may lose what is too small for binary32.
+        let lost = self.squares.len() as f64 * f64::from(f32::MIN_POSITIVE);
+        if signal < f64::from(f32::MAX) && squares * slack + lost < signal {
+            return Err(ImplausibleAnswer::Squares { statistic, squares: signal, least: squares, most: squares });
+        }
+        let all = (squares, signal);
         let columns = self.errors.iter().copied().zip(self.squares.iter().copied());
         match columns.chain([all]).find(too_large) {
             Some((error, signal)) => Err(ImplausibleAnswer::Error { error, signal }),

@@ -112,7 +112,12 @@ impl Statistic for Extremes {
         let expected = moments.count.min(kept.get() as u64);
         let is_highest = |a: &Extreme, b: &Extreme| b.value.total_cmp(&a.value);
         check_end(&self.highest, expected, moments.max, span.count, is_highest)?;
-        check_end(&self.lowest, expected, moments.min, span.count, |a, b| a.value.total_cmp(&b.value))
+        check_end(&self.lowest, expected, moments.min, span.count, |a, b| a.value.total_cmp(&b.value))?;
+        let bound = |value: f64| value.clamp(moments.min, moments.max);
+        if let Some(value) = self.highest.iter().chain(&self.lowest).map(|it| it.value).find(|it| *it != bound(*it)) {
+            return Err(ImplausibleAnswer::Extreme { value, other: bound(value) });
+        }
+        self.check_ends_against_each_other()
     }
 
     fn largest_encoded_len(kept: ExtremeCount, _: &ChunkSpan) -> usize {
@@ -136,6 +141,22 @@ impl Statistic for Extremes {
 
     fn relative_error(&self, expected: &Self) -> f64 {
         if self == expected { 0.0 } else { f64::INFINITY }
+    }
+}
+
+impl Extremes {
+    /// An element that is at both ends has one value, and one that is at the lower end alone is below none of the higher end's.
+    fn check_ends_against_each_other(&self) -> Result<(), ImplausibleAnswer> {
+        let Some(least) = self.highest.last() else { return Ok(()) };
+        for low in &self.lowest {
+            let other = match self.highest.iter().find(|high| high.position == low.position) {
+                Some(high) if high.value != low.value => high.value,
+                None if low.value > least.value => least.value,
+                _ => continue,
+            };
+            return Err(ImplausibleAnswer::Extreme { value: low.value, other });
+        }
+        Ok(())
     }
 }
 

@@ -181,7 +181,7 @@ impl Statistic for MagnitudeHistogram {
             Some(last) if last != largest => {
                 Err(ImplausibleAnswer::Bin { found: last as u64, expected: largest as u64 })
             }
-            _ => Ok(()),
+            _ => self.check_squares(context),
         }
     }
 
@@ -201,6 +201,24 @@ impl Statistic for MagnitudeHistogram {
 
     fn relative_error(&self, expected: &Self) -> f64 {
         if self == expected { 0.0 } else { f64::INFINITY }
+    }
+}
+
+impl MagnitudeHistogram {
+    /// Whether magnitudes in these bins can have the moments' sum of squares.
+    fn check_squares(&self, context: &Context<'_>) -> Result<(), ImplausibleAnswer> {
+        let (mut least, mut most) = (0.0, 0.0);
+        for Bin { lower, upper, count } in self.bins() {
+            least += count as f64 * lower * lower;
+            // Magnitudes beyond binary32's range are in the last bin.
+            most += if upper < END { count as f64 * upper * upper } else { f64::INFINITY };
+        }
+        let squares = context.moments.sum_of_squares();
+        let slack = 1e-9 + 16.0 * context.accuracy;
+        if squares < least * (1.0 - slack) || squares > most * (1.0 + slack) {
+            return Err(ImplausibleAnswer::Squares { statistic: Self::NAME, squares, least, most });
+        }
+        Ok(())
     }
 }
 

@@ -185,6 +185,19 @@ impl Moments {
         (self.count > 0).then(|| self.m2 / self.count as f64)
     }
 
+    /// `Σx²`.
+    pub fn sum_of_squares(&self) -> f64 {
+        self.m2 + self.count as f64 * self.mean * self.mean
+    }
+
+    /// `Σx⁴` from the moments around the mean, and how far off it is where each of the moments is off by `relative_error`.
+    pub(super) fn sum_of_fourth_powers(&self, relative_error: f64) -> (f64, f64) {
+        let square = self.mean * self.mean;
+        let odd = 4.0 * self.mean * self.m3;
+        let even = self.m4 + 6.0 * square * self.m2 + self.count as f64 * square * square;
+        (even + odd, (even + odd.abs()) * relative_error)
+    }
+
     /// Population standard deviation; `None` without finite elements.
     pub fn standard_deviation(&self) -> Option<f64> {
         self.variance().map(libm::sqrt)
@@ -297,7 +310,7 @@ impl Moments {
         if let Some(value) = [min, max].into_iter().find(|value| !value.is_finite()) {
             return Err(ImplausibleAnswer::NotFinite { statistic, value });
         }
-        if min > max {
+        if min > max || count == 1 && min < max {
             return Err(ImplausibleAnswer::Range { min, max });
         }
         if zeros > 0 && !(min..=max).contains(&0.0) {
@@ -317,18 +330,60 @@ impl Moments {
         if mean < min - rounding || mean > max + rounding {
             return Err(ImplausibleAnswer::Mean { mean, min, max });
         }
+        let others = u64::from(min != 0.0) + u64::from(max != 0.0 && max != min);
+        if zeros > count.saturating_sub(others) {
+            return Err(ImplausibleAnswer::Zeros { zeros, min, max });
+        }
+        self.check_spread(slack)?;
+        if min < max { self.check_shape(slack) } else { Ok(()) }
+    }
+
+    /// Whether elements between this smallest and this largest can have the variance.
+    fn check_spread(&self, slack: f64) -> Result<(), ImplausibleAnswer> {
+        let Self { count, mean, m2, min, max, .. } = *self;
+        let (n, range, magnitude) = (count as f64, max - min, max.abs().max(min.abs()));
         let variance = m2 / n;
-        // One element at each end is the least spread; half of them at each end the most (T. Popoviciu, 1935).
-        let least = if count > 1 { range * range / (2.0 * n) * (1.0 - slack) } else { 0.0 };
+        // The two ends alone spread so much; half of the elements at each end the most (T. Popoviciu, 1935).
+        let rounding = slack * range + 64.0 * f64::EPSILON * magnitude;
+        let square = |distance: f64| (distance - rounding).max(0.0) * (distance - rounding).max(0.0);
+        let least = if count > 1 { (square(max - mean) + square(mean - min)) / n * (1.0 - slack) } else { 0.0 };
         let most = range * range / 4.0 * (1.0 + slack) + (slack * magnitude) * (slack * magnitude);
         if least > FAR_FROM_UNDERFLOW && variance < least || variance.is_finite() && variance > most {
             return Err(ImplausibleAnswer::Variance { variance, least, most });
         }
-        let kurtosis = m4 / n / variance / variance;
-        if variance * variance > FAR_FROM_UNDERFLOW && min < max && kurtosis < 1.0 - slack {
-            return Err(ImplausibleAnswer::Kurtosis { kurtosis });
+        Ok(())
+    }
+
+    /// Whether elements, not all equal, with this variance and at most this far from the mean can have the third and the fourth
+    /// moment. With `D` the farthest distance: `Σd⁴ <= D² Σd²`, `|Σd³| <= D Σd²`, and Pearson's inequality (K. Pearson, 1916),
+    /// `kurtosis >= skewness² + 1`. The first makes the count the largest kurtosis.
+    fn check_shape(&self, slack: f64) -> Result<(), ImplausibleAnswer> {
+        let Self { count, mean, m2, m3, m4, min, max, .. } = *self;
+        let (n, blur) = (count as f64, self.blur(slack));
+        let (variance, farthest) = (m2 / n, (max - mean).max(mean - min));
+        let is_exact = variance * variance > FAR_FROM_UNDERFLOW && blur < 0.5;
+        if !is_exact || !m3.is_finite() || !m4.is_finite() || !(m2 * farthest * farthest).is_finite() {
+            return Ok(());
+        }
+        let sigma = libm::sqrt(variance);
+        let (skewness, kurtosis) = (m3 / n / variance / sigma, m4 / n / variance / variance);
+        let (far, most) = (farthest / sigma, (farthest / sigma) * (farthest / sigma));
+        if skewness.abs() > far + blur * (1.0 + far) {
+            return Err(ImplausibleAnswer::Skewness { skewness, most: far });
+        }
+        let least = skewness * skewness + 1.0;
+        if kurtosis < least - blur * least || kurtosis > most + blur * most {
+            return Err(ImplausibleAnswer::Kurtosis { kurtosis, least, most });
         }
         Ok(())
+    }
+
+    /// How far off, relatively, figures in standard deviations may be: the stated errors, and the rounding of a mean that is
+    /// large beside the spread.
+    fn blur(&self, slack: f64) -> f64 {
+        let magnitude = self.max.abs().max(self.min.abs());
+        let sigma = libm::sqrt((self.m2 / self.count as f64).max(0.0));
+        if magnitude == 0.0 { slack } else { slack + 64.0 * f64::EPSILON * magnitude / sigma }
     }
 }
 

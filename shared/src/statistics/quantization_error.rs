@@ -184,7 +184,7 @@ impl Statistic for QuantizationErrors {
                 return Err(ImplausibleAnswer::Negative { statistic, sum });
             }
         }
-        let signal = moments.m2 + moments.count as f64 * moments.mean * moments.mean;
+        let signal = moments.sum_of_squares();
         for errors in self.errors.iter().flatten() {
             let error = errors.in_full + errors.sampled;
             if error > signal * (1.0 + SIGNAL_TOLERANCE) + LEAST_ERROR * span.count as f64 {

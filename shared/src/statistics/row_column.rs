@@ -54,6 +54,24 @@ impl<'de> Deserialize<'de> for RowColumnSums {
 const TOTALS_TOLERANCE: f64 = 0.02;
 
 impl RowColumnSums {
+    /// Whether the totals of rows and of columns are the moments' sum of fourth powers, as far as binary32 holds them.
+    fn check_totals(&self, totals: [f64; 2], context: &Context<'_>) -> Result<(), ImplausibleAnswer> {
+        let moments = context.moments;
+        let magnitude = moments.max.abs().max(moments.min.abs());
+        let (expected, error) = moments.sum_of_fourth_powers(TOTALS_TOLERANCE + 16.0 * context.accuracy);
+        // A square beyond binary32, or a sum of fourth powers: infinite, or left out.
+        let is_in_range = expected < f64::from(f32::MAX) / 2.0 && magnitude * magnitude < f64::from(f32::MAX);
+        if moments.count == 0 || !is_in_range {
+            return Ok(());
+        }
+        // Each sum may lose what is too small for binary32.
+        let lost = (self.rows.len() + self.columns.len()) as f64 * f64::from(f32::MIN_POSITIVE);
+        match totals.into_iter().find(|found| !((found - expected).abs() <= error + lost)) {
+            Some(found) => Err(ImplausibleAnswer::FourthPowers { found, expected }),
+            None => Ok(()),
+        }
+    }
+
     /// The sum of each column's fourth powers with those of `other`, a tensor with rows of the same length.
     fn add_columns(&mut self, other: &Self) {
         self.columns.iter_mut().zip(&other.columns).for_each(|(sum, more)| *sum += more);
@@ -120,7 +138,7 @@ impl Statistic for RowColumnSums {
         if rows.is_finite() && columns.is_finite() && (rows - columns).abs() > TOTALS_TOLERANCE * rows.max(columns) {
             return Err(ImplausibleAnswer::Totals { rows, columns });
         }
-        Ok(())
+        self.check_totals([rows, columns], context)
     }
 
     fn largest_encoded_len((): (), span: &ChunkSpan) -> usize {

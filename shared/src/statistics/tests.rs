@@ -4,7 +4,10 @@ use alloc::{vec, vec::Vec};
 
 use proptest::prelude::*;
 
-use super::*;
+use super::{
+    histogram::{BINS, bin_of},
+    *,
+};
 use crate::quantization::LARGEST_BLOCK;
 
 /// The relative error up to which a merged statistic equals that of the whole.
@@ -159,6 +162,8 @@ fn of_moments() -> Vec<Damage> {
         ("Count", |found| found.moments.non_finite += 1),
         ("Count", |found| found.moments.zeros = found.moments.count + 1),
         ("Zeros", |found| (found.moments.zeros, found.moments.min) = (1, 1.0)),
+        ("Zeros", |found| found.moments.zeros = found.moments.count),
+        ("Zeros", |found| found.moments.zeros = found.moments.count - 1),
         ("Mean", |found| found.moments.mean = found.moments.max + 1.0),
         ("Mean", |found| found.moments.mean = found.moments.min - 1e-3),
         ("NotFinite", |found| found.moments.mean = f64::NAN),
@@ -167,10 +172,16 @@ fn of_moments() -> Vec<Damage> {
         ("NotFinite", |found| found.moments.m2 = f64::INFINITY),
         ("Negative", |found| found.moments.m2 = -1.0),
         ("NotFinite", |found| found.moments.m3 = f64::NAN),
+        ("Skewness", |found| found.moments.m3 = 1e100),
+        ("Skewness", |found| found.moments.m3 = -found.moments.m4 * 1e6),
+        // Beyond what this kurtosis allows, within what the farthest element does.
+        ("Kurtosis", |found| found.moments.m3 = found.moments.m2 * libm::sqrt(found.moments.m2 / 384.0)),
         ("NotFinite", |found| found.moments.m4 = f64::NAN),
         ("Negative", |found| found.moments.m4 = -1.0),
         ("Kurtosis", |found| found.moments.m4 /= 2.0),
         ("Kurtosis", |found| found.moments.m4 = 0.0),
+        ("Kurtosis", |found| found.moments.m4 = 1e100),
+        ("Kurtosis", |found| found.moments.m4 = found.moments.m2 * found.moments.m2),
         ("NotFinite", |found| found.moments.min = f64::NAN),
         ("NotFinite", |found| found.moments.max = f64::INFINITY),
         ("Range", |found| found.moments.min = found.moments.max + 1.0),
@@ -181,6 +192,13 @@ fn of_the_others() -> Vec<Damage> {
     fn extremes(found: &mut Measurement) -> &mut Extremes {
         found.extremes.get_or_insert_default()
     }
+    /// Of the self-test's 384 elements, none of them zero: so many with the largest magnitude, the others in the lowest bin.
+    fn two_bins(found: &Measurement, largest: u32) -> MagnitudeHistogram {
+        let magnitude = found.moments.max.max(-found.moments.min);
+        let mut dense = vec![0u32; BINS];
+        (dense[0], dense[bin_of(magnitude)]) = (384 - largest, largest);
+        MagnitudeHistogram::from_dense(&dense)
+    }
     fn errors(found: &mut Measurement) -> &mut QuantizationErrors {
         found.quantization_errors.get_or_insert_default()
     }
@@ -190,11 +208,26 @@ fn of_the_others() -> Vec<Damage> {
     vec![
         ("Count", |found| found.histogram = Some(MagnitudeHistogram::from_dense(&[3u32, 1]))),
         ("Bin", |found| found.histogram = Some(MagnitudeHistogram::from_dense(&[384u32]))),
+        // All but the largest in the lowest bin, and all in the bin of the largest.
+        ("Squares", |found| found.histogram = Some(two_bins(found, 1))),
+        ("Squares", |found| found.histogram = Some(two_bins(found, 384))),
         ("Position", |found| extremes(found).highest[1].position = 1 << 40),
         ("Position", |found| extremes(found).lowest[1].position = extremes(found).lowest[0].position),
         ("Extreme", |found| extremes(found).highest.swap(0, 40)),
         ("Extreme", |found| extremes(found).highest.swap(20, 40)),
         ("Extreme", |found| extremes(found).lowest[0].value -= 1.0),
+        ("Extreme", |found| extremes(found).highest[63].value = -1e300),
+        ("Extreme", |found| extremes(found).lowest[63].value = 1e300),
+        // One element with two values.
+        ("Extreme", |found| extremes(found).lowest[5].position = extremes(found).highest[9].position),
+        // Elements of the lower end above those of the higher one, which would list them then.
+        ("Extreme", |found| {
+            let Extremes { highest, lowest } = extremes(found);
+            let taken: Vec<u64> = highest.iter().chain(&lowest[..1]).map(|extreme| extreme.position).collect();
+            let free = (0..).filter(|position| !taken.contains(position));
+            let most = highest[0].value;
+            lowest[1..].iter_mut().zip(free).for_each(|(low, position)| *low = Extreme { position, value: most });
+        }),
         ("NotFinite", |found| extremes(found).lowest[3].value = f64::NAN),
         ("Count", |found| extremes(found).highest.truncate(63)),
         ("Count", |found| sums(found).rows.truncate(2)),
@@ -202,6 +235,22 @@ fn of_the_others() -> Vec<Damage> {
         ("NotFinite", |found| sums(found).rows[1] = f32::NAN),
         ("Negative", |found| sums(found).columns[1] = -1.0),
         ("Totals", |found| sums(found).rows[1] *= 2.0),
+        ("FourthPowers", |found| {
+            sums(found).rows.iter_mut().for_each(|sum| *sum = 0.0);
+            sums(found).columns.iter_mut().for_each(|sum| *sum = 0.0);
+        }),
+        ("FourthPowers", |found| {
+            sums(found).rows.iter_mut().for_each(|sum| *sum *= 1e20);
+            sums(found).columns.iter_mut().for_each(|sum| *sum *= 1e20);
+        }),
+        ("FourthPowers", |found| {
+            sums(found).rows[0] = f32::INFINITY;
+            sums(found).columns[0] = f64::INFINITY;
+        }),
+        ("Squares", |found| {
+            let columns = found.column_errors.get_or_insert_default();
+            columns.squares.iter_mut().chain(&mut columns.errors).for_each(|sum| *sum = 0.0);
+        }),
         ("Count", |found| errors(found).errors.truncate(3)),
         ("NotFinite", |found| errors(found).blocks.all = f64::INFINITY),
         ("Negative", |found| errors(found).rows.sampled = -1.0),

@@ -16,7 +16,7 @@ fuzz_target!(|bytes: &[u8]| {
     assert!(valid as usize <= file.len());
     let (again, _) = read(&file[..valid as usize]);
     assert_eq!(format!("{again:?}"), format!("{entries:?}"));
-    records::read_header(&mut Cursor::new(&file));
+    records::read_beginning(&mut Cursor::new(&file));
 });
 
 fn read(file: &[u8]) -> (Vec<JournalEntry>, u64) {

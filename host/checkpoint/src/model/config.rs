@@ -2,28 +2,21 @@
 
 use serde_json::Value;
 
+use super::pattern::NAMES;
+
 /// `model_type`, the configuration's own name for the architecture.
 pub(super) fn model_type(config: Option<&Value>) -> Option<&str> {
     config?.get("model_type")?.as_str()
 }
 
-/// What one part of a model is called in tensors' names, and where the configuration describes it.
-struct Section {
-    /// Parts of a name; none for the text model, which is what is left.
-    names: &'static [&'static str],
-    /// Keys of the configuration.
-    keys: &'static [&'static str],
-}
+/// Towers, as [`NAMES`] calls them, and the keys of the sections that describe them.
+const TOWERS: &[(&str, &[&str])] = &[
+    ("vision", &["vision_config", "vit_config", "vision", "visual"]),
+    ("audio", &["audio_config", "speech_config", "audio_encoder_config"]),
+];
 
-const VISION: Section = Section {
-    names: &["vision_model", "vision_tower", "vision_encoder", "vision", "visual", "vit", "image_encoder", "vpm"],
-    keys: &["vision_config", "vit_config", "vision", "visual"],
-};
-const AUDIO: Section = Section {
-    names: &["audio_model", "audio_tower", "audio_encoder", "audio", "audio_embed", "speech_encoder"],
-    keys: &["audio_config", "speech_config"],
-};
-const TEXT: Section = Section { names: &[], keys: &["text_config", "llm_config", "language_config"] };
+/// Keys of the section that describes the text model.
+const TEXT: &[&str] = &["text_config", "llm_config", "language_config"];
 
 /// Models inside a model, by the first part of their tensors' names, with the key that describes them.
 const INNER: &[(&str, &str)] =
@@ -43,22 +36,20 @@ impl<'a> Configuration<'a> {
     /// What `config` says about the part of the model that the tensor called `name` belongs to.
     pub(super) fn of(config: Option<&'a Value>, name: &str) -> Self {
         let root = config.unwrap_or(&Value::Null);
-        let first = name.split('.').next();
+        let parts: Vec<&str> = name.split('.').filter(|part| !NAMES.is_wrapper(part)).collect();
+        let first = parts.first().copied();
         let inner = INNER.iter().find(|(part, _)| Some(*part) == first).and_then(|(_, key)| section(root, &[key]));
         let whole = inner.unwrap_or(root);
-        let belongs = |kind: &Section| name.split('.').any(|part| kind.names.contains(&part));
-        let is_vision = belongs(&VISION);
-        let kind = if is_vision {
-            VISION
-        } else if belongs(&AUDIO) {
-            AUDIO
-        } else {
-            TEXT
+        let of_part = |(place, part): (usize, &&str)| {
+            let found = NAMES.tower(part, place == 0)?;
+            TOWERS.iter().find(|(tower, _)| *tower == found)
         };
-        let own = section(whole, kind.keys);
+        let tower = parts.iter().enumerate().find_map(of_part);
+        let own = section(whole, tower.map_or(TEXT, |(_, keys)| keys));
         // A configuration with a section for the text alone says nothing about the other towers.
-        let is_silent = own.is_none() && !kind.names.is_empty() && section(whole, TEXT.keys).is_some();
+        let is_silent = own.is_none() && tower.is_some() && section(whole, TEXT).is_some();
         let section = own.unwrap_or(if is_silent { &Value::Null } else { whole });
+        let is_vision = tower.is_some_and(|(tower, _)| *tower == "vision");
         let model_type = model_type(Some(section)).or_else(|| model_type(Some(whole))).or_else(|| model_type(config));
         Self { section, model_type, is_vision }
     }

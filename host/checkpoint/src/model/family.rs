@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::config::model_type;
 use super::path::Path;
+use super::tower;
 
 /// An architecture family: models of one family share names and layouts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -119,6 +120,10 @@ impl Marks {
         let mut marks = Self::default();
         for name in names {
             let path = Path::new(name);
+            // A tower for images or sound has layers of another family, or those of this one twice.
+            if tower::is_of_another_modality(&path) {
+                continue;
+            }
             let layer = |module: &str| path.is_layer_weight(module);
             let top = |module: &str| path.layer.is_none() && path.last() == module;
             marks.c_attn |= layer("attn.c_attn");

@@ -269,3 +269,46 @@ fn masks_of_unknown_families_are_recognised_by_their_shape() {
     let bias = identify(Family::Unknown, "blocks.0.attn.bias", &[64]);
     assert_eq!((bias.component, bias.buffer), (Component::Bias, false));
 }
+
+/// Real names, each with its shape, component, layer and tower, by model; a trailing `*` marks a buffer.
+const REFERENCE: &str = include_str!("reference_names.tsv");
+
+#[test]
+fn tensors_of_real_models_are_what_their_code_says() {
+    let mut wrong = Vec::new();
+    for model in REFERENCE.split("\n## ").skip(1) {
+        let (title, lines) = model.split_once('\n').expect("a title");
+        let lines: Vec<Vec<&str>> =
+            lines.lines().filter(|line| !line.is_empty()).map(|line| line.split('\t').collect()).collect();
+        assert!(!lines.is_empty(), "{title}");
+        let naming = Naming::of(Family::Unknown, lines.iter().map(|line| line[0]));
+        for line in &lines {
+            let &[name, shape, component, layer, tower] = &line[..] else { panic!("{title}: five columns: {line:?}") };
+            let shape: Vec<u64> = shape.split('x').filter_map(|dimension| dimension.parse().ok()).collect();
+            let found = naming.identify(name, &shape);
+            let said = [
+                format!("{}{}", found.component, if found.buffer { "*" } else { "" }),
+                found.layer.map_or_else(|| "-".to_owned(), |layer| layer.to_string()),
+                found.tower.as_deref().unwrap_or("-").to_owned(),
+            ];
+            if said != [component, layer, tower] {
+                wrong.push(format!("{title}: {name} is {said:?}, not {:?}", [component, layer, tower]));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn many_tensors_are_identified_in_time_that_grows_with_their_number() {
+    let names: Vec<String> = (0..64)
+        .flat_map(|layer| (0..256).map(move |expert| format!("model.layers.{layer}.mlp.experts.{expert}")))
+        .flat_map(|expert| ["gate_proj", "up_proj", "down_proj"].map(|part| format!("{expert}.{part}.weight")))
+        .collect();
+    assert_eq!(names.len(), 49_152);
+    let began = std::time::Instant::now();
+    let naming = Naming::of(Family::Unknown, names.iter().map(String::as_str));
+    assert!(names.iter().all(|name| naming.identify(name, &[8, 8]).component != Component::Other));
+    // It takes a tenth of a second; comparing each name with each other one would take minutes.
+    assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
+}

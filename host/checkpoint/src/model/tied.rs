@@ -27,7 +27,7 @@ pub struct Tied {
 }
 
 /// The heads that have the shape, the type and the data of an embedding, and the embeddings that have those of an earlier
-/// one, as encoder and decoder of one model often do.
+/// one, as encoder and decoder of one model often do. Only matrices are looked at.
 ///
 /// `same_data` compares two tensors by their numbers; it is asked only where shape and type agree.
 pub fn tied_pairs<'a>(
@@ -36,9 +36,11 @@ pub fn tied_pairs<'a>(
 ) -> Vec<Tied> {
     let (mut heads, mut embeddings) = (Vec::new(), Vec::new());
     for tensor in tensors {
+        // Vectors, such as those of special tokens that were never trained, may be equal without being tied.
+        let is_matrix = !tensor.shape.contains(&0) && tensor.shape.iter().filter(|length| **length > 1).count() >= 2;
         match tensor.component {
-            Component::Head => heads.push(tensor),
-            Component::Embedding => embeddings.push(tensor),
+            Component::Head if is_matrix => heads.push(tensor),
+            Component::Embedding if is_matrix => embeddings.push(tensor),
             _ => {}
         }
     }
@@ -47,7 +49,7 @@ pub fn tied_pairs<'a>(
         let equal = |original: &&Candidate<'_>| {
             (copy.shape, copy.element) == (original.shape, original.element) && same_data(copy.index, original.index)
         };
-        let original = among.iter().find(equal).filter(|_| !copy.shape.contains(&0))?;
+        let original = among.iter().find(equal)?;
         Some(Tied { copy: copy.index, of: original.index })
     };
     let repeated = embeddings.iter().enumerate().filter_map(|(i, copy)| first_equal(copy, &embeddings[..i]));
@@ -91,7 +93,9 @@ mod tests {
             assert_eq!(tied_pairs([embedding, other], |_, _| true), []);
         }
         assert_eq!(tied_pairs([embedding, tensor(1, Component::Head, &[2, 2])], |_, _| false), [], "other data");
-        let empty = [tensor(0, Component::Embedding, &[0, 2]), tensor(1, Component::Head, &[0, 2])];
-        assert_eq!(tied_pairs(empty, |_, _| true), []);
+        for shape in [&[0, 2][..], &[0, 2, 2], &[1, 1, 4], &[4]] {
+            let tokens = [tensor(0, Component::Embedding, shape), tensor(1, Component::Embedding, shape)];
+            assert_eq!(tied_pairs(tokens, |_, _| true), [], "{shape:?}");
+        }
     }
 }

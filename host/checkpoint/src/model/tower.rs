@@ -81,8 +81,11 @@ struct Stack {
 /// The tower that a name alone says: the outermost, and encoder or decoder only where nothing else is said, as towers of
 /// images and sound have encoders.
 fn named(path: &Path<'_>) -> Option<&'static str> {
-    // Outside the layers, the last part is the module itself.
-    let outer = path.module.split_last().map_or(&[][..], |(_, outer)| outer);
+    // Outside the layers, the last part of a module's path is its own name; a parameter beside modules has its own behind that.
+    let outer = match path.module.split_last() {
+        Some((_, outer)) if matches!(path.leaf, "weight" | "weights" | "kernel" | "embedding" | "bias") => outer,
+        _ => &path.module,
+    };
     let parts = if path.layer.is_some() { &path.prefix[..] } else { outer };
     let list = path.layer.is_some().then_some(path.list);
     let towers = || {
@@ -90,6 +93,11 @@ fn named(path: &Path<'_>) -> Option<&'static str> {
         parts.filter_map(|(place, part)| NAMES.tower(part, place == 0))
     };
     towers().find(|tower| !PAIR.contains(tower)).or_else(|| towers().next())
+}
+
+/// Whether the name alone says that a tensor belongs to a tower other than encoder or decoder.
+pub(super) fn is_of_another_modality(path: &Path<'_>) -> bool {
+    named(path).is_some_and(|tower| !PAIR.contains(&tower))
 }
 
 #[cfg(test)]

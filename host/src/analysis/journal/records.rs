@@ -114,16 +114,31 @@ pub fn append(entry: &JournalEntry, bytes: &mut Vec<u8>) -> Result<(), RecordErr
     Ok(())
 }
 
-/// The description of the run that a journal is of; none where its beginning is cut or damaged.
-pub fn read_header(source: &mut impl BufRead) -> Option<JournalHeader> {
+/// How a journal begins.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Beginning {
+    /// With nothing, or with a part of the first record: no chunk was measured.
+    Nothing,
+    /// With the description of its run.
+    Run(JournalHeader),
+    /// Another version of the program wrote it, or its first record is damaged.
+    Unreadable,
+}
+
+/// How the journal that `source` is at the start of begins.
+pub fn read_beginning(source: &mut impl BufRead) -> Beginning {
     let mut found = None;
-    read(source, |entry| {
+    let end = read(source, |entry| {
         if let JournalEntry::Run(header) = entry {
             found = Some(header);
         }
         false
     });
-    found
+    match found {
+        Some(header) => Beginning::Run(header),
+        None if end.is_damaged => Beginning::Unreadable,
+        None => Beginning::Nothing,
+    }
 }
 
 /// Hands every record to `take`, the header first, until one is cut or damaged, or `take` says that it makes no sense.

@@ -63,6 +63,32 @@ fn a_budget_lists_every_matrix() {
 }
 
 #[test]
+fn experts_that_llama_cpp_stacks_share_a_type() {
+    let expert = |expert: u32, loss| {
+        let name = format!("model.layers.0.block_sparse_moe.experts.{expert}.w2.weight");
+        Made::new(&name, &[256, 256]).all(loss).tensor()
+    };
+    let mut run = run(vec![expert(0, 0.0), expert(1, 30.0), expert(2, 0.0)]);
+    run.model.config = Some(serde_json::json!({ "architectures": ["MixtralForCausalLM"] }));
+    let text = rendered(Tool::LlamaCpp, &run, "q4_k").expect("named");
+    assert!(text.contains(r"'^blk\.[0-9]+\.ffn_down_exps\.weight$=f16'"), "{text}");
+    assert_eq!(text.matches("--tensor-type").count(), 1, "{text}");
+    assert!(text.contains("# 1 tensor is made of several matrices"), "{text}");
+}
+
+#[test]
+fn towers_are_left_to_their_own_file() {
+    let vision = "vision_tower.vision_model.encoder.layers.0.mlp.fc1.weight";
+    let text = "language_model.model.layers.0.mlp.up_proj.weight";
+    let mut run = run([vision, text].map(|name| Made::new(name, &[256, 256]).all(0.0).tensor()).into());
+    run.model.config = Some(serde_json::json!({ "architectures": ["LlavaForConditionalGeneration"] }));
+    let script = rendered(Tool::LlamaCpp, &run, "q4_k").expect("named");
+    assert!(script.contains(r"'^blk\.[0-9]+\.ffn_up\.weight$=q4_K'"), "{script}");
+    assert_eq!(script.matches("--tensor-type").count(), 1, "{script}");
+    assert!(script.contains(&format!("# not in here: {vision}: it belongs to a vision or audio tower")), "{script}");
+}
+
+#[test]
 fn tools_that_do_not_know_a_target_name_those_that_they_know() {
     let error = rendered(Tool::LlamaCpp, &model(), "int4-g128").expect_err("no type").to_string();
     assert_eq!(error, "llama.cpp has nothing like int4-g128; it has q8_0, q4_0, q4_k");
@@ -73,6 +99,7 @@ fn tools_that_do_not_know_a_target_name_those_that_they_know() {
 fn families_without_an_architecture_are_an_error() {
     let mut run = model();
     run.model.family = Family::Opt;
+    run.model.config = None;
     let error = rendered(Tool::LlamaCpp, &run, "q8_0").expect_err("no names").to_string();
     assert!(error.contains("no architecture for the family opt"), "{error}");
 }

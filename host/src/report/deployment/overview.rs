@@ -156,7 +156,7 @@ fn lacking(without: &[(&'static str, PlanError)]) -> Option<String> {
             ". Measure the model again with this version, on a device that measures it and with --statistics all: \
              kurtoscope analyze MODEL --out DIR"
         }
-        PlanError::NothingToQuantize { .. } | PlanError::Budget { .. } => "",
+        PlanError::Adapter { .. } | PlanError::NothingToQuantize { .. } | PlanError::Budget { .. } => "",
     };
     Some(format!("No plan for {}: {first}{advice}", names.join(", ")))
 }

@@ -224,6 +224,7 @@ pub fn facts(evidence: &Evidence) -> Vec<Block> {
         for (name, fact) in &model.facts {
             let (source, standing) = match &fact.provenance {
                 Provenance::Config { key } => (format!("config.json, {key}"), "read"),
+                Provenance::Gguf { key } => (format!("GGUF metadata, {key}"), "read"),
                 Provenance::Table { source, verified: true } => (source.clone(), "read"),
                 Provenance::Table { source, verified: false } => (source.clone(), "not verified"),
                 Provenance::User { file } => (file.clone(), "yours"),

@@ -19,10 +19,13 @@ const KEYS: &[(&str, &str)] = &[
 /// Longer texts are templates and licences, not facts about the weights.
 const TEXT_LIMIT: usize = 256;
 
+/// Longer lists are vocabularies; languages, tags and data sets are fewer.
+const LIST_LIMIT: u64 = 128;
+
 /// More entries than any writer makes; a damaged file may hold millions.
 const ENTRY_LIMIT: usize = 1024;
 
-/// The facts under the keys of a `config.json`, and all scalars as they are under `gguf`.
+/// The facts under the keys of a `config.json`, and all scalars and short lists of texts as they are under `gguf`.
 ///
 /// `None` without `general.architecture`, which the later parts of split models lack.
 pub(super) fn config(header: &Header<'_>) -> Option<Value> {
@@ -34,11 +37,11 @@ pub(super) fn config(header: &Header<'_>) -> Option<Value> {
             config.insert((*name).into(), number.into());
         }
     }
-    if let Some(&Scalar::Array(tokens)) = header.metadata.get("tokenizer.ggml.tokens") {
-        config.entry("vocab_size").or_insert(tokens.into());
+    if let Some(Scalar::Array(tokens)) = header.metadata.get("tokenizer.ggml.tokens") {
+        config.entry("vocab_size").or_insert(tokens.count.into());
     }
-    let scalars = header.metadata.iter().filter_map(|(key, value)| Some(((*key).to_owned(), scalar(value)?)));
-    config.insert("gguf".into(), Value::Object(scalars.take(ENTRY_LIMIT).collect()));
+    let stated = header.metadata.iter().filter_map(|(key, value)| Some(((*key).to_owned(), stated_value(key, value)?)));
+    config.insert("gguf".into(), Value::Object(stated.take(ENTRY_LIMIT).collect()));
     Some(Value::Object(config))
 }
 
@@ -51,13 +54,17 @@ fn model_type(architecture: &str) -> &str {
     }
 }
 
-fn scalar(value: &Scalar<'_>) -> Option<Value> {
+fn stated_value(key: &str, value: &Scalar<'_>) -> Option<Value> {
     match *value {
         Scalar::Unsigned(value) => Some(value.into()),
         Scalar::Signed(value) => Some(value.into()),
         Scalar::Float(value) => value.is_finite().then(|| json!(value)),
         Scalar::Bool(value) => Some(value.into()),
         Scalar::Text(text) if text.len() <= TEXT_LIMIT => value.as_str().map(Value::from),
+        Scalar::Array(array) if key.starts_with("general.") && array.count <= LIST_LIMIT => {
+            let texts = array.texts()?;
+            texts.iter().all(|text| text.len() <= TEXT_LIMIT).then(|| texts.into())
+        }
         Scalar::Text(_) | Scalar::Array(_) => None,
     }
 }

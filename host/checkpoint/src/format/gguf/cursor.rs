@@ -3,7 +3,7 @@
 use super::fault::{GgufFault, HeaderField};
 
 /// The rest of a header. Everything taken from it is lent from the file: nothing is allocated.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Cursor<'a> {
     file: &'a [u8],
     at: usize,

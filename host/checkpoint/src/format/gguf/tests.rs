@@ -34,7 +34,8 @@ fn every_type_has_the_values_of_another_implementation() {
     assert_eq!((checkpoint.format, checkpoint.synthetic), ("gguf", true));
     assert!(checkpoint.unmeasured.is_empty());
     let tensors = quantized(&checkpoint);
-    for block in BLOCKS {
+    // The package that made the fixture does not know Q2_0, which has a test of its own.
+    for block in BLOCKS.iter().filter(|block| block.name != "q2_0") {
         assert!(tensors.iter().any(|(tensor, _)| tensor.stored == block.name), "{} is in the fixture", block.name);
     }
     for (tensor, expected) in tensors {
@@ -102,3 +103,4 @@ fn the_largest_block_fits() {
 
 mod damage;
 mod made;
+mod second_scales;

@@ -1,4 +1,5 @@
-//! The values in a GGUF file's metadata: scalars are kept, strings are lent, arrays are walked and only counted.
+//! The values in a GGUF file's metadata: scalars are kept, strings are lent, arrays are walked, counted and lent as they
+//! are in the file.
 
 use super::cursor::Cursor;
 use super::fault::{GgufFault, HeaderField};
@@ -19,8 +20,28 @@ pub(super) enum Scalar<'a> {
     Bool(bool),
     /// A string, which ought to be UTF-8.
     Text(&'a [u8]),
-    /// An array of so many elements.
-    Array(u64),
+    /// An array.
+    Array(Array<'a>),
+}
+
+/// An array as it is in the file.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Array<'a> {
+    /// How many elements it has.
+    pub(super) count: u64,
+    /// The number of their type.
+    kind: u32,
+    bytes: &'a [u8],
+}
+
+impl<'a> Array<'a> {
+    /// Its strings, where it is one of strings that are UTF-8.
+    pub(super) fn texts(&self) -> Option<Vec<&'a str>> {
+        let mut cursor = Cursor::new(self.bytes, 0);
+        let field = || HeaderField::Start;
+        let text = |_| std::str::from_utf8(cursor.bytes(field).ok()?).ok();
+        (self.kind == STRING).then(|| (0..self.count).map(text).collect())?
+    }
 }
 
 impl Scalar<'_> {
@@ -63,7 +84,7 @@ pub(super) fn read<'a>(cursor: &mut Cursor<'a>, key: &str) -> Result<Scalar<'a>,
         12 => Scalar::Float(f64::from_bits(word(cursor, 8)?)),
         7 => Scalar::Bool(word(cursor, 1)? != 0),
         STRING => Scalar::Text(cursor.bytes(field)?),
-        ARRAY => Scalar::Array(skip_array(cursor, key, 1)?),
+        ARRAY => Scalar::Array(array(cursor, key)?),
         _ => return Err(GgufFault::ValueType { field: field(), kind, offset }),
     })
 }
@@ -80,6 +101,18 @@ const fn size_of_kind(kind: u32) -> u64 {
         10..=12 => 8,
         _ => 0,
     }
+}
+
+/// Walks an array.
+fn array<'a>(cursor: &mut Cursor<'a>, key: &str) -> Result<Array<'a>, GgufFault> {
+    let start = *cursor;
+    let count = skip_array(cursor, key, 1)?;
+    let mut inside = start;
+    let field = || HeaderField::Value(key.to_owned());
+    let kind = inside.u32(field)?;
+    inside.u64(field)?;
+    let length = cursor.offset() - inside.offset();
+    Ok(Array { count, kind, bytes: inside.take(length, field)? })
 }
 
 /// Skips an array and returns how many elements it has.

@@ -39,7 +39,10 @@ pub(super) fn is_contradicted(configuration: &Configuration<'_>, found: u64) -> 
 pub(super) fn output_axis(projection: &Projection<'_>, configuration: &Configuration<'_>) -> Option<Axis> {
     let &[_, rows, columns] = projection.shape else { return None };
     let module = projection.module();
-    if projection.is_quantized || ALONG_ROWS.iter().any(|ending| ends_with(&module, ending)) {
+    if let Some(axis) = projection.stated() {
+        return Some(axis);
+    }
+    if ALONG_ROWS.iter().any(|ending| ends_with(&module, ending)) {
         return Some(Axis::Rows);
     }
     let is_down = ["down_proj", "fc2", "w2"].iter().any(|ending| ends_with(&module, ending));

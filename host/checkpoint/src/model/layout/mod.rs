@@ -32,8 +32,9 @@ pub struct Projection<'a> {
     pub shape: &'a [u64],
     /// The model's `config.json`.
     pub config: Option<&'a Value>,
-    /// Whether it is a quantized weight, which has its outputs along the rows in every family: GPT-2's is `[3 * out, in]`.
-    pub is_quantized: bool,
+    /// The axis of its outputs, where the file tells: a quantized weight has them along its rows in every family (GPT-2's is
+    /// `[3 * out, in]`), and the nodes of a graph that read a weight show it.
+    pub stated_axis: Option<usize>,
 }
 
 /// One of the matrices in a stored tensor, or a part of one.
@@ -92,10 +93,11 @@ impl Projection<'_> {
         let parts = if self.component == Component::AttentionQkv || is_key_value {
             self.attention()
         } else {
-            match self.gate_up(Some(rows)) {
+            let axis = self.matrix_axis();
+            match self.gate_up(self.outputs()) {
                 gate_up::Known::Single => return Division::Single,
-                gate_up::Known::Fused(order) if !is_kernel(self.name) => self.in_turns(order.turns(rows), Axis::Rows),
-                gate_up::Known::Fused(_) | gate_up::Known::Unordered => None,
+                gate_up::Known::Fused(order) => self.in_turns(order.turns(self.shape[axis.number()]), axis),
+                gate_up::Known::Unordered => None,
             }
         };
         match parts {
@@ -113,6 +115,9 @@ impl Projection<'_> {
     /// included. Flax stores kernels the other way round: `[in, out]`, those of GPT-2 `[out, in]` (`FlaxConv1D` in Hugging
     /// Face's transformers). A stack of experts has its experts first.
     pub fn output_axis(&self) -> Option<usize> {
+        if self.stated_axis.is_some() {
+            return self.stated_axis;
+        }
         match self.component {
             Component::AttentionQuery
             | Component::AttentionKey
@@ -134,8 +139,20 @@ impl Projection<'_> {
 
     /// The axis of outputs in a weight of two dimensions.
     fn matrix_axis(&self) -> Axis {
+        if let Some(axis) = self.stated() {
+            return axis;
+        }
         let is_conv = self.family == Family::Gpt2 && Path::new(self.name).last().starts_with("c_");
-        if !self.is_quantized && is_conv != is_kernel(self.name) { Axis::Columns } else { Axis::Rows }
+        if is_conv != is_kernel(self.name) { Axis::Columns } else { Axis::Rows }
+    }
+
+    /// The axis that the file states, of the matrices that the tensor holds.
+    fn stated(&self) -> Option<Axis> {
+        match self.stated_axis?.checked_sub(self.shape.len().checked_sub(2)?)? {
+            0 => Some(Axis::Rows),
+            1 => Some(Axis::Columns),
+            _ => None,
+        }
     }
 
     /// The module's path with the name of the parameter, where that is more than `weight`, `bias` or `kernel`.
@@ -161,7 +178,7 @@ impl Projection<'_> {
     fn outputs(&self) -> Option<u64> {
         match (self.shape, self.is_bias()) {
             (_, true) => self.shape.last().copied(),
-            (&[rows, _], false) => Some(rows),
+            (&[_, _], false) => self.shape.get(self.matrix_axis().number()).copied(),
             (&[_, rows, columns], false) => match experts::output_axis(self, &self.configuration())? {
                 Axis::Rows => Some(rows),
                 Axis::Columns => Some(columns),
@@ -176,7 +193,8 @@ impl Projection<'_> {
         if is_strange || self.shape.len() != if self.is_bias() { 1 } else { 2 } {
             return None;
         }
-        let axis = if self.is_bias() { Axis::Rows } else { self.matrix_axis() };
+        let is_gguf = self.stated_axis.is_none() && Path::new(self.name).last() == "attn_qkv";
+        let axis = if self.is_bias() || is_gguf { Axis::Rows } else { self.matrix_axis() };
         self.in_turns(attention::turns(self, axis), axis)
     }
 

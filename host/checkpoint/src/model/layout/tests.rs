@@ -9,7 +9,7 @@ const BLOOM: &str = "h.0.self_attention.query_key_value.weight";
 
 /// A tensor of an unknown family, not quantized.
 fn projection<'a>(name: &'a str, component: Component, shape: &'a [u64], config: Option<&'a Value>) -> Projection<'a> {
-    Projection { family: Family::Unknown, component, name, shape, config, is_quantized: false }
+    Projection { family: Family::Unknown, component, name, shape, config, stated_axis: None }
 }
 
 /// The parts, none where there are none or they are not known.
@@ -154,7 +154,7 @@ fn axes() {
     assert_eq!(of(Family::Gpt2, Component::Head, "lm_head.kernel"), Some(1));
     let quantized = Projection {
         family: Family::Gpt2,
-        is_quantized: true,
+        stated_axis: Some(0),
         ..projection("h.0.mlp.c_fc.weight", Component::MlpUp, &[4, 4], None)
     };
     assert_eq!(quantized.output_axis(), Some(0), "GPT-2's codes have their outputs along the rows");
@@ -179,7 +179,7 @@ fn a_quantized_projection_of_gpt2_has_its_outputs_along_the_rows() {
     let shape = [6, 2];
     let stored = Projection { family: Family::Gpt2, ..projection(GPT2, Component::AttentionQkv, &shape, None) };
     assert!(parts_of(stored).is_empty());
-    let found = parts_of(Projection { is_quantized: true, ..stored });
+    let found = parts_of(Projection { stated_axis: Some(0), ..stored });
     assert_eq!((found.len(), found[1].shape.as_slice()), (3, &[2, 2][..]));
     assert!(found[1].runs.spans(0..4).eq(std::iter::once(4..8)));
 }

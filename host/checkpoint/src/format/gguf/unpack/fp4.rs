@@ -31,7 +31,7 @@ pub(super) fn mxfp4(block: &[u8; 17], out: &mut [f32; 32]) {
 
 /// `[scales 4 | codes 32]`, 16 elements a group, the scales E4M3 without a sign.
 ///
-/// Files hold one more scale for the whole tensor, as a tensor of its own, which is not applied here.
+/// Files may hold one more scale for the whole tensor, as a tensor of its own, which the checkpoint applies.
 pub(super) fn nvfp4(block: &[u8; 36], out: &mut [f32; 64]) {
     for (group, out) in out.as_chunks_mut::<16>().0.iter_mut().enumerate() {
         halves(&block[4 + group * 8..12 + group * 8], half_of_ue4m3(block[group]), &E2M1, out);

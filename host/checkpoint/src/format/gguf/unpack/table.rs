@@ -67,4 +67,5 @@ pub(in super::super) static BLOCKS: &[Block] = &[
     block!(39, "mxfp4", fp4::mxfp4, 17 => 32),
     block!(40, "nvfp4", fp4::nvfp4, 36 => 64),
     block!(41, "q1_0", ternary::q1_0, 18 => 128),
+    block!(42, "q2_0", ternary::q2_0, 18 => 64),
 ];

@@ -1,4 +1,4 @@
-//! Blocks of signs: Q1_0 holds one scale's two signs, TQ1_0 and TQ2_0 -1, 0 and 1.
+//! Blocks of signs: Q1_0 holds one scale's two signs, TQ1_0 and TQ2_0 -1, 0 and 1, Q2_0 also 2.
 
 use super::half_at;
 use super::k::plane_at;
@@ -37,5 +37,32 @@ pub(super) fn tq2_0(block: &[u8; 66], out: &mut [f32; 256]) {
     let d = half_at(block, 64);
     for (i, out) in out.iter_mut().enumerate() {
         *out = d * (f32::from(plane_at(&block[..64], i)) - 1.0);
+    }
+}
+
+/// `[d 2 | q 16]`, four codes a byte from its lowest bits, `d * (q - 1)`. Source: `dequantize_row_q2_0` in ggml's
+/// `ggml-quants.c`.
+pub(super) fn q2_0(block: &[u8; 18], out: &mut [f32; 64]) {
+    let d = half_at(block, 0);
+    for (i, out) in out.iter_mut().enumerate() {
+        *out = d * (f32::from(block[2 + i / 4] >> (i % 4 * 2) & 3) - 1.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn q2_0_has_four_values() {
+        // The scale 0.5 in binary16, and the codes 0 1 2 3 in the first byte, 3 2 1 0 in the last.
+        let mut block = [0b01_01_01_01; 18];
+        block[..2].copy_from_slice(&0x3800u16.to_le_bytes());
+        (block[2], block[17]) = (0b11_10_01_00, 0b00_01_10_11);
+        let mut out = [f32::NAN; 64];
+        q2_0(&block, &mut out);
+        assert_eq!(out[..4], [-0.5, 0.0, 0.5, 1.0]);
+        assert_eq!(out[4..60], [0.0; 56]);
+        assert_eq!(out[60..], [1.0, 0.5, 0.0, -0.5]);
     }
 }

@@ -288,7 +288,8 @@ fn gate_and_up_are_halves_in_most_families() {
 /// The parts of a stack of three experts with the shape of one: label and the positions in it.
 fn stacked(name: &str, matrix: [u64; 2], config: Option<&Value>, is_quantized: bool) -> Parts {
     let shape = [3, matrix[0], matrix[1]];
-    let projection = Projection { is_quantized, ..projection(name, Component::MlpUp, &shape, config) };
+    let stated_axis = is_quantized.then_some(1);
+    let projection = Projection { stated_axis, ..projection(name, Component::MlpUp, &shape, config) };
     let Division::Parts(found) = projection.division() else { panic!("{name}: {:?}", projection.division()) };
     assert_eq!(found.matrix, matrix);
     assert_eq!(found.parts.len(), 3 * found.per_matrix);
