@@ -13,7 +13,7 @@ use std::{
 
 use embedded_io_adapters::std::FromStd;
 use kurtoscope_checkpoint::Checkpoint;
-use kurtoscope_firmware::{Framing, Session, engine::CpuEngine, serve, session::Board};
+use kurtoscope_firmware::{Board, Framing, Session, engine::CpuEngine, serve};
 use kurtoscope_host::{
     analysis::{self, Device, DeviceOptions, Quiet},
     link::{Connector, DeviceUrl, ExecAddress, Link, LinkError},

@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::scheme_key::SchemeKey;
 use kurtoscope_checkpoint::model::{Component, Family};
 
+pub use crate::scheme_key::{SchemeKey, TensorScheme, UnknownScheme};
 pub use kurtoscope_checkpoint::Unmeasured;
 
 /// The schema that this version writes and the only one that it reads.

@@ -75,6 +75,10 @@ impl Names {
                 let component = *Component::ALL.iter().find(|component| component.name() == meaning)?;
                 let parts: Vec<&str> = pattern.split('.').collect();
                 let key = parts.iter().rev().find(|part| **part != "N" && !is_number(part))?;
+                // Nothing is found by a part of which only the beginning is known.
+                if key.ends_with("_N") {
+                    return None;
+                }
                 let pattern = Pattern { parts: parts.clone(), component, is_top: kind == "top" };
                 self.patterns.entry(key).or_default().push(pattern);
             }

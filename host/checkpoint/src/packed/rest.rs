@@ -26,6 +26,7 @@ const ONLY_QUANTIZATION: &[&str] = &[
     ".weight._shift",
     ".weight.bitmask",
     ".scale_packed",
+    ".scale_weight",
     ".qzeros",
     ".g_idx",
     ".SCB",
@@ -38,6 +39,7 @@ const ONLY_QUANTIZATION: &[&str] = &[
 /// Ends of names that are parts of a quantization in a checkpoint that has one; elsewhere they may be anything.
 const IN_A_QUANTIZED_CHECKPOINT: &[&str] = &[
     ".input_scale",
+    ".scale_input",
     "_input_scale",
     ".output_scale",
     ".q_scale",

@@ -102,6 +102,16 @@ pub(super) static RULES: &[Rule] = &[
         when: &[Role::Scales],
         methods: &["mxfp4"],
     },
+    // gpt-oss as OpenAI publishes it.
+    Rule {
+        scheme: Scheme::Mxfp4,
+        codes: ".blocks",
+        weight: "",
+        accepts: |stored| stored.is(Element::U8),
+        members: &[(Role::Scales, ".scales")],
+        when: &[Role::Scales],
+        methods: &[],
+    },
     Rule {
         scheme: Scheme::BitsAndBytes4,
         codes: "",
@@ -171,6 +181,16 @@ pub(super) static RULES: &[Rule] = &[
         members: &[(Role::Scales, ".scale")],
         when: &[Role::Scales],
         methods: &["fp8", "fbgemm_fp8", "compressed-tensors", "modelopt"],
+    },
+    // ComfyUI's scaled fp8.
+    Rule {
+        scheme: Scheme::Fp8,
+        codes: ".weight",
+        weight: ".weight",
+        accepts: StoredType::is_f8,
+        members: &[(Role::Scales, ".scale_weight")],
+        when: &[Role::Scales],
+        methods: &[],
     },
     Rule {
         scheme: Scheme::Int8,

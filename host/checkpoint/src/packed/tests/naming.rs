@@ -73,6 +73,12 @@ fn every_scheme_by_its_siblings() {
         ("ds.scale", "F8_E8M0", &[2, 2]),
         ("ao._weight_qdata", "I8", &[8, 8]),
         ("ao._weight_scale", "F32", &[8]),
+        ("block.0.mlp.mlp1_weight.blocks", "U8", &[2, 8, 1, 16]),
+        ("block.0.mlp.mlp1_weight.scales", "U8", &[2, 8, 1]),
+        ("block.0.attn.norm.scale", "BF16", &[64]),
+        ("comfy.weight", "F8_E4M3", &[64, 64]),
+        ("comfy.scale_weight", "F32", &[]),
+        ("comfy.scale_input", "F32", &[]),
         ("norm.weight", "BF16", &[64]),
         ("strange", "I32", &[4, 4]),
     ];
@@ -88,9 +94,11 @@ fn every_scheme_by_its_siblings() {
         ("f4.weight", Scheme::Nvfp4),
         ("ds.weight", Scheme::Fp8),
         ("ao.weight", Scheme::Torchao),
+        ("block.0.mlp.mlp1_weight", Scheme::Mxfp4),
+        ("comfy.weight", Scheme::Fp8),
     ];
     assert_eq!(named(&found), expected);
-    assert_eq!(found.quantization, [1, 2, 4, 5, 6, 8, 9, 11, 12, 14, 17, 18, 20, 21, 23, 25, 27]);
+    assert_eq!(found.quantization, [1, 2, 4, 5, 6, 8, 9, 11, 12, 14, 17, 18, 20, 21, 23, 25, 27, 29, 32, 33]);
     assert_eq!(found.unexplained.len(), 1);
     assert_eq!(found.unexplained[0].reason, "packed codes of strange: no known scheme explains i32 [4, 4]");
 }
