@@ -122,6 +122,32 @@ pub fn quantized() -> Run {
     run
 }
 
+/// A mixture of queries, keys and values, and a stack of experts whose gate of number 7 is heavy.
+pub fn stacked(experts: usize) -> Run {
+    let mut run = clean();
+    run.model.source = "models/tiny-moe".into();
+    run.model.family = Family::Unknown;
+    let layer = |name: &str| format!("model.layers.0.{name}");
+    let mut mixture = matrix(&layer("self_attn.qkv_proj.weight"), Component::AttentionQkv, Some(0), 7.4);
+    mixture.parts_unknown = true;
+    let stack = layer("mlp.experts.gate_up_proj");
+    let mut whole = matrix(&stack, Component::MlpUp, Some(0), 6.0);
+    whole.shape = vec![experts as u64, 1536, 768];
+    let views = (0..experts).flat_map(|expert| {
+        [("gate", Component::MlpGate, if expert == 7 { 41.0 } else { 3.05 }), ("up", Component::MlpUp, 2.99)].map(
+            |(part, component, kurtosis)| {
+                let mut view = matrix(&format!("{stack}[{expert}][{part}]"), component, Some(0), kurtosis);
+                (view.role, view.of) = (Role::View, Some(stack.clone()));
+                view
+            },
+        )
+    });
+    let views: Vec<Tensor> = views.collect();
+    run.tensors =
+        [vec![mixture, whole], views, vec![vector(&layer("norm.weight"), Component::Norm, Some(0), 5.2)]].concat();
+    run
+}
+
 /// A tensor that describes quantized weights: nothing of it is measured.
 fn description(name: &str) -> Tensor {
     Tensor {
@@ -225,6 +251,7 @@ fn matrix(name: &str, component: Component, layer: Option<u32>, kurtosis: f64) -
         path: None,
         output_axis: None,
         stored: None,
+        parts_unknown: false,
         count,
         mean: Some(-1.25e-5),
         variance: Some(0.000_971),

@@ -42,7 +42,7 @@ pub struct Run {
     /// How many of `bytes` were measured by earlier runs, which a journal kept; not in the file where there are none.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub resumed_bytes: u64,
-    /// One record a tensor in the checkpoint's order; the parts of a fused tensor follow it.
+    /// One record a tensor in the checkpoint's order; the parts of a fused tensor, and the experts of a stack, follow it.
     pub tensors: Vec<Tensor>,
     /// Tensors that could not be measured, and why.
     #[serde(default)]
@@ -217,7 +217,8 @@ pub enum Role {
     /// A constant that the file happens to hold (mask, position ids, rotary frequencies, integers that nothing explains):
     /// recorded, never ranked.
     Buffer,
-    /// A part of a fused parameter (the q, k or v of a fused projection): `of` names the whole.
+    /// A part of a fused parameter (the q, k or v of a fused projection, an expert of a stack): `of` names the whole. Of a stack of
+    /// more than 8 experts, views hold the farthest weight alone and the quantization errors of one scale a tensor.
     View,
     /// The same data as the tensor that `of` names: not measured twice, not counted twice.
     Tied,
@@ -247,7 +248,8 @@ pub struct Stored {
 /// The measurements of one tensor.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Tensor {
-    /// The checkpoint's name for it; a view's is the whole's with `[q]`, `[k]` or `[v]` behind.
+    /// The checkpoint's name for it; a view's is the whole's with the part behind: `[q]`, `[k]`, `[v]`, `[gate]`, `[up]`, the
+    /// number of an expert in a stack, `[3]`, or both, `[3][up]`.
     pub name: String,
     /// Dimensions, outermost first; empty for a scalar.
     pub shape: Vec<u64>,
@@ -278,6 +280,10 @@ pub struct Tensor {
     /// How it is quantized; not in the file for weights that are stored as numbers or in blocks of a file's own type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stored: Option<Stored>,
+    /// Whether it is several matrices in one and their places are not known: its figures are those of a mixture, in which
+    /// the tail of one matrix may not show. Not in the file where that is not so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub parts_unknown: bool,
     /// Finite elements.
     pub count: u64,
     /// Mean.
@@ -332,7 +338,8 @@ impl Tensor {
         self.quantization.get(scheme.into().key())
     }
 
-    /// Whether its kurtosis is above [`HEAVY_KURTOSIS`]; false where the kurtosis is undefined.
+    /// Whether its kurtosis is above [`HEAVY_KURTOSIS`]; false where the kurtosis is undefined. Where
+    /// [its parts are not known](Self::parts_unknown), false says nothing about them.
     pub fn is_heavy(&self) -> bool {
         self.kurtosis > Some(HEAVY_KURTOSIS)
     }

@@ -4,21 +4,23 @@ use std::collections::BTreeMap;
 
 use kurtoscope_shared::{
     ColumnErrors, Extreme, MagnitudeHistogram, Measurement, Moments,
-    statistics::{ExtremeCount, MeasuredPart, PartLayout, SampleStride},
+    statistics::{ExtremeCount, SampleStride},
 };
 
 use super::{
     collect::Merged,
     concentration,
-    plan::{MeasurementPlan, PlannedTensor, RecordedTensor, Source},
+    joined::joined,
+    plan::{MeasurementPlan, RecordedTensor, Source},
 };
 use crate::{
     quantization,
     record::{self, Concentration, Outlier, Role, Tensor, WithoutTop},
+    scheme_key::TensorScheme,
 };
 use kurtoscope_checkpoint::{
     Checkpoint, QuantizationTensor, StoredTensor,
-    model::{Component, Family, Identity, Naming, row_length, unravel},
+    model::{Component, Family, Identity, Naming, unravel},
     packed,
 };
 
@@ -30,6 +32,9 @@ const QUANTILES: [(&str, f64); 5] = [("0.5", 0.5), ("0.9", 0.9), ("0.99", 0.99),
 
 /// The relative error up to which a kurtosis without the farthest elements is stated.
 const RESOLVED: f64 = 1e-3;
+
+/// Stacks of more experts than this have brief records of them.
+const EXPERTS: usize = 8;
 
 /// The records of all tensors: each stored one in the checkpoint's order, followed by its parts; then those that
 /// describe quantized weights.
@@ -65,12 +70,14 @@ pub(super) fn tensors(
             path: stored.graph.path.clone(),
             output_axis: stored.graph.output_axis,
             stored: stored.quantization.map(stored_as),
+            parts_unknown: matches!(entry.source, Source::Mixture(_)),
         };
         records.push(tensor(header, found, tolerance));
-        if let Source::Parts(parts) = &entry.source {
-            records.extend(parts.iter().map(|(part, target)| {
+        if let Source::Parts(found) = &entry.source {
+            let is_large = found.parts.len() / found.per_matrix.max(1) > EXPERTS;
+            records.extend(found.parts.iter().map(|(part, target)| {
                 let header = Header {
-                    name: format!("{}[{}]", stored.name, part.suffix),
+                    name: format!("{}{}", stored.name, part.label),
                     shape: part.shape.clone(),
                     dtype: stored.stored.clone(),
                     component: part.component,
@@ -79,12 +86,17 @@ pub(super) fn tensors(
                     role: Role::View,
                     of: Some(stored.name.clone()),
                     path: None,
-                    output_axis: stored.graph.output_axis,
+                    output_axis: stored
+                        .graph
+                        .output_axis
+                        .and_then(|axis| axis.checked_sub(stored.shape.len().saturating_sub(part.shape.len()))),
                     stored: stored.quantization.map(stored_as),
+                    parts_unknown: part.is_mixture,
                 };
                 let found = &merged[*target];
                 let stride = plan.targets[*target].requests.quantization_errors;
-                tensor(header, &Whole::of(found, stride), tolerance)
+                let part = tensor(header, &Whole::of(found, stride), tolerance);
+                if is_large { brief(part) } else { part }
             }));
         }
     }
@@ -92,6 +104,15 @@ pub(super) fn tensors(
     let naming = Naming::of(family, names.chain(checkpoint.quantization.iter().map(|part| part.name.as_str())));
     records.extend(checkpoint.quantization.iter().map(|part| quantization_part(&naming, part)));
     records
+}
+
+/// The record of one of many experts, a fourth as long: with the farthest weight alone, and of the quantization errors those that
+/// need no blocks. Tools quantize the stack, whose record has all.
+fn brief(mut expert: Tensor) -> Tensor {
+    expert.top.truncate(1);
+    expert.quantization.retain(|key, _| TensorScheme::ALL.iter().any(|scheme| scheme.key() == key));
+    expert.column_errors = None;
+    expert
 }
 
 /// The record of a tensor that only describes quantized weights.
@@ -109,6 +130,7 @@ fn quantization_part(naming: &Naming, part: &QuantizationTensor) -> Tensor {
         path: None,
         output_axis: None,
         stored: None,
+        parts_unknown: false,
     };
     Tensor { quantization: BTreeMap::new(), ..tensor(header, &Whole::default(), 0.0) }
 }
@@ -173,22 +195,15 @@ impl Whole {
 /// A stored tensor's measurement; a fused one's is the merge of its parts, with positions in the whole.
 fn whole(source: &Source, shape: &[u64], plan: &MeasurementPlan, merged: &[Merged]) -> Whole {
     match source {
-        Source::Whole(target) => Whole::of(&merged[*target], plan.targets[*target].requests.quantization_errors),
+        Source::Whole(target) | Source::Mixture(target) => {
+            Whole::of(&merged[*target], plan.targets[*target].requests.quantization_errors)
+        }
         Source::Tied(_) => Whole::default(),
-        Source::Parts(parts) => {
-            let targets: Vec<&PlannedTensor> = parts.iter().map(|(_, target)| &plan.targets[*target]).collect();
-            // Rows of the whole are rows of its parts, or else made up of one row of each.
-            let part_row = parts.first().and_then(|(part, _)| row_length(&part.shape));
-            let shares_rows = part_row.is_some() && part_row == row_length(shape);
-            let positions: Vec<_> =
-                targets.iter().map(|target| |position: u64| target.runs.position(position)).collect();
-            let measured = parts.iter().zip(&targets).zip(&positions).map(|(((_, index), target), position)| {
-                let layout = PartLayout { row: target.row.into(), shares_rows, position };
-                MeasuredPart { measurement: &merged[*index].measurement, requests: target.requests, layout }
-            });
-            let measurement = Measurement::join(&measured.collect::<Vec<_>>());
-            let stride = targets.iter().filter_map(|target| target.requests.quantization_errors).max();
-            Whole { concentration: concentration::of(&measurement), measurement, stride }
+        Source::Parts(found) => {
+            let measurement = joined(found, shape, plan, merged);
+            let strides =
+                found.parts.iter().filter_map(|(_, target)| plan.targets[*target].requests.quantization_errors);
+            Whole { concentration: concentration::of(&measurement), measurement, stride: strides.max() }
         }
     }
 }
@@ -205,6 +220,7 @@ struct Header {
     path: Option<String>,
     output_axis: Option<usize>,
     stored: Option<record::Stored>,
+    parts_unknown: bool,
 }
 
 fn tensor(header: Header, whole: &Whole, tolerance: f64) -> Tensor {
@@ -256,6 +272,7 @@ fn tensor(header: Header, whole: &Whole, tolerance: f64) -> Tensor {
         path: header.path,
         output_axis: header.output_axis,
         stored: header.stored,
+        parts_unknown: header.parts_unknown,
     }
 }
 
@@ -312,6 +329,7 @@ mod tests {
             path: None,
             output_axis: None,
             stored: None,
+            parts_unknown: false,
         }
     }
 

@@ -29,7 +29,7 @@ struct PartialTensor {
     next: u64,
     elements: u64,
     requests: Requests,
-    is_part: bool,
+    keeps_sums: bool,
 }
 
 /// Collects reports in any order.
@@ -47,7 +47,7 @@ impl Collector {
         let target = |target: &PlannedTensor| PartialTensor {
             elements: target.runs.elements(),
             requests: target.requests,
-            is_part: target.is_part,
+            keeps_sums: target.keeps_sums,
             ..PartialTensor::default()
         };
         Self { targets: plan.targets.iter().map(target).collect() }
@@ -68,7 +68,7 @@ impl Collector {
         if target.next >= target.elements {
             let Merged { measurement, concentration } = &mut target.merged;
             *concentration = concentration::of(measurement);
-            if !target.is_part {
+            if !target.keeps_sums {
                 measurement.row_column_sums = None;
             }
         }
@@ -103,9 +103,9 @@ mod tests {
             element: Element::F32,
             row: 4,
             requests,
-            is_part: false,
+            keeps_sums: false,
         };
-        MeasurementPlan { entries: vec![], targets: vec![target], chunks: chunks.to_vec(), bytes: 0 }
+        MeasurementPlan { entries: vec![], targets: vec![target], chunks: chunks.to_vec(), bytes: 0, kept_sums: 0 }
     }
 
     proptest! {

@@ -43,8 +43,8 @@ pub(super) struct Cut {
 }
 
 impl Cutting {
-    /// Cuts `elements` elements in rows of `row`.
-    pub(super) fn cut(self, element: Element, elements: u64, row: Option<u64>) -> Cut {
+    /// Cuts `elements` elements in rows of `row`; as many are quantized as of a target of `sampled` elements.
+    pub(super) fn cut(self, element: Element, elements: u64, sampled: u64, row: Option<u64>) -> Cut {
         let Self { chunk_bytes, wanted } = self;
         // A chunk holds at least one element, whatever the device announced.
         let most = u32::try_from(chunk_bytes / element.size()).unwrap_or(u32::MAX).max(1);
@@ -52,7 +52,7 @@ impl Cutting {
         if !wanted.goes_by_row() {
             return plain;
         }
-        let quantization_errors = wanted.quantization_errors.map(|longest| sample_stride(elements).max(longest));
+        let quantization_errors = wanted.quantization_errors.map(|longest| sample_stride(sampled).max(longest));
         // By row and by column there is something to say of many whole rows alone.
         let sampled = Requests { quantization_errors, ..plain.requests };
         let block = LARGEST_BLOCK as u32;
@@ -91,7 +91,7 @@ mod tests {
     const EVERYTHING: Requests = Requests::FULL;
 
     fn cut(chunk_bytes: usize, elements: u64, row: Option<u64>) -> Cut {
-        Cutting { chunk_bytes, wanted: EVERYTHING }.cut(Element::F32, elements, row)
+        Cutting { chunk_bytes, wanted: EVERYTHING }.cut(Element::F32, elements, elements, row)
     }
 
     #[test]
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn the_moments_alone_need_no_rows() {
-        let found = Cutting { chunk_bytes: 1000, wanted: Requests::MOMENTS }.cut(Element::F32, 5000, Some(100));
+        let found = Cutting { chunk_bytes: 1000, wanted: Requests::MOMENTS }.cut(Element::F32, 5000, 5000, Some(100));
         assert_eq!(found, Cut { count: 250, row: 0, requests: Requests::MOMENTS });
     }
 

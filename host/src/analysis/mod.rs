@@ -37,7 +37,9 @@ mod cutting;
 mod device;
 mod error;
 mod failure;
+mod gather;
 mod handshake;
+mod joined;
 #[doc(hidden)]
 pub mod journal;
 #[doc(hidden)]

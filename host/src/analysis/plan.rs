@@ -13,12 +13,12 @@ use xxhash_rust::xxh3::Xxh3Default;
 use super::{
     cutting::{Cut, Cutting},
     failure::ChunkLocation,
+    gather::gather,
 };
 use kurtoscope_checkpoint::{
     Checkpoint, CheckpointError, StoredTensor,
     model::{
-        Candidate, Component, Family, Identity, Naming, Part, Runs, output_axis, parts, parts_of_quantized, row_length,
-        tied_pairs,
+        Candidate, Component, Division, Family, Identity, Naming, Part, Parts, Projection, Runs, row_length, tied_pairs,
     },
 };
 
@@ -49,8 +49,8 @@ pub struct PlannedTensor {
     pub row: u32,
     /// What is measured besides the moments.
     pub requests: Requests,
-    /// Whether it is one part of a fused tensor.
-    pub is_part: bool,
+    /// Whether its row and column sums are kept for those of the fused tensor that it is a part of.
+    pub keeps_sums: bool,
 }
 
 /// How a stored tensor will appear in the record.
@@ -69,11 +69,28 @@ pub struct RecordedTensor {
 pub enum Source {
     /// One target: the whole tensor.
     Whole(usize),
+    /// One target: the whole tensor, which is several matrices in one, and which elements are whose is not known.
+    Mixture(usize),
     /// One target a part; the whole is their merge.
-    Parts(Vec<(Part, usize)>),
+    Parts(MeasuredParts),
     /// The entry with this index holds the same data.
     Tied(usize),
 }
+
+/// The parts of a tensor, each with the target that measures it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MeasuredParts {
+    /// The parts, those of one matrix next to each other.
+    pub parts: Vec<(Part, usize)>,
+    /// How many parts make up a matrix.
+    pub per_matrix: usize,
+    /// The shape of each matrix.
+    pub matrix: Vec<u64>,
+}
+
+/// The most bytes of row and column sums that are kept for fused tensors. A model with thousands of experts has more; its
+/// stacks then do without.
+const KEPT_SUMS: u64 = 64 << 20;
 
 /// Everything that a run measures.
 #[derive(Debug)]
@@ -86,13 +103,25 @@ pub struct MeasurementPlan {
     pub chunks: Vec<PlannedChunk>,
     /// Bytes of all chunks.
     pub bytes: u64,
+    /// Bytes of the row and column sums that are kept for fused tensors.
+    pub kept_sums: u64,
+}
+
+/// What is measured as one target.
+#[derive(Debug, Clone, Copy)]
+struct Sampled {
+    runs: Runs,
+    row: Option<u64>,
+    /// The number of elements by which it is sampled.
+    elements: u64,
+    keeps_sums: bool,
 }
 
 impl MeasurementPlan {
     /// Plans a checkpoint in chunks of up to `chunk_bytes` bytes; no more is measured than is `wanted`.
     pub fn new(checkpoint: &Checkpoint, family: Family, chunk_bytes: usize, wanted: Requests) -> Self {
         let limits = Cutting { chunk_bytes, wanted };
-        let mut plan = Self { entries: Vec::new(), targets: Vec::new(), chunks: Vec::new(), bytes: 0 };
+        let mut plan = Self { entries: Vec::new(), targets: Vec::new(), chunks: Vec::new(), bytes: 0, kept_sums: 0 };
         let naming = Naming::of(family, checkpoint.tensors.iter().map(StoredTensor::path));
         let identities: Vec<Identity> = checkpoint.tensors.iter().map(|tensor| identity(&naming, tensor)).collect();
         let tied = tied_entries(checkpoint, &identities);
@@ -115,31 +144,54 @@ impl MeasurementPlan {
         limits: Cutting,
     ) -> Source {
         let tensor = &checkpoint.tensors[index];
-        let parts = parts_of(checkpoint, family, tensor, component);
-        // Integers that nothing explains are no projection, whatever their name is.
-        if parts.is_empty() || tensor.is_integer_code {
-            let runs = Runs::whole(tensor.elements());
-            return Source::Whole(self.target(index, tensor, runs, row_length(&tensor.shape), false, limits));
+        let projection = Projection {
+            family,
+            component,
+            name: tensor.path(),
+            shape: &tensor.shape,
+            config: checkpoint.config.as_ref(),
+            stated_axis: tensor.graph.output_axis.or_else(|| quantized_axis(tensor)),
+        };
+        let elements = tensor.elements();
+        let whole =
+            Sampled { runs: Runs::whole(elements), row: row_length(&tensor.shape), elements, keeps_sums: false };
+        match projection.division() {
+            Division::Parts(Parts { parts, per_matrix, matrix }) if !tensor.is_integer_code => {
+                // All parts are sampled alike, or the sums of their errors would weigh the smaller ones more.
+                let elements = parts.iter().map(|part| part.runs.elements()).min().unwrap_or(elements);
+                let keeps_sums = self.keeps_sums(&parts);
+                let targets = parts.into_iter().map(|part| {
+                    let part_of = Sampled { runs: part.runs, row: row_length(&part.shape), elements, keeps_sums };
+                    let target = self.target(index, tensor, part_of, limits);
+                    (part, target)
+                });
+                Source::Parts(MeasuredParts { parts: targets.collect(), per_matrix, matrix })
+            }
+            Division::Unknown if !tensor.is_integer_code => Source::Mixture(self.target(index, tensor, whole, limits)),
+            // Integers that nothing explains are no projection, whatever their name is.
+            _ => Source::Whole(self.target(index, tensor, whole, limits)),
         }
-        let targets = parts.into_iter().map(|part| {
-            let target = self.target(index, tensor, part.runs, row_length(&part.shape), true, limits);
-            (part, target)
-        });
-        Source::Parts(targets.collect())
     }
 
-    fn target(
-        &mut self,
-        index: usize,
-        tensor: &StoredTensor,
-        runs: Runs,
-        row: Option<u64>,
-        is_part: bool,
-        limits: Cutting,
-    ) -> usize {
+    /// Whether the sums of these parts can be kept beside those of all parts before them.
+    fn keeps_sums(&mut self, parts: &[Part]) -> bool {
+        let lines = |part: &Part| {
+            let row = row_length(&part.shape).unwrap_or(0);
+            4 * part.runs.elements().checked_div(row).unwrap_or(0) + 8 * row
+        };
+        let all = self.kept_sums + parts.iter().map(lines).sum::<u64>();
+        let fits = all <= KEPT_SUMS;
+        if fits {
+            self.kept_sums = all;
+        }
+        fits
+    }
+
+    fn target(&mut self, index: usize, tensor: &StoredTensor, sampled: Sampled, limits: Cutting) -> usize {
+        let Sampled { runs, row, keeps_sums, .. } = sampled;
         let target = self.targets.len();
         let elements = runs.elements();
-        let cut = limits.cut(tensor.element, elements, row);
+        let cut = limits.cut(tensor.element, elements, sampled.elements, row);
         let mut offset = 0;
         while offset < elements {
             // A part of a row ends with its row.
@@ -154,7 +206,7 @@ impl MeasurementPlan {
         }
         self.bytes += elements * tensor.element.size() as u64;
         let Cut { row, requests, .. } = cut;
-        self.targets.push(PlannedTensor { tensor: index, runs, element: tensor.element, row, requests, is_part });
+        self.targets.push(PlannedTensor { tensor: index, runs, element: tensor.element, row, requests, keeps_sums });
         target
     }
 
@@ -181,14 +233,8 @@ impl MeasurementPlan {
     pub fn payload(&self, checkpoint: &Checkpoint, chunk: &PlannedChunk) -> Result<Bytes, CheckpointError> {
         let target = &self.targets[chunk.target];
         let tensor = &checkpoint.tensors[target.tensor];
-        let mut spans = target.runs.spans(chunk.offset..chunk.offset + u64::from(chunk.count));
-        let Some(first) = spans.next() else { return Ok(Bytes::new()) };
-        let Some(second) = spans.next() else { return checkpoint.read(tensor, first) };
-        let mut gathered = Vec::with_capacity(self.payload_len(chunk));
-        for span in [first, second].into_iter().chain(spans) {
-            gathered.extend_from_slice(&checkpoint.read(tensor, span)?);
-        }
-        Ok(Bytes::from(gathered))
+        let range = chunk.offset..chunk.offset + u64::from(chunk.count);
+        gather(&target.runs, range, target.element.size(), |range| checkpoint.read(tensor, range))
     }
 
     /// Bytes of a chunk's payload.
@@ -233,17 +279,9 @@ fn identity(naming: &Naming, tensor: &StoredTensor) -> Identity {
     Identity { component, buffer: buffer || tensor.graph.is_constant, ..found }
 }
 
-/// The parts of a fused tensor, by the order in which its outputs are stored.
-fn parts_of(checkpoint: &Checkpoint, family: Family, tensor: &StoredTensor, component: Component) -> Vec<Part> {
-    let path = tensor.path();
-    let parts = match tensor.graph.output_axis {
-        // How the columns of another order are parts is not known.
-        Some(1) if output_axis(family, component, path) == Some(0) => return Vec::new(),
-        Some(0) => parts_of_quantized,
-        None if tensor.quantization.is_some() => parts_of_quantized,
-        _ => parts,
-    };
-    parts(family, component, path, &tensor.shape, checkpoint.config.as_ref())
+/// The axis of outputs in a quantized weight: its rows, whatever its family's own order is.
+fn quantized_axis(tensor: &StoredTensor) -> Option<usize> {
+    tensor.quantization.and(tensor.shape.len().checked_sub(2))
 }
 
 /// The output heads and embeddings that hold another embedding's data, each with that embedding, as indices of the checkpoint's tensors.

@@ -6,8 +6,7 @@ use std::collections::HashMap;
 use serde::Serialize;
 
 use crate::deployment::{DeploymentPlan, PlannedMatrix, TargetVerdict, remedy, target, weights};
-use crate::record::{Run, Tensor};
-use kurtoscope_checkpoint::model::Family;
+use crate::record::{Model, Run, Tensor};
 
 /// What is judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -119,9 +118,16 @@ impl Flips {
         for a in sorted.matrices.iter().map(|matrix| matrix.tensor) {
             let Some(b) = found.get(a.name.as_str()).filter(|tensor| tensor.is_matrix()) else { continue };
             for bits in [8, 4] {
-                self.judge(helped(a, b, reference.model.family, bits));
+                self.judge(helped(a, b, &reference.model, bits));
             }
-            let heavy = |tensor: &Tensor| if tensor.is_heavy() { "yes" } else { "no" }.to_owned();
+            let heavy = |tensor: &Tensor| {
+                let verdict = match (tensor.is_heavy(), tensor.parts_unknown) {
+                    (true, _) => "yes",
+                    (false, true) => "not known",
+                    (false, false) => "no",
+                };
+                verdict.to_owned()
+            };
             self.judge(Flip {
                 name: a.name.clone(),
                 subject: Subject::HeavyTail,
@@ -141,9 +147,9 @@ impl Flips {
     }
 }
 
-fn helped(a: &Tensor, b: &Tensor, family: Family, bits: u8) -> Flip {
+fn helped(a: &Tensor, b: &Tensor, model: &Model, bits: u8) -> Flip {
     let of = |tensor: &Tensor| {
-        let found = remedy::remedy(&weights::matrix(tensor, family), bits);
+        let found = remedy::remedy(&weights::matrix(tensor, model), bits);
         let name = found.treatment.map_or("not measured", |treatment| treatment.name());
         (name.to_owned(), found.numbers.get(&remedy::Quantity::PerTensor).copied())
     };

@@ -5,7 +5,6 @@ use crate::deployment::{
     testing::{Made, matrix},
     weights,
 };
-use kurtoscope_checkpoint::model::Family;
 
 fn made() -> Made {
     Made::new("model.layers.0.mlp.up_proj.weight", &[1024, 1024]).kurtosis(3.0, 3.0).concentrated(0.0105, 0.0105)
@@ -78,7 +77,7 @@ fn rows_and_columns_change_places_where_rows_are_input_channels() {
         .concentrated(0.9, 0.011)
         .with(|tensor| tensor.name = "h.0.mlp.c_fc.weight".into());
     let made = made.tensor();
-    let stored = weights::matrix(&made, Family::Gpt2);
+    let stored = weights::matrix(&made, &crate::fixture::clean().model);
     assert!(stored.is_transposed);
     let found = remedy(&stored, 4);
     assert!(found.rule.starts_with("few input channels"), "{}", found.rule);

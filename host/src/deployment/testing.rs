@@ -111,7 +111,7 @@ const NORMAL: [(SchemeKey, f64); 16] = [
 
 /// The matrix of a record whose rows are output channels.
 pub fn matrix(tensor: &Tensor) -> Matrix<'_> {
-    weights::matrix(tensor, Family::Llama)
+    weights::matrix(tensor, &run(Vec::new()).model)
 }
 
 /// A LLaMA-like run of these tensors.

@@ -1,7 +1,7 @@
 //! Which tensors of a run a tool would quantize, and along which axis their output channels run.
 
-use crate::record::{Role, Run, Tensor};
-use kurtoscope_checkpoint::model::{Component, Family, output_axis};
+use crate::record::{Model, Role, Run, Tensor};
+use kurtoscope_checkpoint::model::{Component, Projection};
 
 /// What a family of tools quantizes of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +40,7 @@ pub fn sort(run: &Run, quantizes: QuantizedTensors) -> Sorted<'_> {
     let mut sorted = Sorted { matrices: Vec::new(), others: Vec::new() };
     for tensor in run.tensors.iter().filter(|tensor| tensor.role == Role::Parameter) {
         if tensor.is_matrix() && is_quantized(tensor, quantizes) && !is_token_types(&tensor.name) {
-            sorted.matrices.push(matrix(tensor, run.model.family));
+            sorted.matrices.push(matrix(tensor, &run.model));
         } else {
             sorted.others.push(tensor);
         }
@@ -65,16 +65,21 @@ fn is_quantized(tensor: &Tensor, quantizes: QuantizedTensors) -> bool {
     }
 }
 
-/// A stored matrix with its axes identified.
-pub fn matrix(tensor: &Tensor, family: Family) -> Matrix<'_> {
-    let axis = match &tensor.stored {
-        _ if tensor.output_axis.is_some() => tensor.output_axis,
+/// A stored matrix, or a stack of them, with its axes identified.
+pub fn matrix<'a>(tensor: &'a Tensor, model: &Model) -> Matrix<'a> {
+    let projection = Projection {
+        family: model.family,
+        component: tensor.component,
+        name: tensor.path.as_deref().unwrap_or(&tensor.name),
+        shape: &tensor.shape,
+        config: model.config.as_ref(),
         // Quantized weights have their outputs along the rows in every family.
-        Some(_) => Some(0),
-        None => output_axis(family, tensor.component, &tensor.name),
+        stated_axis: tensor.output_axis.or(tensor.stored.as_ref().and(tensor.shape.len().checked_sub(2))),
     };
-    let is_transposed = tensor.shape.len() == 2 && axis == Some(1);
-    let inputs = if is_transposed { tensor.shape.first() } else { tensor.shape.last() };
+    // Rows are the last axis. Where nothing tells, outputs are taken to come first, as nearly all files have it.
+    let last = tensor.shape.len().saturating_sub(1);
+    let is_transposed = last > 0 && projection.output_axis() == Some(last);
+    let inputs = if is_transposed { tensor.shape.get(last - 1) } else { tensor.shape.last() };
     Matrix { tensor, inputs: inputs.copied().unwrap_or(1).max(1), is_transposed }
 }
 

@@ -11,7 +11,7 @@ use crate::number;
 use crate::record::{Run, Tensor};
 use crate::scheme_key::TensorScheme;
 
-const FIXED: [&str; 24] = [
+const FIXED: [&str; 25] = [
     "name",
     "shape",
     "dtype",
@@ -36,6 +36,7 @@ const FIXED: [&str; 24] = [
     "kurtosis_without_top_1",
     "kurtosis_without_top_4",
     "kurtosis_without_top_16",
+    "parts_unknown",
 ];
 
 /// Quantiles that have a column even where no tensor has them.
@@ -103,6 +104,7 @@ fn fixed(tensor: &Tensor) -> Vec<String> {
         float(without.one),
         float(without.four),
         float(without.sixteen),
+        tensor.parts_unknown.to_string(),
     ]
 }
 

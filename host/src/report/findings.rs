@@ -109,7 +109,8 @@ pub fn findings(summary: &Summary, quote: Quote) -> Vec<String> {
     match summary.ranked.first() {
         Some(worst) => {
             findings.push(heaviest(worst, quote));
-            findings.push(spread(summary));
+            findings.extend(spread(summary));
+            findings.extend(mixtures(summary, quote));
         }
         None => findings.push("No weight matrix has a kurtosis, so nothing is ranked.".to_owned()),
     }
@@ -145,6 +146,9 @@ fn carriers(tensor: &Tensor) -> String {
     let (Some(kurtosis), Some(farthest)) = (tensor.kurtosis, tensor.top.first()) else {
         return String::new();
     };
+    if tensor.parts_unknown {
+        return "It is several matrices in one; parts not known.".to_owned();
+    }
     if kurtosis <= 4.0 {
         return "That is close to normal.".to_owned();
     }
@@ -175,9 +179,16 @@ fn carriers(tensor: &Tensor) -> String {
     }
 }
 
-fn spread(summary: &Summary) -> String {
-    let matrices = summary.ranked.len();
-    let median = crate::statistics::median(summary.ranked.iter().filter_map(|tensor| tensor.kurtosis));
+/// How many matrices are heavy. Of a mixture of matrices only that it is heavy can be said, so where all are mixtures and none
+/// is heavy, nothing.
+fn spread(summary: &Summary) -> Option<String> {
+    let is_said_of = |tensor: &&&Tensor| tensor.is_heavy() || !tensor.parts_unknown;
+    let matrices = summary.ranked.iter().filter(is_said_of).count();
+    if matrices == 0 {
+        return None;
+    }
+    let median =
+        crate::statistics::median(summary.ranked.iter().filter(is_said_of).filter_map(|tensor| tensor.kurtosis));
     let heavy = match summary.totals.heavy {
         0 => format!("None of {} is heavy", plural(matrices, "weight matrix", "weight matrices")),
         1 => format!("1 of {} is heavy", plural(matrices, "weight matrix", "weight matrices")),
@@ -189,7 +200,22 @@ fn spread(summary: &Summary) -> String {
     if !places.is_empty() {
         text += &format!(" By component: {}.", places.join(", "));
     }
-    text
+    Some(text)
+}
+
+/// What holds several matrices at places that are not known.
+fn mixtures(summary: &Summary, quote: Quote) -> Option<String> {
+    let worst = summary.mixtures.first()?;
+    let count = summary.mixtures.len();
+    Some(format!(
+        "{}: several matrices in one; parts not known: {}. {} kurtosis, {}{}, is that of a mixture: whether a matrix in it has a heavy tail \
+         is not known.",
+        plural(count, "tensor", "tensors"),
+        some_names(&summary.mixtures, quote),
+        if count == 1 { "Its" } else { "Their" },
+        if count == 1 { "" } else { "at most " },
+        number::kurtosis(worst.kurtosis),
+    ))
 }
 
 /// The components of the heavy matrices with their counts, most first.
@@ -310,6 +336,27 @@ mod tests {
             tensor.kurtosis_without_top = Default::default();
         });
         assert!(unresolved.contains("could not be resolved"), "{unresolved}");
+    }
+
+    #[test]
+    fn what_is_mixed_is_never_called_not_heavy() {
+        let mut run = fixture::stacked(2);
+        let said = |run: &Run| findings(&Summary::of(run), &str::to_owned).join("\n");
+        let text = said(&run);
+        assert!(text.contains("None of 5 weight matrices is heavy"), "four experts' parts and their stack: {text}");
+        let name = "model.layers.0.self_attn.qkv_proj.weight";
+        assert!(
+            text.contains(&format!(
+                "1 tensor: several matrices in one; parts not known: {name}. Its kurtosis, 7.40, is"
+            )),
+            "{text}"
+        );
+        run.tensors.truncate(1);
+        let text = said(&run);
+        assert!(!text.contains("None of") && text.contains("parts not known"), "{text}");
+        run.tensors[0].kurtosis = Some(70.0);
+        let text = said(&run);
+        assert!(text.contains("1 of 1 weight matrix is heavy") && text.contains("parts not known"), "{text}");
     }
 
     #[test]

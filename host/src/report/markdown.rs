@@ -1,6 +1,7 @@
 //! `report.md`: the whole run for reading and keeping, down to every tensor.
 
 use super::deployment::overview;
+use super::every;
 use super::findings::{adapter, findings, quantized_already, warnings};
 use super::sections;
 use super::summary::Summary;
@@ -81,8 +82,8 @@ pub fn render(run: &Run) -> String {
     section(
         &mut text,
         "All tensors",
-        "In the checkpoint's order; the same rows as `tensors.csv`.",
-        &sections::all_tensors(run),
+        "In the checkpoint's order; the same rows as `tensors.csv`, but of a stack of more than 8 experts the heaviest alone.",
+        &every::all_tensors(run),
     );
     text
 }

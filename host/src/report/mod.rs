@@ -7,6 +7,7 @@
 pub mod comparison;
 mod csv;
 pub mod deployment;
+mod every;
 pub mod findings;
 pub mod hypotheses;
 pub mod markdown;

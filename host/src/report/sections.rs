@@ -28,8 +28,8 @@ pub const UNDEFINED_MEANS: &str = "n/a is undefined, never zero: a tensor whose 
 /// Which tensors are ranked.
 pub const RANKED: &str = "Ranked are weight matrices: tensors with at least two dimensions longer than 1. Norms and \
      biases are measured but not ranked, because one unusual element of a short vector makes a high kurtosis that says \
-     little about quantizing a matrix. A fused tensor is represented by its parts, and ranked beside them only where it \
-     is worse than each.";
+     little about quantizing a matrix. A fused tensor is represented by its parts, a stack of experts by each of them, and \
+     ranked beside them only where it is worse than each.";
 
 /// Label and value of everything that identifies a run.
 pub fn facts(run: &Run, summary: &Summary, quote: Quote) -> Vec<(String, String)> {
@@ -206,7 +206,7 @@ pub fn ranked(summary: &Summary, limit: usize) -> Table {
     ]);
     for (place, tensor) in summary.ranked.iter().take(limit).enumerate() {
         let mut row: Vec<Cell> = vec![(place + 1).to_string().into(), Cell::name(&tensor.name)];
-        row.extend([tensor.component.name().into(), layer(tensor).into(), number::shape(&tensor.shape).into()]);
+        row.extend([component(tensor).into(), layer(tensor).into(), number::shape(&tensor.shape).into()]);
         row.extend(kurtoses(tensor));
         let (value, index) = farthest(tensor);
         row.extend([value.into(), index.into()]);
@@ -236,14 +236,14 @@ pub fn ranked_narrow(summary: &Summary, limit: usize) -> (Table, Vec<String>) {
         let (value, index) = farthest(tensor);
         details.push(format!(
             "{}{layer}, {}; farthest {value} at {index}",
-            tensor.component,
+            component(tensor),
             number::shape(&tensor.shape)
         ));
     }
     (table, details)
 }
 
-fn kurtoses(tensor: &Tensor) -> [Cell; 6] {
+pub(super) fn kurtoses(tensor: &Tensor) -> [Cell; 6] {
     let without = &tensor.kurtosis_without_top;
     [
         number::kurtosis(tensor.kurtosis).into(),
@@ -262,7 +262,13 @@ fn farthest(tensor: &Tensor) -> (String, String) {
     )
 }
 
-fn layer(tensor: &Tensor) -> String {
+/// A component, and that it is several where their places are not known.
+pub(super) fn component(tensor: &Tensor) -> String {
+    let mixed = if tensor.parts_unknown { " (several in one; parts not known)" } else { "" };
+    format!("{}{mixed}", tensor.component)
+}
+
+pub(super) fn layer(tensor: &Tensor) -> String {
     let Some(layer) = tensor.layer else { return "–".to_owned() };
     tensor.tower.as_ref().map_or_else(|| layer.to_string(), |tower| format!("{} {layer}", crate::text::plain(tower)))
 }
@@ -355,47 +361,6 @@ pub fn unmeasured(run: &Run) -> Table {
             // The reason quotes the file.
             crate::text::plain(&tensor.reason).into(),
         ]);
-    }
-    table
-}
-
-/// Every tensor in the checkpoint's order.
-pub fn all_tensors(run: &Run) -> Table {
-    let mut table = Table::new([
-        ("Tensor", Names),
-        ("Role", Words),
-        ("Component", Words),
-        ("Layer", Numbers),
-        ("Shape", Words),
-        ("Type", Words),
-        ("Pearson", Numbers),
-        ("Excess", Numbers),
-        ("w/o 1", Numbers),
-        ("w/o 4", Numbers),
-        ("w/o 16", Numbers),
-        ("|z|", Numbers),
-        ("int8 dB", Numbers),
-        ("int4 dB", Numbers),
-        ("NaN, inf", Numbers),
-    ]);
-    for tensor in &run.tensors {
-        let decibels =
-            |scheme: TensorScheme| number::decibels(tensor.quantization_error(scheme).and_then(|error| error.sqnr_db));
-        let mut row: Vec<Cell> = vec![
-            Cell::name(&tensor.name),
-            role(tensor.role).into(),
-            tensor.component.name().into(),
-            layer(tensor).into(),
-            number::shape(&tensor.shape).into(),
-            Cell::name(&tensor.dtype),
-        ];
-        row.extend(kurtoses(tensor));
-        row.extend([
-            decibels(TensorScheme::Int8).into(),
-            decibels(TensorScheme::Int4).into(),
-            number::count(tensor.non_finite).into(),
-        ]);
-        table.push(row);
     }
     table
 }

@@ -10,6 +10,8 @@
 //! - **Only weight matrices are ranked**, that is tensors with at least two dimensions longer than 1. Norms and biases
 //!   have few elements, are seldom quantized, and one unusual element dominates them; they appear in the grouping by
 //!   component and in the full list.
+//! - **A stack of experts is represented by its experts.** The report lists them together, a line a stack, and ranks each.
+//! - **Several matrices in one whose places are not known are ranked as they are**, and never counted as not heavy.
 //! - **A tensor without a kurtosis is not ranked** but counted.
 
 use std::collections::{BTreeMap, HashMap};
@@ -29,6 +31,8 @@ pub struct Summary<'a> {
     pub totals: Totals,
     /// The weight matrices that have a kurtosis, highest first.
     pub ranked: Vec<&'a Tensor>,
+    /// Ranked ones that are several matrices in one, at places that are not known, highest first.
+    pub mixtures: Vec<&'a Tensor>,
     /// Parameters and parts without a kurtosis.
     pub undefined: Vec<&'a Tensor>,
     /// Stored parameters that hold NaN or infinite elements.
@@ -119,6 +123,7 @@ impl<'a> Summary<'a> {
         let ranked = rank(run, &leaves, &parts);
         Self {
             totals: totals(run, &ranked),
+            mixtures: ranked.iter().copied().filter(|tensor| tensor.parts_unknown).collect(),
             undefined: leaves.iter().copied().filter(|tensor| tensor.kurtosis.is_none()).collect(),
             non_finite: run
                 .tensors

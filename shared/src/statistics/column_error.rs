@@ -72,7 +72,7 @@ impl Statistic for ColumnErrors {
     /// they cut the whole's groups, its errors are others than theirs.
     fn join(parts: &[Part<'_, Self>]) -> Option<Self> {
         let (first, rest) = parts.split_first()?;
-        let cuts_groups = |part: &Part<'_, Self>| !part.layout.row.is_multiple_of(GROUP as u64);
+        let cuts_groups = |part: &Part<'_, Self>| part.layout.row == 0 || !part.layout.row.is_multiple_of(GROUP as u64);
         if !first.layout.shares_rows && parts.iter().any(cuts_groups) {
             return None;
         }

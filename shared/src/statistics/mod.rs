@@ -113,7 +113,7 @@ impl ChunkSpan {
 /// How the elements of one part of a fused tensor are placed in the whole.
 #[derive(Clone, Copy)]
 pub struct PartLayout<'a> {
-    /// Elements in a row of the part; 0 where it has no rows.
+    /// Elements in a row of the part; 0 where it has no rows, or where they do not lie together in the whole.
     pub row: u64,
     /// Whether rows of the part are rows of the whole; otherwise each row of the whole is made up of one row of each part.
     pub shares_rows: bool,

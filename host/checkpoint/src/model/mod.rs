@@ -14,6 +14,6 @@ mod tower;
 pub use component::Component;
 pub use family::Family;
 pub use identity::{Identity, Naming, is_named_as_buffer};
-pub use layout::{Part, output_axis, parts, parts_of_quantized, row_length};
+pub use layout::{Division, Part, Parts, Projection, row_length};
 pub use runs::{Runs, unravel};
 pub use tied::{Candidate, Tied, tied_pairs};

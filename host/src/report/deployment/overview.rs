@@ -132,7 +132,7 @@ pub fn brief(run: &Run, limit: usize) -> Option<(Table, Table)> {
     failing.sort_by(|a, b| b.1.len().cmp(&a.1.len()).then(b.2.total_cmp(&a.2)));
     for (name, targets, _) in failing.iter().take(limit) {
         let Some(tensor) = run.tensors.iter().find(|tensor| tensor.name == *name) else { continue };
-        let stored = matrix(tensor, run.model.family);
+        let stored = matrix(tensor, &run.model);
         let helped = |bits: u8| -> Cell {
             let found = remedy(&stored, bits);
             found.treatment.map_or("not measured", |treatment| treatment.name()).into()
