@@ -13,9 +13,10 @@
 //! |---|---|
 //! | [`engine`] | what computes: burn, extended by one measuring call |
 //! | [`self_test`] | known answers that an engine must give before its numbers count |
-//! | [`session`] | the device's side of the protocol: a frame in, an answer out |
-//! | [`mod@serve`], [`overlap`] (`std`) | the loops that tie a session to a link |
 //! | [`status_led`] | the status LEDs of a board |
+//!
+//! A [`Session`] is the device's side of the protocol, a frame in, an answer out; [`serve()`] and, with `std`, `serve_overlapped` are the
+//! loops that tie it to a link.
 #![cfg_attr(not(any(test, feature = "std")), no_std)]
 
 extern crate alloc;
@@ -25,10 +26,10 @@ extern crate std;
 pub mod engine;
 mod frame_reader;
 #[cfg(feature = "std")]
-pub mod overlap;
+mod overlap;
 pub mod self_test;
-pub mod serve;
-pub mod session;
+mod serve;
+mod session;
 pub mod status_led;
 
 pub use kurtoscope_shared::frame::Framing;

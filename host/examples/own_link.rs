@@ -13,10 +13,10 @@ use std::{
 
 use embedded_io_adapters::std::FromStd;
 use kurtoscope_checkpoint::Checkpoint;
-use kurtoscope_firmware::{Framing, Session, engine::CpuEngine, serve, session::Board};
+use kurtoscope_firmware::{Board, Framing, Session, engine::CpuEngine, serve};
 use kurtoscope_host::{
     analysis::{self, Device, DeviceOptions, Quiet},
-    link::{Connector, DeviceUrl, Link, LinkError},
+    link::{Connector, DeviceUrl, ExecAddress, Link, LinkError},
 };
 
 /// Opens the connection, and opens it again when the device was lost.
@@ -81,7 +81,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let checkpoint = Checkpoint::open(Path::new(&path))?;
 
     // What reports call the device; the library opens nothing by this name.
-    let url = DeviceUrl::Exec { command: format!("tcp {address}") };
+    let url = DeviceUrl::Exec(ExecAddress { command: format!("tcp {address}") });
     let device = Device::connect(&url, Box::new(TcpConnector { address }), DeviceOptions::default())?;
     let run = analysis::analyze(&checkpoint, &mut [device], &mut Quiet)?;
     println!("{} tensors, {} bytes, measured on {}", run.tensors.len(), run.bytes, run.device.board);

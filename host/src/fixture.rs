@@ -36,6 +36,7 @@ pub fn clean() -> Run {
             vector("h.0.ln_1.weight", Component::Norm, Some(0), 5.2),
         ],
         unmeasured: vec![],
+        remarks: vec![],
         missing_statistics: vec![],
     }
 }
@@ -114,7 +115,7 @@ pub fn quantized() -> Run {
     {
         let (scheme, bits, group) = stored;
         tensor.dtype = format!("{scheme} {bits} bits");
-        tensor.stored = Some(Stored { scheme: scheme.into(), bits, group });
+        tensor.stored = Some(Stored { scheme: scheme.into(), bits, group, assumed: None });
     }
     let scales = ["mlp.down_proj.weight_scale", "mlp.up_proj.scales", "self_attn.o_proj.scales"];
     run.tensors.extend(scales.map(|name| description(&format!("model.layers.0.{name}"))));
@@ -221,6 +222,8 @@ fn matrix(name: &str, component: Component, layer: Option<u32>, kurtosis: f64) -
         tower: None,
         role: Role::Parameter,
         of: None,
+        path: None,
+        output_axis: None,
         stored: None,
         count,
         mean: Some(-1.25e-5),

@@ -14,11 +14,11 @@
 //! |---|---|
 //! | [`text`], [`number`] | names made safe to print, numbers as reports write them |
 //! | [`files`] | files that appear whole or not at all |
-//! | [`statistics`] | small statistics over measurements that are made: ranks, correlations, permutation tests |
-//! | [`scheme_key`] | the quantization schemes that a record knows |
+//! | `statistics` (internal) | small statistics over measurements that are made: ranks, correlations, permutation tests |
+//! | `scheme_key` (internal) | the quantization schemes that a record knows |
 //! | [`record`] | the result of a run: the content of `run.json` as Rust types |
 //! | [`run_file`] | `run.json` itself, written and read |
-//! | [`quantization`] | the error of quantizing a tensor, predicted from its histogram |
+//! | `quantization` (internal) | the error of quantizing a tensor, predicted from its histogram |
 //! | [`link`] | byte streams to devices, opened by URL or by a connector of one's own |
 //! | [`analysis`] | chunks out, reports in, merged into a run |
 //! | [`deployment`] | what the measurements mean for a quantized deployment: verdicts, remedies, plans |
@@ -82,10 +82,10 @@ mod fixture;
 pub mod hypothesis;
 pub mod link;
 pub mod number;
-pub mod quantization;
+mod quantization;
 pub mod record;
 pub mod report;
 pub mod run_file;
-pub mod scheme_key;
-pub mod statistics;
+mod scheme_key;
+mod statistics;
 pub mod text;

@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::scheme_key::SchemeKey;
 use kurtoscope_checkpoint::model::{Component, Family};
 
+pub use crate::scheme_key::{SchemeKey, TensorScheme, UnknownScheme};
 pub use kurtoscope_checkpoint::Unmeasured;
 
 /// The schema that this version writes and the only one that it reads.
@@ -47,6 +47,11 @@ pub struct Run {
     /// Tensors that could not be measured, and why.
     #[serde(default)]
     pub unmeasured: Vec<Unmeasured>,
+    /// What a reader must know of the checkpoint's files, in sentences that name files and tensors: weights beside them that
+    /// are no part of the model, tensors of which several shards hold a copy, integers that were rounded; not in the file where
+    /// there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<String>,
     /// Statistics that were asked for and that not every device measures, so that no record has them; not in the file where
     /// there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -225,13 +230,18 @@ pub enum Role {
 /// those of the numbers that the model multiplies with.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Stored {
-    /// The scheme: `gptq`, `awq`, `compressed-tensors`, `bitsandbytes-nf4`, `fp8`, `mxfp4`, `nvfp4`, `mlx`, ….
+    /// The scheme: `gptq`, `awq`, `compressed-tensors`, `bitsandbytes-nf4`, `fp8`, `mxfp4`, `nvfp4`, `mlx`, `matmul-nbits`,
+    /// `onnx-linear`, ….
     pub scheme: String,
     /// Bits of a code.
     pub bits: u64,
     /// Neighbouring elements of a row that share a scale; not in the file where a row, a tile or the whole tensor does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<u64>,
+    /// What neither the configuration nor the tensors state and was read as the scheme's tools read it; not in the file where
+    /// nothing was assumed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assumed: Option<String>,
 }
 
 /// The measurements of one tensor.
@@ -257,6 +267,14 @@ pub struct Tensor {
     pub role: Role,
     /// For views and tied tensors: the tensor that holds the data.
     pub of: Option<String>,
+    /// The parameter's name in the model that was exported, by the nodes of the file's graph, where the file's own name for the
+    /// tensor does not say it (`onnx::MatMul_208`); not in the file otherwise. Component and layer follow from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// The dimension along which outputs run, where the file's graph says it: 1 for a matrix stored `[inputs, outputs]`. Not
+    /// in the file otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_axis: Option<usize>,
     /// How it is quantized; not in the file for weights that are stored as numbers or in blocks of a file's own type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stored: Option<Stored>,

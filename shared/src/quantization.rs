@@ -1,5 +1,5 @@
 //! Schemes of quantization in blocks: which value each of them gives an element. What the differences add up to is a
-//! statistic, [`quantization_error`](crate::statistics::quantization_error).
+//! statistic, [`QuantizationErrors`](crate::statistics::QuantizationErrors).
 //!
 //! Each scheme cuts a row of weights into blocks of consecutive elements, gives every block a scale of its own and every
 //! element the nearest of a few levels. A block never crosses the end of a row; where the row's length is no multiple of

@@ -18,7 +18,7 @@ use kurtoscope_checkpoint::Checkpoint;
 use kurtoscope_firmware::{Board, Framing, Session, engine::CpuEngine, serve};
 use kurtoscope_host::{
     analysis::{CompressionMode, Device, DeviceOptions, Quiet, analyze},
-    link::{Connector, DeviceUrl, Link, LinkError},
+    link::{Connector, DeviceUrl, Link, LinkError, PtyAddress},
 };
 use kurtoscope_shared::{Element, compression};
 use kurtoscope_tests::checkpoints::Safetensors;
@@ -109,7 +109,8 @@ fn row(name: &str, element: Element, bytes: &[u8], raw: f64) {
     let model = Checkpoint::open(&path).expect("a model");
     let measure = |compression| {
         let options = DeviceOptions { compression, ..DeviceOptions::default() };
-        let mut devices = [Device::connect(&DeviceUrl::Pty, Box::new(SlowBoard), options.clone()).expect("opened")];
+        let mut devices =
+            [Device::connect(&DeviceUrl::Pty(PtyAddress), Box::new(SlowBoard), options.clone()).expect("opened")];
         let run = analyze(&model, &mut devices, &mut Quiet).expect("measured");
         (run.devices[0].rate().expect("measured"), run.devices[0].sent_bytes as f64 / run.bytes as f64)
     };

@@ -15,7 +15,7 @@ use std::{
 use kurtoscope_checkpoint::Checkpoint;
 use kurtoscope_host::{
     analysis,
-    link::{DeviceProgram, DeviceUrl, LinkOptions},
+    link::{DeviceProgram, DeviceUrl, LinkOptions, PtyAddress},
 };
 use kurtoscope_shared::Random;
 use rustix::{
@@ -58,7 +58,7 @@ fn main() -> Outcome<()> {
         pipe.push(data.len() as f64 / start.elapsed().as_secs_f64());
         drop(devices);
         plain.push(data.len() as f64 / cat(&data)?);
-        let mut devices = [analysis::Device::open(&DeviceUrl::Pty, options.clone())?];
+        let mut devices = [analysis::Device::open(&DeviceUrl::Pty(PtyAddress), options.clone())?];
         let start = Instant::now();
         analysis::analyze(&checkpoint, &mut devices, &mut analysis::Quiet)?;
         link.push(data.len() as f64 / start.elapsed().as_secs_f64());

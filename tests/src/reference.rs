@@ -90,6 +90,18 @@ impl Reference {
         self
     }
 
+    /// The rows of tensors of floats with more than one element: without the shapes, indices and limits of an ONNX graph.
+    #[must_use]
+    pub fn without_constants(mut self) -> Self {
+        self.0.retain(|_, row| row.dtype == "FLOAT" && row.n > 1);
+        self
+    }
+
+    /// How many rows there are.
+    pub fn tensors(&self) -> usize {
+        self.0.len()
+    }
+
     /// The errors of `run`. Every row must be in the run, and every tensor of the run but `[q]`, `[k]` and `[v]` in the
     /// reference; counts, shapes, types, least and greatest elements and what is undefined must agree exactly.
     ///

@@ -81,6 +81,15 @@ fn links_lead_to_files_of_the_checkout() {
 }
 
 #[test]
+fn the_readme_has_a_row_for_every_kind_of_device() {
+    let text = read("README.md");
+    for kind in kurtoscope_host::link::KINDS {
+        let rows = text.lines().filter(|line| line.starts_with(&format!("| `{}", kind.scheme)));
+        assert_eq!(rows.count(), 1, "{}", kind.scheme);
+    }
+}
+
+#[test]
 fn commands_of_the_documents_have_the_options_they_are_shown_with() {
     let mut tried = 0;
     for document in DOCUMENTS {

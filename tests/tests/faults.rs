@@ -21,7 +21,7 @@ use kurtoscope_host::{
     analysis::{
         AnalysisError, CompressionMode, Device, DeviceFailure, DeviceOptions, Quiet, RunOptions, Timeouts, analyze_with,
     },
-    link::DeviceUrl,
+    link::{DeviceUrl, ExecAddress, SerialAddress},
     record::Run,
 };
 use kurtoscope_shared::Random;
@@ -78,7 +78,7 @@ impl Scenario {
             let seed = self.seed.wrapping_mul(64).wrapping_add(2 * number as u64);
             let to_device = Arc::new(Mutex::new(Faults::new(seed, *to_device, counts.clone())));
             let to_host = Arc::new(Mutex::new(Faults::new(seed + 1, *to_host, counts.clone())));
-            let url = DeviceUrl::Exec { command: format!("board {number}") };
+            let url = DeviceUrl::Exec(ExecAddress { command: format!("board {number}") });
             // A command whose handshake fails ends at once, and its user tries again.
             let device = (0..100).find_map(|_| {
                 let board = Board {
@@ -247,7 +247,7 @@ fn disturbed_terminals_end_in_the_same_bits() {
         let faults = |number: u64, rates| Arc::new(Mutex::new(Faults::new(2 * seed + number, rates, counts.clone())));
         let (to_device, to_host) = (faults(0, rates[0]), faults(1, rates[1]));
         let options = DeviceOptions { timeouts: TIMEOUTS, ..DeviceOptions::default() };
-        let url = DeviceUrl::Serial { path: format!("terminal {seed}"), baud: 115_200 };
+        let url = DeviceUrl::Serial(SerialAddress { path: format!("terminal {seed}"), baud: 115_200 });
         let device = (0..100).find_map(|_| {
             let (to_device, to_host) = (to_device.clone(), to_host.clone());
             let program = env!("CARGO_BIN_EXE_kurtoscope-under-test").into();
@@ -285,6 +285,43 @@ fn disturbed_terminals_end_in_the_same_bits() {
     assert!(struck > 0 && reconnects.load(Ordering::Relaxed) > 0);
 }
 
+/// The same faults around a board that is a process of its own, behind real sockets; one that restarts closes its connection.
+#[cfg(unix)]
+#[test]
+fn disturbed_sockets_end_in_the_same_bits() {
+    use kurtoscope_tests::faults::UnixBoard;
+
+    const SCENARIOS: u64 = 24;
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("model.safetensors");
+    write_model(&path);
+    let model = Checkpoint::open(&path).expect("a model");
+    let counts: Counts = Arc::new(from_fn(|_| AtomicU64::new(0)));
+    let measure_behind_sockets = |seed: u64, rates: [Rates; 2]| {
+        let faults = |number: u64, rates| Arc::new(Mutex::new(Faults::new(2 * seed + number, rates, counts.clone())));
+        let program = Path::new(env!("CARGO_BIN_EXE_kurtoscope-under-test"));
+        let board = UnixBoard::start(program, faults(0, rates[0]), faults(1, rates[1])).expect("started");
+        let options = DeviceOptions { timeouts: TIMEOUTS, ..DeviceOptions::default() };
+        let device = (0..100).find_map(|_| Device::open(&board.url(), options.clone()).ok());
+        measure(&model, &mut [device.unwrap_or_else(|| panic!("seed {seed}: never opened"))])
+            .unwrap_or_else(|error| panic!("seed {seed}: {}", with_causes(&error)))
+    };
+    let undisturbed = statistics(&measure_behind_sockets(0, [[0.0; 8]; 2]));
+    let reconnects: u64 = (1..=SCENARIOS)
+        .map(|seed| {
+            let mut random = Random::new(seed ^ 0x756e_6978);
+            let run = measure_behind_sockets(seed, [rates(&mut random), rates(&mut random)]);
+            assert!(statistics(&run) == undisturbed, "seed {seed} ended in other bits");
+            run.devices[0].reconnects
+        })
+        .sum();
+    let struck: u64 = counts.iter().map(|count| count.load(Ordering::Relaxed)).sum();
+    println!(
+        "{SCENARIOS} scenarios behind sockets, {struck} faults injected, {reconnects} connections found again, all in the same bits"
+    );
+    assert!(struck > 0 && reconnects > 0);
+}
+
 /// A board whose cable is pulled in the middle, and after which another board answers on the same port.
 #[derive(Debug)]
 struct Swapped {
@@ -315,7 +352,7 @@ fn another_board_on_the_same_port_is_not_taken_for_the_lost_one() {
         timeouts: Timeouts { give_up: Duration::from_secs(1), ..TIMEOUTS },
         ..DeviceOptions::default()
     };
-    let url = DeviceUrl::Serial { path: "/dev/ttyACM0".into(), baud: 115_200 };
+    let url = DeviceUrl::Serial(SerialAddress { path: "/dev/ttyACM0".into(), baud: 115_200 });
     let mut devices = [Device::connect(&url, Box::new(swapped), options).expect("opened")];
     let error = measure(&model, &mut devices).expect_err("the board is gone");
     let error = with_causes(&error);
@@ -347,7 +384,7 @@ fn a_board_is_known_under_another_path_by_its_identity_alone() {
         timeouts: Timeouts { give_up: Duration::from_secs(2), ..TIMEOUTS },
         ..DeviceOptions::default()
     };
-    let url = DeviceUrl::Serial { path: "/dev/ttyACM0".into(), baud: 115_200 };
+    let url = DeviceUrl::Serial(SerialAddress { path: "/dev/ttyACM0".into(), baud: 115_200 });
     let run = |identity: &str| {
         let board = calm_board(identity, Life::Back { after: 0 });
         let closing = Fault::ALL.map(|fault| if fault == Fault::Close { 5e-5 } else { 0.0 });
@@ -372,7 +409,7 @@ fn a_dead_board_does_not_hold_up_the_others() {
     let closing = Fault::ALL.map(|fault| if fault == Fault::Close { 3e-4 } else { 0.0 });
     *dying.to_device.lock().expect("no panic") = Faults::new(5, closing, Arc::new(from_fn(|_| AtomicU64::new(0))));
     let open = |board: Board| -> Result<Device, DeviceFailure> {
-        let url = DeviceUrl::Exec { command: board.identity.clone() };
+        let url = DeviceUrl::Exec(ExecAddress { command: board.identity.clone() });
         Device::connect(&url, Box::new(board), options.clone())
     };
     let mut devices =

@@ -2,6 +2,7 @@
 
 mod identity;
 mod links;
+mod unix;
 #[cfg(target_os = "linux")]
 mod usb;
 
@@ -121,6 +122,10 @@ struct LinkArguments {
     #[arg(long)]
     pty: bool,
 
+    /// Create a Unix-domain socket and serve on it, one host after the other: for `unix:` links
+    #[arg(long, value_name = "PATH")]
+    unix: Option<PathBuf>,
+
     /// List the graphics adapters of this machine, with driver and limits, and end
     #[arg(long)]
     adapters: bool,
@@ -146,6 +151,14 @@ pub enum DeviceError {
     /// No pseudo-terminal to be had.
     #[error("no pseudo-terminal can be created: {0}")]
     Pty(#[source] io::Error),
+    /// The socket cannot be created, or accepts no connections.
+    #[error("{path}: the socket cannot be served: {source}")]
+    Unix {
+        /// The socket.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
     /// Graphics adapters were requested from a program that is built without the GPU engine.
     #[cfg(not(feature = "gpu"))]
     #[error(
@@ -225,6 +238,7 @@ fn serve_link<E: Engine, M: OutputPin, F: OutputPin>(
     match &arguments.link {
         LinkArguments { serial: Some(path), .. } => links::serve_serial(session, path, arguments.baud),
         LinkArguments { pty: true, .. } => links::serve_pty(session, arguments.once),
+        LinkArguments { unix: Some(path), .. } => unix::serve_unix(session, path),
         _ => links::serve_stdio(session),
     }
 }

@@ -12,7 +12,10 @@ use kurtoscope_shared::{Measurement, protocol::FaultKind};
 
 use super::ChunkSpec;
 #[cfg(feature = "gpu")]
-use super::gpu::{Failure, Launch, Partials};
+use super::gpu::{
+    exchange::{Launch, Partials},
+    failure::Failure,
+};
 use super::{OnProcessor, lend::lend};
 
 /// What to measure, and how an accelerator is to go about it.

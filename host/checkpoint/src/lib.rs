@@ -26,7 +26,7 @@ mod testing;
 mod unmeasured;
 
 pub use checkpoint::{Checkpoint, CheckpointError, QuantizationTensor, StoredTensor};
-pub use format::{FileKind, FormatFault};
+pub use format::{FileKind, FormatFault, GraphUse};
 pub use select::{FORMATS, IndexError, SelectError, Selection, Weights, select, select_file};
 pub use source::SourceError;
 pub use unmeasured::Unmeasured;

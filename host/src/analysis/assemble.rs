@@ -17,7 +17,7 @@ use crate::{
     record::{self, Concentration, Outlier, Role, Tensor, WithoutTop},
 };
 use kurtoscope_checkpoint::{
-    Checkpoint, QuantizationTensor,
+    Checkpoint, QuantizationTensor, StoredTensor,
     model::{Component, Family, Identity, Naming, row_length, unravel},
     packed,
 };
@@ -62,6 +62,8 @@ pub(super) fn tensors(
             tower: tower.clone(),
             role,
             of,
+            path: stored.graph.path.clone(),
+            output_axis: stored.graph.output_axis,
             stored: stored.quantization.map(stored_as),
         };
         records.push(tensor(header, found, tolerance));
@@ -76,6 +78,8 @@ pub(super) fn tensors(
                     tower: tower.clone(),
                     role: Role::View,
                     of: Some(stored.name.clone()),
+                    path: None,
+                    output_axis: stored.graph.output_axis,
                     stored: stored.quantization.map(stored_as),
                 };
                 let found = &merged[*target];
@@ -84,7 +88,7 @@ pub(super) fn tensors(
             }));
         }
     }
-    let names = checkpoint.tensors.iter().map(|tensor| tensor.name.as_str());
+    let names = checkpoint.tensors.iter().map(StoredTensor::path);
     let naming = Naming::of(family, names.chain(checkpoint.quantization.iter().map(|part| part.name.as_str())));
     records.extend(checkpoint.quantization.iter().map(|part| quantization_part(&naming, part)));
     records
@@ -102,13 +106,38 @@ fn quantization_part(naming: &Naming, part: &QuantizationTensor) -> Tensor {
         tower: tower.map(|tower| tower.to_string()),
         role: Role::Quantization,
         of: None,
+        path: None,
+        output_axis: None,
         stored: None,
     };
     Tensor { quantization: BTreeMap::new(), ..tensor(header, &Whole::default(), 0.0) }
 }
 
 fn stored_as(stored: packed::Stored) -> record::Stored {
-    record::Stored { scheme: stored.scheme.to_owned(), bits: stored.bits, group: stored.group }
+    record::Stored {
+        scheme: stored.scheme.to_owned(),
+        bits: stored.bits,
+        group: stored.group,
+        assumed: stored.assumed.map(str::to_owned),
+    }
+}
+
+/// The first magnitude from which on 64-bit floats do not hold every integer: 2^53.
+const ROUNDED_FROM: f64 = 9_007_199_254_740_992.0;
+
+/// What a reader must know of 64-bit integers that are not exact in the 64-bit floats that are measured, in one sentence.
+pub(super) fn rounded_integers(tensors: &[Tensor]) -> Option<String> {
+    let is_beyond = |value: Option<f64>| value.is_some_and(|value| value.abs() >= ROUNDED_FROM);
+    let is_rounded = |tensor: &&Tensor| {
+        matches!(tensor.dtype.as_str(), "i64" | "u64") && (is_beyond(tensor.min) || is_beyond(tensor.max))
+    };
+    let mut rounded = tensors.iter().filter(is_rounded);
+    let first = &rounded.next()?.name;
+    let others = match rounded.count() {
+        0 => String::new(),
+        others => format!(" and {others} more"),
+    };
+    Some(format!("64-bit integers of 2^53 and beyond were rounded to 64-bit floats to be measured: {first}{others}."))
 }
 
 /// The record of the model itself.
@@ -173,6 +202,8 @@ struct Header {
     tower: Option<String>,
     role: Role,
     of: Option<String>,
+    path: Option<String>,
+    output_axis: Option<usize>,
     stored: Option<record::Stored>,
 }
 
@@ -222,6 +253,8 @@ fn tensor(header: Header, whole: &Whole, tolerance: f64) -> Tensor {
         tower: header.tower,
         role: header.role,
         of: header.of,
+        path: header.path,
+        output_axis: header.output_axis,
         stored: header.stored,
     }
 }
@@ -266,6 +299,22 @@ mod tests {
         cpu::measure::<cpu::Everything>(&bytes, spec)
     }
 
+    fn header() -> Header {
+        Header {
+            name: "weight".into(),
+            shape: vec![100],
+            dtype: "F64".into(),
+            component: Component::Other,
+            layer: None,
+            tower: None,
+            role: Role::Parameter,
+            of: None,
+            path: None,
+            output_axis: None,
+            stored: None,
+        }
+    }
+
     #[test]
     fn no_quantile_exceeds_the_largest_element() {
         for values in [&[1.0; 40][..], &[-3.01, 0.5, 0.25, 0.125]] {
@@ -297,19 +346,22 @@ mod tests {
     }
 
     #[test]
+    fn integers_that_floats_do_not_hold_are_said_to_be_rounded() {
+        let named = |name: &str, dtype: &str, max: f64| {
+            let header = Header { name: name.into(), dtype: dtype.into(), ..header() };
+            Tensor { max: Some(max), ..tensor(header, &Whole::default(), 1e-10) }
+        };
+        let exact = [named("a", "i64", ROUNDED_FROM - 1.0), named("b", "f64", 1e300), named("c", "i32", 2e9)];
+        assert_eq!(rounded_integers(&exact), None);
+        let rounded = [named("a", "u64", 1.8e19), named("b", "i64", ROUNDED_FROM), named("c", "i64", 1.0)];
+        let text = rounded_integers(&rounded).expect("a sentence");
+        assert!(text.ends_with("measured: a and 1 more."), "{text}");
+        assert!(rounded_integers(&rounded[1..]).is_some_and(|text| text.ends_with("measured: b.")));
+    }
+
+    #[test]
     fn nothing_is_said_about_magnitudes_that_were_not_counted() {
         let values: Vec<f64> = (0..100).map(f64::from).collect();
-        let header = || Header {
-            name: "weight".into(),
-            shape: vec![100],
-            dtype: "F64".into(),
-            component: Component::Other,
-            layer: None,
-            tower: None,
-            role: Role::Parameter,
-            of: None,
-            stored: None,
-        };
         let mut whole =
             Whole { measurement: measured(&values), concentration: None, stride: Some(SampleStride::EVERY) };
         let counted = tensor(header(), &whole, 1e-10);

@@ -40,8 +40,8 @@ enum Place {
 impl Device {
     /// Opens the device of this URL and does the handshake with it.
     ///
-    /// Blocks until the device has answered or its time is over; a graphics adapter and a board in QEMU have
-    /// [`Timeouts::give_up`](super::Timeouts::give_up), others [`Timeouts::resend`](super::Timeouts::resend).
+    /// Blocks until the device has answered or its time is over; a kind that starts slowly (a graphics adapter, a board in
+    /// QEMU) has [`Timeouts::give_up`](super::Timeouts::give_up), others [`Timeouts::resend`](super::Timeouts::resend).
     ///
     /// # Errors
     /// When its link cannot be opened, it does not answer, or it is not to be trusted. Nothing is left open.

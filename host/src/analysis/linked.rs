@@ -53,14 +53,10 @@ enum LinkState {
     Lost(Option<String>),
 }
 
-/// How long a device may take to introduce itself: one that opens a graphics adapter compiles its kernels and proves
-/// itself on large chunks first, and one that QEMU emulates is slow.
+/// How long a device may take to introduce itself.
 fn handshake_timeout(url: &DeviceUrl, options: &DeviceOptions) -> Duration {
     let timeouts = options.timeouts;
-    match url {
-        DeviceUrl::Gpu { .. } | DeviceUrl::Qemu { .. } => timeouts.resend.max(timeouts.give_up),
-        _ => timeouts.resend,
-    }
+    if url.kind().starts_slowly { timeouts.resend.max(timeouts.give_up) } else { timeouts.resend }
 }
 
 impl LinkedDevice {

@@ -17,7 +17,8 @@ use super::{
 use kurtoscope_checkpoint::{
     Checkpoint, CheckpointError, StoredTensor,
     model::{
-        Candidate, Component, Family, Identity, Naming, Part, Runs, parts, parts_of_quantized, row_length, tied_pairs,
+        Candidate, Component, Family, Identity, Naming, Part, Runs, output_axis, parts, parts_of_quantized, row_length,
+        tied_pairs,
     },
 };
 
@@ -92,9 +93,8 @@ impl MeasurementPlan {
     pub fn new(checkpoint: &Checkpoint, family: Family, chunk_bytes: usize, wanted: Requests) -> Self {
         let limits = Cutting { chunk_bytes, wanted };
         let mut plan = Self { entries: Vec::new(), targets: Vec::new(), chunks: Vec::new(), bytes: 0 };
-        let naming = Naming::of(family, checkpoint.tensors.iter().map(|tensor| tensor.name.as_str()));
-        let identities: Vec<Identity> =
-            checkpoint.tensors.iter().map(|tensor| naming.identify(&tensor.name, &tensor.shape)).collect();
+        let naming = Naming::of(family, checkpoint.tensors.iter().map(StoredTensor::path));
+        let identities: Vec<Identity> = checkpoint.tensors.iter().map(|tensor| identity(&naming, tensor)).collect();
         let tied = tied_entries(checkpoint, &identities);
         for (index, identity) in identities.into_iter().enumerate() {
             let source = match tied.get(&index) {
@@ -115,8 +115,7 @@ impl MeasurementPlan {
         limits: Cutting,
     ) -> Source {
         let tensor = &checkpoint.tensors[index];
-        let parts = if tensor.quantization.is_some() { parts_of_quantized } else { parts };
-        let parts = parts(family, component, &tensor.name, &tensor.shape, checkpoint.config.as_ref());
+        let parts = parts_of(checkpoint, family, tensor, component);
         // Integers that nothing explains are no projection, whatever their name is.
         if parts.is_empty() || tensor.is_integer_code {
             let runs = Runs::whole(tensor.elements());
@@ -223,6 +222,28 @@ impl MeasurementPlan {
     ) -> Result<(), ImplausibleAnswer> {
         measurement.check(&self.targets[chunk.target].requests, &self.span(chunk), accuracy)
     }
+}
+
+/// What a tensor is, from its path in the model and from the nodes that read it.
+fn identity(naming: &Naming, tensor: &StoredTensor) -> Identity {
+    let found = naming.identify(tensor.path(), &tensor.shape);
+    let Identity { component, buffer, .. } = found;
+    let is_embedding = component == Component::Other && tensor.graph.is_lookup && tensor.shape.len() == 2;
+    let component = if is_embedding { Component::Embedding } else { component };
+    Identity { component, buffer: buffer || tensor.graph.is_table, ..found }
+}
+
+/// The parts of a fused tensor, by the order in which its outputs are stored.
+fn parts_of(checkpoint: &Checkpoint, family: Family, tensor: &StoredTensor, component: Component) -> Vec<Part> {
+    let path = tensor.path();
+    let parts = match tensor.graph.output_axis {
+        // How the columns of another order are parts is not known.
+        Some(1) if output_axis(family, component, path) == Some(0) => return Vec::new(),
+        Some(0) => parts_of_quantized,
+        None if tensor.quantization.is_some() => parts_of_quantized,
+        _ => parts,
+    };
+    parts(family, component, path, &tensor.shape, checkpoint.config.as_ref())
 }
 
 /// The output heads and embeddings that hold another embedding's data, each with that embedding, as indices of the checkpoint's tensors.

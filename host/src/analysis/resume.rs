@@ -151,7 +151,9 @@ fn mismatch(found: &JournalHeader, now: &JournalHeader, asked: Option<usize>, de
         .find(|known| found.statistics.iter().any(|held| held.tag == known.tag && held.key != known.key))
     {
         let name = name_of(other.tag).unwrap_or_default();
-        return Some(format!("its statistic \"{name}\" has another form than this version's"));
+        return Some(format!(
+            "its statistic \"{name}\" has another form than this version's, which needs every chunk once more"
+        ));
     }
     if let Some(asked) = asked.filter(|asked| *asked as u64 != found.chunk_bytes) {
         return Some(format!("it is in chunks of {} bytes, and {asked} are asked for", found.chunk_bytes));
@@ -268,6 +270,9 @@ mod tests {
         let histograms = before.statistics.iter_mut().filter(|held| held.tag == MagnitudeHistogram::TAG);
         histograms.for_each(|held| held.key[7] ^= 1);
         let reason = mismatch(&before, &now, None, &[]).expect("another form");
-        assert_eq!(reason, "its statistic \"histogram of magnitudes\" has another form than this version's");
+        assert_eq!(
+            reason,
+            "its statistic \"histogram of magnitudes\" has another form than this version's, which needs every chunk once more"
+        );
     }
 }

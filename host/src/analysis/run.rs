@@ -25,7 +25,7 @@ use super::{
     resume::{self, PreparedRun},
 };
 use crate::record::{self, Run};
-use kurtoscope_checkpoint::{Checkpoint, model::Family};
+use kurtoscope_checkpoint::{Checkpoint, StoredTensor, model::Family};
 
 /// How long the run waits for an event before it looks whether it is to stop, and whether the journal is to be written.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
@@ -63,7 +63,7 @@ pub fn analyze_with(
     let Some(device) = devices.first().map(Device::record) else { return Err(AnalysisError::NoDevice) };
     let began = Instant::now();
     let started = jiff::Timestamp::now();
-    let names = checkpoint.tensors.iter().map(|tensor| tensor.name.as_str());
+    let names = checkpoint.tensors.iter().map(StoredTensor::path);
     let family = Family::recognise(names, checkpoint.config.as_ref());
     let prepared = resume::start(checkpoint, family, devices, options, progress)?;
     let missing_statistics = missing_statistics(options.statistics, devices, progress);
@@ -108,6 +108,7 @@ pub fn analyze_with(
     let tolerance = tolerances.fold(0.0, f64::max);
     resume::add_earlier(&mut shares, earlier);
     let tensors = assemble::tensors(checkpoint, family, &plan, &collector.finish(), tolerance);
+    let remarks = checkpoint.remarks.iter().cloned().chain(assemble::rounded_integers(&tensors)).collect();
     Ok(Run {
         schema: record::SCHEMA,
         tool: record::Tool { name: "kurtoscope".into(), version: env!("CARGO_PKG_VERSION").into() },
@@ -120,6 +121,7 @@ pub fn analyze_with(
         resumed_bytes,
         tensors,
         unmeasured: checkpoint.unmeasured.clone(),
+        remarks,
         missing_statistics,
     })
 }

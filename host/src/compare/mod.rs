@@ -1,11 +1,11 @@
 //! Two runs of one model side by side: does the device compute what the desktop computes?
 //!
-//! [`difference`] measures how far apart two records are, [`diagnosis`] names the kind of device that would differ like
-//! that, [`flips`] what would be decided otherwise. Nothing is measured here.
+//! `difference` measures how far apart two records are, `diagnosis` names the kind of device that would differ like
+//! that, `flips` what would be decided otherwise. Nothing is measured here.
 
-pub mod diagnosis;
-pub mod difference;
-pub mod flips;
+mod diagnosis;
+mod difference;
+mod flips;
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ use serde::Serialize;
 
 pub use diagnosis::Diagnosis;
 pub use difference::{Difference, Statistic};
-pub use flips::{Flip, Flips};
+pub use flips::{Flip, Flips, Subject};
 
 use crate::record::{Device, Role, Run, Tensor};
 

@@ -65,10 +65,13 @@ fn is_quantized(component: Component, quantizes: QuantizedTensors) -> bool {
 
 /// A stored matrix with its axes identified.
 pub fn matrix(tensor: &Tensor, family: Family) -> Matrix<'_> {
-    // Quantized weights have their outputs along the rows in every family.
-    let is_transposed = tensor.shape.len() == 2
-        && tensor.stored.is_none()
-        && output_axis(family, tensor.component, &tensor.name) == Some(1);
+    let axis = match &tensor.stored {
+        _ if tensor.output_axis.is_some() => tensor.output_axis,
+        // Quantized weights have their outputs along the rows in every family.
+        Some(_) => Some(0),
+        None => output_axis(family, tensor.component, &tensor.name),
+    };
+    let is_transposed = tensor.shape.len() == 2 && axis == Some(1);
     let inputs = if is_transposed { tensor.shape.first() } else { tensor.shape.last() };
     Matrix { tensor, inputs: inputs.copied().unwrap_or(1).max(1), is_transposed }
 }
@@ -90,9 +93,7 @@ pub fn stored_bits(tensor: &Tensor) -> Option<f64> {
     if let Some(stored) = &tensor.stored {
         return Some(stored.bits as f64 + stored.group.map_or(0.0, |group| 16.0 / group as f64));
     }
-    // `i8 dequantized` and `i8 codes` are stored as i8.
-    let name = tensor.dtype.split(' ').next().unwrap_or(&tensor.dtype).to_ascii_lowercase();
-    let bits = match name.as_str() {
+    let bits = match tensor.dtype.to_ascii_lowercase().as_str() {
         "f64" | "i64" | "u64" => 64.0,
         "f32" | "i32" | "u32" => 32.0,
         "f16" | "bf16" | "i16" | "u16" => 16.0,

@@ -1,17 +1,17 @@
 //! Evidence: what runs, built-in facts and the user's own facts state about models, as rows that hypotheses and
 //! experiments read. No hypothesis is tested here.
 //!
-//! [`runs`] turns `run.json` files into rows, [`facts`] adds what `config.json`, GGUF metadata, the built-in table and the user's file
-//! ([`user_facts`]) say. [`recorded`] holds the investigation that the project began with.
+//! `runs` turns `run.json` files into rows, `facts` adds what `config.json`, GGUF metadata, the built-in table and the user's file
+//! (`user_facts`) say. `recorded` holds the investigation that the project began with.
 
-pub mod error;
-pub mod facts;
+mod error;
+mod facts;
 mod gguf_metadata;
-pub mod known;
+pub(crate) mod known;
 mod pattern;
-pub mod recorded;
-pub mod runs;
-pub mod user_facts;
+mod recorded;
+mod runs;
+mod user_facts;
 
 use std::{collections::BTreeMap, fmt};
 
@@ -21,7 +21,7 @@ use kurtoscope_checkpoint::model::{Component, Family};
 
 pub use error::{EvidenceError, FactsError};
 pub use facts::Facts;
-pub use recorded::{Figures, Recorded};
+pub use recorded::{Contradiction, Figures, Recorded, RecordedTable, RecordedVerdict};
 pub use runs::{Gathered, gather, read};
 pub use user_facts::UserFacts;
 

@@ -1,11 +1,11 @@
 //! Experiments: tables and plots built from evidence. Each is a file; none tests a hypothesis.
 
 mod association;
-pub mod exp_022;
-pub mod exp_023;
-pub mod exp_024;
-pub mod exp_025;
-pub mod exp_026;
+mod exp_022;
+mod exp_023;
+mod exp_024;
+mod exp_025;
+mod exp_026;
 mod rows;
 #[cfg(test)]
 mod testing;

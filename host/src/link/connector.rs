@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{DeviceUrl, Link, LinkError, LinkOptions, open::open, serial::ports, usb::boards};
+use super::{DeviceUrl, Link, LinkError, LinkOptions};
 
 /// Opens links to one device.
 ///
@@ -31,38 +31,8 @@ pub struct UrlConnector {
 
 impl Connector for UrlConnector {
     fn open(&mut self, attempt: u32) -> Result<Link, LinkError> {
-        let elsewhere = (attempt % 2 == 1).then(|| self.elsewhere(attempt / 2)).flatten();
-        open(elsewhere.as_ref().unwrap_or(&self.url), &self.options)
+        let others = if attempt % 2 == 1 { self.url.elsewhere() } else { Vec::new() };
+        let turn = (attempt / 2) as usize % others.len().max(1);
+        others.get(turn).unwrap_or(&self.url).open(&self.options)
     }
-}
-
-impl UrlConnector {
-    /// Another port that looks like a board's, at this machine's rate, or another board that the URL leaves open: number
-    /// `turn` of those that there are.
-    fn elsewhere(&self, turn: u32) -> Option<DeviceUrl> {
-        let others = match &self.url {
-            DeviceUrl::Serial { path, baud } => other_ports(path, *baud),
-            DeviceUrl::Usb(name) if name.serial.is_none() => {
-                boards().ok()?.into_iter().map(|board| board.url).collect()
-            }
-            _ => return None,
-        };
-        others.get(turn as usize % others.len().max(1)).cloned()
-    }
-}
-
-fn other_ports(path: &str, baud: u32) -> Vec<DeviceUrl> {
-    let ports = ports().unwrap_or_default().into_iter();
-    let others = ports.filter_map(|port| match port.url.parse() {
-        Ok(DeviceUrl::Serial { path: other, .. }) if other != path && is_usb(&other) => {
-            Some(DeviceUrl::Serial { path: other, baud })
-        }
-        _ => None,
-    });
-    others.collect()
-}
-
-/// Whether a port is one that comes and goes with a plug. Others are left alone.
-fn is_usb(path: &str) -> bool {
-    ["ttyACM", "ttyUSB", "usbmodem", "usbserial", "COM"].iter().any(|part| path.contains(part))
 }

@@ -1,8 +1,6 @@
 //! Why a link cannot be opened. The caller adds which device it was to; the command, what a user can do about it.
 
-use std::io;
-
-use super::usb::UsbError;
+use std::{error::Error, io};
 
 /// Why a link cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -49,9 +47,9 @@ pub enum LinkError {
         /// What it wrote to standard error.
         output: String,
     },
-    /// A board's USB interface cannot be opened.
+    /// What only this kind of link can meet, such as a [`UsbError`](super::UsbError).
     #[error(transparent)]
-    Usb(#[from] UsbError),
+    Kind(Box<dyn Error + Send + Sync>),
     /// Anything else, for the system's reason.
     #[error("the system refuses")]
     Other(#[source] io::Error),

@@ -1,15 +1,51 @@
 //! `exec:COMMAND`: a program that speaks the protocol on its standard input and output, through ssh or here.
 
-use std::process::{Command, Stdio};
+use std::{
+    fmt,
+    process::{Command, Stdio},
+};
 
 use kurtoscope_shared::frame::Framing;
 
-use super::{Link, LinkError, Process, stream::pipes};
+use super::{Link, LinkError, LinkOptions, Process, UrlError, address::Address, stream::pipes};
+
+/// `exec:COMMAND`: a program that speaks the protocol on its standard input and output, started by a shell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExecAddress {
+    /// The command line.
+    pub command: String,
+}
+
+impl fmt::Display for ExecAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "exec:{}", self.command)
+    }
+}
+
+impl Address for ExecAddress {
+    const SCHEME: &'static str = "exec";
+    const SYNTAX: &'static str = "exec:COMMAND";
+    const SUMMARY: &'static str = "a program that speaks the protocol on its standard input and output, such as \
+                                   `ssh pi@board kurtoscope-device --stdio`";
+    const FRAMING: Framing = Framing::LengthPrefixed;
+
+    fn parse(rest: &str) -> Result<Self, UrlError> {
+        if rest.trim().is_empty() {
+            let example = "exec:ssh pi@board kurtoscope-device --stdio";
+            return Err(UrlError::Missing { url: format!("exec:{rest}"), missing: "the command", example });
+        }
+        Ok(Self { command: rest.into() })
+    }
+
+    fn open(&self, _: &LinkOptions) -> Result<Link, LinkError> {
+        open(&self.command)
+    }
+}
 
 /// Starts the command in a shell. What it writes to standard error goes to ours.
 ///
 /// It stays in our process group, so that ssh may ask for a password on the terminal.
-pub(super) fn open(command: &str) -> Result<Link, LinkError> {
+fn open(command: &str) -> Result<Link, LinkError> {
     let (shell, flag) = if cfg!(windows) { ("cmd", "/C") } else { ("sh", "-c") };
     // `exec` replaces the shell, so that ending the child ends the device and not just a shell in front of it. A line
     // that needs the shell keeps it; then the end of its input ends the device.
@@ -21,7 +57,7 @@ pub(super) fn open(command: &str) -> Result<Link, LinkError> {
     Ok(Link {
         reader: Box::new(reader),
         writer: Box::new(writer),
-        framing: Framing::LengthPrefixed,
+        framing: ExecAddress::FRAMING,
         process: Some(Process::from(child)),
     })
 }

@@ -1,34 +1,87 @@
 //! `gpu[:NAME]`: a graphics adapter of this machine. The device command with its GPU engine runs in a process of its own
 //! and speaks the protocol over pipes, because a graphics driver that crashes takes its process with it.
 
-use std::{io, process::Stdio};
+use std::{fmt, io, process::Stdio};
 
 use kurtoscope_shared::frame::Framing;
 use serde::Deserialize;
 
-use super::{DeviceProgram, Link, LinkError, LinkOptions, Process, stream::pipes};
+use super::{
+    DeviceProgram, Link, LinkError, LinkOptions, ListError, ListedDevice, Process, UrlError,
+    address::{Address, List},
+    stream::pipes,
+};
+
+/// `gpu[:NAME]`: a graphics adapter of this machine, behind a process of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GpuAddress {
+    /// A part of the adapter's name; without it the best adapter that is not software.
+    pub adapter: Option<String>,
+}
+
+impl fmt::Display for GpuAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("gpu")?;
+        self.adapter.as_ref().map_or(Ok(()), |name| write!(f, ":{name}"))
+    }
+}
+
+impl Address for GpuAddress {
+    const SCHEME: &'static str = "gpu";
+    const SYNTAX: &'static str = "gpu[:NAME]";
+    const SUMMARY: &'static str =
+        "a graphics adapter of this machine, through `kurtoscope-device` with its feature `gpu`";
+    const FRAMING: Framing = Framing::LengthPrefixed;
+    /// It compiles its kernels and measures known data on large chunks first.
+    const STARTS_SLOWLY: bool = true;
+    const LIST: Option<List> = Some(list);
+
+    fn parse(rest: &str) -> Result<Self, UrlError> {
+        let name = rest.trim();
+        Ok(Self { adapter: (!name.is_empty()).then(|| name.into()) })
+    }
+
+    fn open(&self, options: &LinkOptions) -> Result<Link, LinkError> {
+        open(self.adapter.as_deref(), options)
+    }
+}
 
 /// A graphics adapter as the device command lists it.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct ListedAdapter {
+struct ListedAdapter {
     /// The driver's name for it.
-    pub name: String,
+    name: String,
     /// `vulkan`, `metal`, …
-    pub backend: String,
+    backend: String,
     /// `discrete`, `integrated`, `virtual`, `software` or `other`.
-    pub kind: String,
+    kind: String,
     /// The driver and its version.
     #[serde(default)]
-    pub driver: String,
+    driver: String,
     /// Largest chunk that a kernel can read, bytes; 0 where the device command does not say.
     #[serde(default)]
-    pub max_chunk_bytes: u64,
+    max_chunk_bytes: u64,
     /// Units of a workgroup; 0 where the device command does not say.
     #[serde(default)]
-    pub max_workgroup_units: u32,
+    max_workgroup_units: u32,
     /// Shared memory of a workgroup, bytes; 0 where the device command does not say.
     #[serde(default)]
-    pub max_shared_bytes: u32,
+    max_shared_bytes: u32,
+}
+
+impl ListedAdapter {
+    fn describe(&self) -> String {
+        let software = if self.kind == "software" { "; used only when named" } else { "" };
+        let driver = if self.driver.is_empty() { String::new() } else { format!(", {}", self.driver) };
+        format!(
+            "graphics adapter: {}, {}{driver}; chunks up to {} MiB, {} units and {} KiB a workgroup{software}",
+            self.backend,
+            self.kind,
+            self.max_chunk_bytes >> 20,
+            self.max_workgroup_units,
+            self.max_shared_bytes >> 10
+        )
+    }
 }
 
 /// Why the graphics adapters cannot be listed.
@@ -66,11 +119,21 @@ fn after_colon(output: &str) -> String {
     if output.is_empty() { String::new() } else { format!(": {output}") }
 }
 
+/// The adapters, or what the device program wrote where there are none.
+fn list(options: &LinkOptions) -> Result<Vec<ListedDevice>, ListError> {
+    let (adapters, written) = adapters(options)?;
+    if adapters.is_empty() && !written.is_empty() {
+        return Err(written.into());
+    }
+    let row = |adapter: ListedAdapter| ListedDevice {
+        description: adapter.describe(),
+        url: GpuAddress { adapter: Some(adapter.name) }.to_string(),
+    };
+    Ok(adapters.into_iter().map(row).collect())
+}
+
 /// The graphics adapters of this machine that the device program sees, with what it wrote to standard error besides.
-///
-/// # Errors
-/// When there is no device program, or it gives no list.
-pub fn adapters(options: &LinkOptions) -> Result<(Vec<ListedAdapter>, String), AdaptersError> {
+fn adapters(options: &LinkOptions) -> Result<(Vec<ListedAdapter>, String), AdaptersError> {
     let device = program(options);
     let program = device.path.display().to_string();
     let output = device.command(&["--adapters", "--format", "json"]).stderr(Stdio::piped()).output();
@@ -84,7 +147,7 @@ pub fn adapters(options: &LinkOptions) -> Result<(Vec<ListedAdapter>, String), A
 }
 
 /// Starts the device program on the adapter whose name holds `adapter`, or on the one that it chooses.
-pub(super) fn open(adapter: Option<&str>, options: &LinkOptions) -> Result<Link, LinkError> {
+fn open(adapter: Option<&str>, options: &LinkOptions) -> Result<Link, LinkError> {
     let device = program(options);
     let engine = adapter.map_or_else(|| "gpu".to_owned(), |name| format!("gpu={name}"));
     let started = device.command(&["--stdio", "--engine", &engine]).stdin(Stdio::piped()).spawn();
@@ -94,7 +157,7 @@ pub(super) fn open(adapter: Option<&str>, options: &LinkOptions) -> Result<Link,
     Ok(Link {
         reader: Box::new(reader),
         writer: Box::new(writer),
-        framing: Framing::LengthPrefixed,
+        framing: GpuAddress::FRAMING,
         process: Some(Process::from(child)),
     })
 }

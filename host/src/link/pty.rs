@@ -1,17 +1,50 @@
 //! `pty:`: a virtual board. The device program runs in a process of its own behind a pseudo-terminal, which is used as a
 //! serial port would be.
 
-use super::{Link, LinkError, LinkOptions};
+use std::fmt;
+
+use kurtoscope_shared::frame::Framing;
+
+use super::{Link, LinkError, LinkOptions, UrlError, address::Address};
+
+/// `pty:`: a virtual board, the device program behind a pseudo-terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PtyAddress;
+
+impl fmt::Display for PtyAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("pty:")
+    }
+}
+
+impl Address for PtyAddress {
+    const SCHEME: &'static str = "pty";
+    const SYNTAX: &'static str = "pty:";
+    const SUMMARY: &'static str = "a virtual board: the CPU engine in a process of its own, behind a pseudo-terminal";
+    const FRAMING: Framing = Framing::Cobs;
+
+    fn parse(rest: &str) -> Result<Self, UrlError> {
+        if !rest.is_empty() {
+            let problem = "names a terminal, which is made anew for each virtual board: write pty:, or serial:PATH for a \
+                           terminal that is there";
+            return Err(UrlError::Address { url: format!("pty:{rest}"), problem });
+        }
+        Ok(Self)
+    }
+
+    fn open(&self, options: &LinkOptions) -> Result<Link, LinkError> {
+        open(options)
+    }
+}
 
 #[cfg(unix)]
-pub(super) fn open(options: &LinkOptions) -> Result<Link, LinkError> {
+fn open(options: &LinkOptions) -> Result<Link, LinkError> {
     use std::{
         fs::OpenOptions,
         io::{BufRead, BufReader},
         os::unix::fs::OpenOptionsExt,
     };
 
-    use kurtoscope_shared::frame::Framing;
     use rustix::{fs::OFlags, termios};
 
     use super::{DeviceProgram, Process};
@@ -44,11 +77,16 @@ pub(super) fn open(options: &LinkOptions) -> Result<Link, LinkError> {
     });
     raw.map_err(|errno| LinkError::Other(errno.into()))?;
     let reader = terminal.try_clone().map_err(LinkError::Other)?;
-    Ok(Link { reader: Box::new(reader), writer: Box::new(terminal), framing: Framing::Cobs, process: Some(process) })
+    Ok(Link {
+        reader: Box::new(reader),
+        writer: Box::new(terminal),
+        framing: PtyAddress::FRAMING,
+        process: Some(process),
+    })
 }
 
 #[cfg(not(unix))]
-pub(super) fn open(_: &LinkOptions) -> Result<Link, LinkError> {
+fn open(_: &LinkOptions) -> Result<Link, LinkError> {
     let kind = std::io::ErrorKind::Unsupported;
     Err(LinkError::Other(std::io::Error::new(kind, "this system has no pseudo-terminals; use local")))
 }

@@ -1,17 +1,65 @@
 //! `qemu:MACHINE[?console=FILE]`: a board that QEMU emulates, with the firmware that a real one would run; which firmware
 //! that is, and building it, is the caller's. Its UART is a unix socket in a folder that only this user can open.
 
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
+
+use kurtoscope_shared::frame::Framing;
+
+use super::{Link, LinkError, LinkOptions, UrlError, address::Address};
 #[cfg(unix)]
-pub(super) use unix::open;
+use unix::open;
+
+/// `qemu:MACHINE[?console=FILE]`: a board that QEMU emulates, with its own firmware.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QemuAddress {
+    /// The machine, or the board's name: `mps2-an386`.
+    pub machine: String,
+    /// Where to write what the board writes to its console.
+    pub console: Option<PathBuf>,
+}
+
+impl fmt::Display for QemuAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "qemu:{}", self.machine)?;
+        self.console.as_ref().map_or(Ok(()), |file| write!(f, "?console={}", file.display()))
+    }
+}
+
+impl Address for QemuAddress {
+    const SCHEME: &'static str = "qemu";
+    const SYNTAX: &'static str = "qemu:MACHINE[?console=FILE]";
+    const SUMMARY: &'static str = "a microcontroller that QEMU emulates, with its own firmware, built on first use";
+    const FRAMING: Framing = Framing::Cobs;
+    const STARTS_SLOWLY: bool = true;
+
+    fn parse(rest: &str) -> Result<Self, UrlError> {
+        let (machine, option) = rest.split_once('?').unwrap_or((rest, ""));
+        if machine.is_empty() {
+            let (url, missing, example) = (format!("qemu:{rest}"), "the machine", "qemu:mps2-an386");
+            return Err(UrlError::Missing { url, missing, example });
+        }
+        let console = match option.strip_prefix("console=").filter(|file| !file.is_empty()) {
+            None if !option.is_empty() => {
+                let problem = "is not an option of boards in QEMU; there is `console=FILE`";
+                return Err(UrlError::Option { text: option.into(), problem });
+            }
+            file => file.map(PathBuf::from),
+        };
+        Ok(Self { machine: machine.into(), console })
+    }
+
+    fn open(&self, options: &LinkOptions) -> Result<Link, LinkError> {
+        open(&self.machine, self.console.as_deref(), options)
+    }
+}
 
 #[cfg(not(unix))]
-pub(super) fn open(
-    _: &str,
-    _: Option<&std::path::Path>,
-    _: &super::LinkOptions,
-) -> Result<super::Link, super::LinkError> {
+fn open(_: &str, _: Option<&Path>, _: &LinkOptions) -> Result<Link, LinkError> {
     let kind = std::io::ErrorKind::Unsupported;
-    Err(super::LinkError::Other(std::io::Error::new(kind, "this system has no unix sockets; use local")))
+    Err(LinkError::Other(std::io::Error::new(kind, "this system has no unix sockets; use local")))
 }
 
 #[cfg(unix)]
@@ -21,15 +69,13 @@ mod unix {
         fs::{self, File},
         io,
         os::unix::net::{UnixListener, UnixStream},
-        path::Path,
         process::{Child, Command, Stdio},
         thread,
         time::{Duration, Instant},
     };
 
-    use kurtoscope_shared::frame::Framing;
-
-    use crate::link::{Link, LinkError, LinkOptions, Process, QemuMachine};
+    use super::{Address, Link, LinkError, LinkOptions, Path, QemuAddress};
+    use crate::link::{Process, QemuMachine};
 
     /// How long QEMU may take to start.
     const START: Duration = Duration::from_secs(20);
@@ -42,7 +88,7 @@ exec 3<&-; wait $qemu; status=$?; kill $end 2>/dev/null; exit $status"#;
 
     /// Starts QEMU on the machine that the URL calls `name` and connects. What the board writes to its console goes to the
     /// file `console`.
-    pub(in crate::link) fn open(name: &str, console: Option<&Path>, options: &LinkOptions) -> Result<Link, LinkError> {
+    pub(super) fn open(name: &str, console: Option<&Path>, options: &LinkOptions) -> Result<Link, LinkError> {
         let machine = options.qemu_machines.iter().find(|machine| machine.name == name);
         let machine = machine.ok_or_else(|| LinkError::UnknownMachine { machine: name.into() })?;
         let program = || machine.program.clone();
@@ -65,7 +111,8 @@ exec 3<&-; wait $qemu; status=$?; kill $end 2>/dev/null; exit $status"#;
             return Err(LinkError::Qemu { program: program(), output });
         };
         let reader = stream.try_clone().map_err(LinkError::Other)?;
-        Ok(Link { reader: Box::new(reader), writer: Box::new(stream), framing: Framing::Cobs, process: Some(process) })
+        let framing = QemuAddress::FRAMING;
+        Ok(Link { reader: Box::new(reader), writer: Box::new(stream), framing, process: Some(process) })
     }
 
     fn arguments(machine: &QemuMachine, socket: &Path, console: Option<&Path>) -> Vec<OsString> {

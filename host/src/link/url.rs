@@ -1,58 +1,86 @@
-//! The names of devices: `local`, `gpu[:NAME]`, `pty:`, `serial:PATH?baud=N`, `usb:VENDOR:PRODUCT:SERIAL`, `qemu:MACHINE`,
-//! `exec:COMMAND`.
+//! Device URLs: `local`, or a scheme, a colon and the address that a kind of link reads.
 
-use std::{fmt, path::PathBuf, str::FromStr};
+use std::{fmt, str::FromStr};
 
-use super::usb_name::UsbName;
+use super::{DeviceUrl, KINDS, LinkKind};
 
-/// Bits per second of a serial port whose URL does not say.
-pub const DEFAULT_BAUD: u32 = 921_600;
+/// Makes [`DeviceUrl`], and what depends on its kind, from the list of links.
+macro_rules! links {
+    ($($kind:ident($module:ident::$address:ident),)+) => {
+        $(pub use $module::$address;)+
 
-/// Where a device is and how it is reached.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DeviceUrl {
-    /// `local`: the CPU engine in this process, on all cores.
-    Local,
-    /// `gpu[:NAME]`: a graphics adapter of this machine, behind a process of its own.
-    Gpu {
-        /// A part of the adapter's name; without it the best adapter that is not software.
-        adapter: Option<String>,
-    },
-    /// `pty:`: a virtual board, the device program behind a pseudo-terminal.
-    Pty,
-    /// `serial:PATH[?baud=N]`: a board on a serial port, or on a USB port that looks like one.
-    Serial {
-        /// The port: `/dev/ttyACM0`, `COM3`.
-        path: String,
-        /// Bits per second; USB ports ignore it.
-        baud: u32,
-    },
-    /// `qemu:MACHINE[?console=FILE]`: a board that QEMU emulates, with its own firmware.
-    Qemu {
-        /// The machine, or the board's name: `mps2-an386`.
-        machine: String,
-        /// Where to write what the board writes to its console.
-        console: Option<PathBuf>,
-    },
-    /// `usb:[VENDOR:PRODUCT[:SERIAL]]`: a board with Kurtoscope's own USB interface; the only one that is attached where
-    /// nothing is named.
-    Usb(UsbName),
-    /// `exec:COMMAND`: a program that speaks the protocol on its standard input and output, started by a shell.
-    Exec {
-        /// The command line.
-        command: String,
-    },
+        /// Where a device is and how it is reached.
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub enum DeviceUrl {
+            /// `local`: the CPU engine in this process, on all cores. It has no link.
+            Local,
+            $(#[doc = concat!("See [`", stringify!($address), "`].")] $kind($address),)+
+        }
+
+        /// Every kind of device URL, in the order in which people are shown them.
+        pub const KINDS: &[LinkKind] = &[LinkKind::LOCAL, $(LinkKind::of::<$address>()),+];
+
+        impl DeviceUrl {
+            /// Its kind.
+            pub fn kind(&self) -> LinkKind {
+                match self {
+                    Self::Local => LinkKind::LOCAL,
+                    $(Self::$kind(_) => LinkKind::of::<$address>(),)+
+                }
+            }
+
+            /// Opens the link to the device.
+            ///
+            /// Blocks for as long as opening takes: for a program until it is started, for a pseudo-terminal until the program has
+            /// named it, for QEMU until it has connected, for a port until the system has opened it. Nothing is sent.
+            ///
+            /// # Errors
+            /// When the port is absent, busy or forbidden, a program cannot be started, or the URL is `local`, which needs no
+            /// link. Nothing is left open or running.
+            pub fn open(&self, options: &LinkOptions) -> Result<Link, LinkError> {
+                match self {
+                    Self::Local => Err(LinkError::NoLink),
+                    $(Self::$kind(address) => address.open(options),)+
+                }
+            }
+
+            /// Where a device that has vanished from here may have come back.
+            fn elsewhere(&self) -> Vec<Self> {
+                match self {
+                    Self::Local => Vec::new(),
+                    $(Self::$kind(address) => address.elsewhere().into_iter().map(Self::$kind).collect(),)+
+                }
+            }
+
+            /// The address behind a scheme; `None` for an unknown scheme.
+            fn parse(scheme: &str, rest: &str) -> Option<Result<Self, UrlError>> {
+                match scheme {
+                    $($address::SCHEME => Some($address::parse(rest).map(Self::$kind)),)+
+                    _ => None,
+                }
+            }
+        }
+
+        impl std::fmt::Display for DeviceUrl {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                match self {
+                    Self::Local => f.write_str(LinkKind::LOCAL.scheme),
+                    $(Self::$kind(address) => address.fmt(f),)+
+                }
+            }
+        }
+    };
 }
 
 /// Why a device URL cannot be understood.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UrlError {
     /// The part before the colon is none of ours.
-    #[error(
-        "\"{0}\" is not a device; there are `local`, `gpu[:NAME]`, `pty:`, `serial:PATH[?baud=N]`, \
-         `usb:[VENDOR:PRODUCT[:SERIAL]]`, `qemu:MACHINE` and `exec:COMMAND`"
-    )]
-    Scheme(String),
+    #[error("\"{url}\" is not a device; there are {}", Syntaxes)]
+    Scheme {
+        /// As given.
+        url: String,
+    },
     /// A part that must not be empty is.
     #[error("\"{url}\" lacks {missing}: write {example}")]
     Missing {
@@ -63,85 +91,50 @@ pub enum UrlError {
         /// How it is written.
         example: &'static str,
     },
-    /// An option that serial ports do not have.
-    #[error("\"{0}\" is not an option of serial ports; there is `baud=N`")]
-    Option(String),
-    /// An option that QEMU's boards do not have.
-    #[error("\"{0}\" is not an option of boards in QEMU; there is `console=FILE`")]
-    QemuOption(String),
-    /// Text behind `usb:` that names no USB device.
-    #[error(
-        "\"{0}\" names no USB device; write usb: for the only board, or vendor, product and serial number: \
-         usb:1209:0001:10000000abcdef"
-    )]
-    Usb(String),
-    /// A rate that is not a positive whole number.
-    #[error("\"{0}\" is not a rate in bits per second; 115200, 921600 and 3000000 are common ones")]
-    Baud(String),
+    /// An option behind the address that this kind of link does not have, or whose value is wrong.
+    #[error("\"{text}\" {problem}")]
+    Option {
+        /// As given.
+        text: String,
+        /// What is wrong with it, and what would be right.
+        problem: &'static str,
+    },
+    /// An address that names no device of this kind.
+    #[error("\"{url}\" {problem}")]
+    Address {
+        /// As given.
+        url: String,
+        /// What is wrong with it, and what would be right.
+        problem: &'static str,
+    },
+}
+
+/// The syntaxes of all kinds, for people.
+struct Syntaxes;
+
+impl fmt::Display for Syntaxes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, kind) in KINDS.iter().enumerate() {
+            let separator = match number {
+                0 => "",
+                _ if number + 1 == KINDS.len() => " and ",
+                _ => ", ",
+            };
+            write!(f, "{separator}`{}`", kind.syntax)?;
+        }
+        Ok(())
+    }
 }
 
 impl FromStr for DeviceUrl {
     type Err = UrlError;
 
     fn from_str(url: &str) -> Result<Self, UrlError> {
-        let missing = |missing, example| Err(UrlError::Missing { url: url.into(), missing, example });
-        match url.split_once(':') {
-            None if url == "local" => Ok(Self::Local),
-            None if url == "gpu" => Ok(Self::Gpu { adapter: None }),
-            None if url == "pty" => Ok(Self::Pty),
-            None if url == "usb" => Ok(Self::Usb(UsbName::default())),
-            Some(("usb", name)) => UsbName::parse(name).map(Self::Usb).map_err(|_| UrlError::Usb(url.into())),
-            Some(("local", "")) => Ok(Self::Local),
-            Some(("pty", "")) => Ok(Self::Pty),
-            Some(("gpu", name)) => {
-                let name = name.trim();
-                Ok(Self::Gpu { adapter: (!name.is_empty()).then(|| name.into()) })
-            }
-            Some(("serial", rest)) => {
-                let (path, options) = rest.split_once('?').unwrap_or((rest, ""));
-                if path.is_empty() {
-                    return missing("the port", "serial:/dev/ttyACM0");
-                }
-                let mut baud = DEFAULT_BAUD;
-                for option in options.split('&').filter(|option| !option.is_empty()) {
-                    let Some(rate) = option.strip_prefix("baud=") else { return Err(UrlError::Option(option.into())) };
-                    baud = rate.parse().ok().filter(|rate| *rate > 0).ok_or_else(|| UrlError::Baud(rate.into()))?;
-                }
-                Ok(Self::Serial { path: path.into(), baud })
-            }
-            Some(("qemu", rest)) => {
-                let (machine, option) = rest.split_once('?').unwrap_or((rest, ""));
-                if machine.is_empty() {
-                    return missing("the machine", "qemu:mps2-an386");
-                }
-                let console = match option.strip_prefix("console=").filter(|file| !file.is_empty()) {
-                    None if !option.is_empty() => return Err(UrlError::QemuOption(option.into())),
-                    file => file.map(PathBuf::from),
-                };
-                Ok(Self::Qemu { machine: machine.into(), console })
-            }
-            Some(("exec", command)) if command.trim().is_empty() => {
-                missing("the command", "exec:ssh pi@board kurtoscope-device --stdio")
-            }
-            Some(("exec", command)) => Ok(Self::Exec { command: command.into() }),
-            _ => Err(UrlError::Scheme(url.into())),
+        let (scheme, rest) = url.split_once(':').unwrap_or((url, ""));
+        if scheme == LinkKind::LOCAL.scheme && rest.is_empty() {
+            return Ok(Self::Local);
         }
-    }
-}
-
-impl fmt::Display for DeviceUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Local => write!(f, "local"),
-            Self::Gpu { adapter: None } => write!(f, "gpu"),
-            Self::Gpu { adapter: Some(name) } => write!(f, "gpu:{name}"),
-            Self::Pty => write!(f, "pty:"),
-            Self::Serial { path, baud } => write!(f, "serial:{path}?baud={baud}"),
-            Self::Qemu { machine, console: None } => write!(f, "qemu:{machine}"),
-            Self::Qemu { machine, console: Some(file) } => write!(f, "qemu:{machine}?console={}", file.display()),
-            Self::Usb(name) => write!(f, "usb:{name}"),
-            Self::Exec { command } => write!(f, "exec:{command}"),
-        }
+        Self::parse(scheme, rest).unwrap_or_else(|| Err(UrlError::Scheme { url: url.into() }))
     }
 }
 
@@ -163,18 +156,21 @@ mod tests {
             "usb:1209:0001:10000000abcdef",
             "exec:ssh pi@board kurtoscope-device --stdio",
         ] {
-            assert_eq!(url.parse::<DeviceUrl>().expect(url).to_string(), url);
+            let read = url.parse::<DeviceUrl>().expect(url);
+            assert_eq!(read.to_string(), url);
+            assert!(url.starts_with(read.kind().scheme), "{url}");
         }
-        assert_eq!("gpu:".parse(), Ok(DeviceUrl::Gpu { adapter: None }));
-        let short: DeviceUrl = "serial:COM3".parse().expect("valid");
-        assert_eq!(short, DeviceUrl::Serial { path: "COM3".into(), baud: DEFAULT_BAUD });
+        assert_eq!("local:".parse(), Ok(DeviceUrl::Local));
     }
 
     #[test]
     fn mistakes_are_named() {
         for (url, part) in [
-            ("gpx", "\"gpx\" is not a device"),
-            ("serial:", "lacks the port: write serial:/dev/ttyACM0"),
+            ("gpx", "\"gpx\" is not a device; there are `local`, `gpu[:NAME]`, "),
+            ("/dev/ttyACM0", " and `exec:COMMAND`"),
+            ("local:9", "\"local:9\" is not a device"),
+            ("pty:9", "\"pty:9\" names a terminal"),
+            ("serial", "\"serial:\" lacks the port: write serial:/dev/ttyACM0"),
             ("serial:/dev/x?parity=even", "\"parity=even\" is not an option"),
             ("serial:/dev/x?baud=fast", "\"fast\" is not a rate"),
             ("serial:/dev/x?baud=0", "\"0\" is not a rate"),
@@ -183,10 +179,17 @@ mod tests {
             ("qemu:mps2-an386?console=", "\"console=\" is not an option"),
             ("usb:board", "\"usb:board\" names no USB device"),
             ("exec: ", "lacks the command"),
-            ("local:9", "\"local:9\" is not a device"),
         ] {
             let error = url.parse::<DeviceUrl>().expect_err(url).to_string();
             assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn every_kind_has_a_scheme_of_its_own() {
+        for (number, kind) in KINDS.iter().enumerate() {
+            assert!(kind.syntax.starts_with(kind.scheme) && !kind.summary.is_empty());
+            assert!(KINDS[..number].iter().all(|other| other.scheme != kind.scheme), "{}", kind.scheme);
         }
     }
 }

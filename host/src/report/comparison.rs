@@ -3,7 +3,7 @@
 use super::sections;
 use super::table::{Cell, Column, Table, code};
 use super::terminal::{Page, Style, Tone};
-use crate::compare::{Comparison, Difference, Side, TensorDifference, flips::Subject};
+use crate::compare::{Comparison, Difference, Side, Subject, TensorDifference};
 use crate::number;
 use crate::text::plain;
 

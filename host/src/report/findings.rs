@@ -77,7 +77,8 @@ pub fn quantized_already(run: &Run, quote: Quote) -> Option<String> {
     let kinds = counts.iter().zip(0..).map(|((stored, count), place)| {
         let group = stored.group.map_or_else(String::new, |group| format!(", groups of {group}"));
         let count = number::count(*count);
-        let bits = format!("as {}, {} bits{group}", quote(&stored.scheme), stored.bits);
+        let assumed = stored.assumed.as_ref().map_or_else(String::new, |what| format!(", {} assumed", quote(what)));
+        let bits = format!("as {}, {} bits{group}{assumed}", quote(&stored.scheme), stored.bits);
         match place {
             0 => format!("{count} of {} matrices are stored {bits}", number::count(matrices.len() as u64)),
             _ => format!("{count} {bits}"),
@@ -125,8 +126,9 @@ pub fn findings(summary: &Summary, quote: Quote) -> Vec<String> {
 
 fn heaviest(worst: &Tensor, quote: Quote) -> String {
     let place = worst.layer_in_words().map_or_else(String::new, |layer| format!(", {layer}"));
+    let path = worst.path.as_deref().map_or_else(String::new, |path| format!(", in the model {}", quote(path)));
     format!(
-        "The heaviest tail is {} ({}{place}): Pearson kurtosis {} (excess {}; a normal distribution has 3 and 0). {}",
+        "The heaviest tail is {}{path} ({}{place}): Pearson kurtosis {} (excess {}; a normal distribution has 3 and 0). {}",
         quote(&worst.name),
         worst.component,
         number::kurtosis(worst.kurtosis),

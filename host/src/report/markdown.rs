@@ -99,6 +99,9 @@ fn head(run: &Run, summary: &Summary) -> String {
     for statement in [adapter(run, &code), quantized_already(run, &code)].into_iter().flatten() {
         text += &format!("{statement}\n\n");
     }
+    for remark in &run.remarks {
+        text += &format!("{}\n\n", escape(remark));
+    }
     text += &format!("# Weight kurtosis of {}\n\n| | |\n| :--- | :--- |\n", code(&run.model.source));
     for (label, value) in sections::facts(run, summary, &code) {
         text += &format!("| {label} | {value} |\n");

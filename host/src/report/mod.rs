@@ -1,18 +1,18 @@
 //! Reports of a run: on the terminal, as Markdown, as CSV and as the record itself.
 //!
-//! [`summary`] extracts the results, [`findings`] states them in sentences, [`sections`] lays them out in tables, and
+//! [`summary`] extracts the results, [`findings`] states them in sentences, `sections` lays them out in tables, and
 //! the formats write both. [`hypotheses`] is the report over several runs. [`number`](crate::number),
-//! [`text`](crate::text) and [`table`] are the only places that format.
+//! [`text`](crate::text) and `table` are the only places that format.
 
 pub mod comparison;
-pub mod csv;
+mod csv;
 pub mod deployment;
 pub mod findings;
 pub mod hypotheses;
 pub mod markdown;
-pub mod sections;
+mod sections;
 pub mod summary;
-pub mod table;
+mod table;
 pub mod terminal;
 
 use std::path::Path;

@@ -82,6 +82,12 @@ fn head(page: &mut Page, run: &Run, summary: &Summary) {
         page.paragraph(&text, "", Tone::Heading);
         page.line("", Tone::Plain);
     }
+    if !run.remarks.is_empty() {
+        for remark in &run.remarks {
+            page.paragraph(&plain(remark), "", Tone::Heading);
+        }
+        page.line("", Tone::Plain);
+    }
     for (label, value) in sections::facts(run, summary, &plain) {
         page.paragraph(&value, &format!("{label:<12}"), Tone::Plain);
     }

@@ -10,9 +10,9 @@ mod permutation;
 mod rank;
 mod student;
 
-pub use correlation::{Correlation, pearson, spearman};
+pub use correlation::{pearson, spearman};
 pub use describe::{log_position, median};
 pub use holm::holm;
 pub use permutation::{PermutationTest, Stratum, permutation_test};
 pub use rank::ranks;
-pub use student::{MeanTest, mean_test, two_sided_p};
+pub use student::mean_test;

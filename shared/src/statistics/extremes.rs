@@ -191,6 +191,7 @@ fn check_end(
     Ok(())
 }
 
+/// Merges `other`, in any order, into `end`, which is sorted. By insertion: there are few, and a sort is 10 KB of a small program.
 fn merge_end(
     end: &mut Vec<Extreme>,
     other: &[Extreme],
@@ -198,8 +199,14 @@ fn merge_end(
     k: usize,
     before: impl Fn(&Extreme, &Extreme) -> core::cmp::Ordering,
 ) {
-    end.extend(other.iter().map(|extreme| Extreme { position: extreme.position + shift, ..*extreme }));
-    end.sort_by(|a, b| before(a, b).then(a.position.cmp(&b.position)));
+    for extreme in other {
+        let new = Extreme { position: extreme.position + shift, ..*extreme };
+        let at = end.partition_point(|kept| before(kept, &new).then(kept.position.cmp(&new.position)).is_le());
+        if at < k {
+            end.insert(at, new);
+            end.truncate(k);
+        }
+    }
     end.truncate(k);
 }
 

@@ -3,11 +3,11 @@
 //!
 //! | tag | field of [`Measurement`] | file | what it holds |
 //! |---|---|---|---|
-//! | 1 | `moments` | [`moments`] | count, mean, central moments, smallest, largest; always measured |
+//! | 1 | `moments` | `moments` | count, mean, central moments, smallest, largest; always measured |
 //! | 2 | `histogram` | [`histogram`] | counts of magnitudes, eight bins an octave |
-//! | 3 | `extremes` | [`extremes`] | the elements at both ends, with positions |
-//! | 4 | `row_column_sums` | [`row_column`] | sums of fourth powers by row and by column |
-//! | 5 | `quantization_errors` | [`quantization_error`] | squared errors of quantization in blocks |
+//! | 3 | `extremes` | `extremes` | the elements at both ends, with positions |
+//! | 4 | `row_column_sums` | `row_column` | sums of fourth powers by row and by column |
+//! | 5 | `quantization_errors` | `quantization_error` | squared errors of quantization in blocks |
 //! | 6 | `column_errors` | [`column_error`] | squares and int4 errors by column |
 //!
 //! # A new statistic
@@ -18,12 +18,12 @@
 
 mod check;
 pub mod column_error;
-pub mod extremes;
+mod extremes;
 pub mod histogram;
-pub mod moments;
-pub mod quantization_error;
+mod moments;
+mod quantization_error;
 mod registry;
-pub mod row_column;
+mod row_column;
 
 use core::fmt::Debug;
 
@@ -181,25 +181,49 @@ pub trait Registered: Statistic {
     fn request(requests: &Requests) -> Option<Self::Request>;
 }
 
-/// A statistic that an engine measures. Holding the engine's answer against the definition comes with it, so that a small
-/// program contains this for no other statistic.
+/// A statistic that an engine measures. Checking the engine's answer, and holding it against the definition, come with it, so that
+/// a small program contains these for no other statistic.
 #[derive(Debug, Clone, Copy)]
 pub struct SupportedStatistic {
     /// Tag and key.
     pub key: StatisticKey,
+    check: fn(&Measurement, &Requests, &Context<'_>) -> Result<(), ImplausibleAnswer>,
     is_right: fn(&Measurement, &Requests, accuracy: f64) -> bool,
 }
 
 impl SupportedStatistic {
     /// `S`, as an engine supports it.
     pub const fn of<S: Registered>() -> Self {
-        Self { key: StatisticKey::of::<S>(), is_right: is_right::<S> }
+        Self { key: StatisticKey::of::<S>(), check: check::<S>, is_right: is_right::<S> }
+    }
+
+    /// Whether what `measurement` holds of this statistic can be the answer to `requests` about a chunk at `span`, within the
+    /// relative `accuracy` of the engine.
+    ///
+    /// # Errors
+    /// As [`Measurement::check`], which checks every statistic.
+    pub fn check(
+        &self,
+        measurement: &Measurement,
+        requests: &Requests,
+        span: &ChunkSpan,
+        accuracy: f64,
+    ) -> Result<(), ImplausibleAnswer> {
+        (self.check)(measurement, requests, &Context { span, moments: &measurement.moments, accuracy })
     }
 
     /// Whether `found`, measured of the [self-test's values](self_test_values), is right to within `accuracy`.
     pub fn is_right(&self, found: &Measurement, requests: &Requests, accuracy: f64) -> bool {
         (self.is_right)(found, requests, accuracy)
     }
+}
+
+fn check<S: Registered>(
+    measurement: &Measurement,
+    requests: &Requests,
+    context: &Context<'_>,
+) -> Result<(), ImplausibleAnswer> {
+    registry::check(S::find(measurement), S::request(requests), context)
 }
 
 fn is_right<S: Registered>(found: &Measurement, requests: &Requests, accuracy: f64) -> bool {

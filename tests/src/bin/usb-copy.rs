@@ -14,7 +14,7 @@ use std::{
     time::Instant,
 };
 
-use kurtoscope_host::link::{self, Link, LinkOptions};
+use kurtoscope_host::link::{DeviceUrl, Link, LinkOptions};
 
 /// Set in a length: send the bytes back.
 const ECHO: u64 = 1 << 63;
@@ -71,7 +71,7 @@ fn serve_bulk() -> Result<(), Box<dyn Error>> {
 use serve_bulk as serve_acm;
 
 fn open(url: &str) -> Result<Link, Box<dyn Error>> {
-    Ok(link::open(&url.parse()?, &LinkOptions::default())?)
+    Ok(url.parse::<DeviceUrl>()?.open(&LinkOptions::default())?)
 }
 
 /// Plugs a board in at high speed.

@@ -10,7 +10,7 @@ use std::{
 };
 
 use embedded_io_adapters::std::FromStd;
-use kurtoscope_firmware::{Framing, Session, engine::CpuEngine, serve, session};
+use kurtoscope_firmware::{Board as Identity, Framing, Session, engine::CpuEngine, serve};
 use kurtoscope_host::link::{Connector, Link, LinkError};
 
 use super::{
@@ -61,7 +61,7 @@ impl Connector for Board {
         }
         self.plugged = true;
         let cable = Cable { to_device: Pipe::default(), to_host: Pipe::default(), restart: Arc::default() };
-        let board = session::Board { name: "in memory".into(), identity: self.identity.clone() };
+        let board = Identity { name: "in memory".into(), identity: self.identity.clone() };
         let (framing, max_payload) = (self.framing, self.max_payload);
         let (faults, ends) = (self.to_host.clone(), cable.clone());
         thread::spawn(move || run(framing, max_payload, &board, &faults, &ends));
@@ -79,7 +79,7 @@ impl Connector for Board {
 }
 
 /// The board's life while its cable is plugged in: a session after the other, until the link closes.
-fn run(framing: Framing, max_payload: u32, board: &session::Board, faults: &Arc<Mutex<Faults>>, cable: &Cable) {
+fn run(framing: Framing, max_payload: u32, board: &Identity, faults: &Arc<Mutex<Faults>>, cable: &Cable) {
     loop {
         let mut session = Session::new(CpuEngine::with_max_payload(max_payload), board.clone());
         let reader = DeviceReader(cable.clone());

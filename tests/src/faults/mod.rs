@@ -9,8 +9,12 @@ mod injector;
 mod pipe;
 #[cfg(unix)]
 mod pty;
+#[cfg(unix)]
+mod unix;
 
 pub use board::{Board, Life};
 pub use injector::{Fault, Faults, Rates};
 #[cfg(unix)]
 pub use pty::PtyBoard;
+#[cfg(unix)]
+pub use unix::{SocketProcess, UnixBoard};

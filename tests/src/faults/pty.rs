@@ -15,7 +15,7 @@ use std::{
 };
 
 use kurtoscope_firmware::Framing;
-use kurtoscope_host::link::{self, Connector, DeviceUrl, Link, LinkError, LinkOptions};
+use kurtoscope_host::link::{Connector, DeviceUrl, Link, LinkError, LinkOptions, SerialAddress};
 use rustix::{
     fs::OFlags,
     pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
@@ -62,7 +62,8 @@ impl Connector for PtyBoard {
         // The old one first: a board is in one place at a time.
         self.plugged = None;
         let path = self.plug_in().map_err(LinkError::Other)?;
-        let link = link::open(&DeviceUrl::Serial { path, baud: 115_200 }, &LinkOptions::default())?;
+        let url = DeviceUrl::Serial(SerialAddress { path, baud: 115_200 });
+        let link = url.open(&LinkOptions::default())?;
         Ok(Link { framing: self.framing, ..link })
     }
 }

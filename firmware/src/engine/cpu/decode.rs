@@ -5,17 +5,10 @@ use alloc::vec::Vec;
 use kurtoscope_shared::{Element, statistics::histogram};
 use multiversion::multiversion;
 
-use super::passes::{self, Pass};
+use super::passes::{self, Ordered, Pass};
 
 /// What a block is decoded to: f32 where that is exact, f64 otherwise.
-pub trait Sample: Copy + PartialOrd + Into<f64> {
-    /// Zero.
-    const ZERO: Self;
-    /// Above every finite sample.
-    const INFINITY: Self;
-    /// Below every finite sample.
-    const NEG_INFINITY: Self;
-
+pub trait Sample: Ordered {
     /// The sample next to `value`, which came from a sample.
     fn from_f64(value: f64) -> Self;
 
@@ -46,10 +39,6 @@ pub trait Sample: Copy + PartialOrd + Into<f64> {
 }
 
 impl Sample for f32 {
-    const ZERO: Self = 0.0;
-    const INFINITY: Self = f32::INFINITY;
-    const NEG_INFINITY: Self = f32::NEG_INFINITY;
-
     fn from_f64(value: f64) -> Self {
         value as f32
     }
@@ -76,10 +65,6 @@ impl Sample for f32 {
 }
 
 impl Sample for f64 {
-    const ZERO: Self = 0.0;
-    const INFINITY: Self = f64::INFINITY;
-    const NEG_INFINITY: Self = f64::NEG_INFINITY;
-
     fn from_f64(value: f64) -> Self {
         value
     }

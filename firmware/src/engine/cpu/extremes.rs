@@ -47,6 +47,8 @@ impl<S: Copy + PartialOrd + Into<f64>> ExtremesCollector<S> {
     }
 
     /// Takes one element; ignored unless finite. Positions must rise from call to call.
+    // Inlined, its registers would be missing where most elements are passed over.
+    #[cfg_attr(not(feature = "std"), inline(never))]
     pub(in crate::engine) fn offer(&mut self, value: S, position: u64) {
         if !Into::<f64>::into(value).is_finite() {
             return;

@@ -6,10 +6,30 @@
 
 use core::array::from_fn;
 
-use super::decode::Sample;
-
 /// Parallel sums in f64: one register of AVX-512, two of AVX2, four of SSE2 and NEON.
 pub(super) const LANES: usize = 8;
+
+/// What a pass needs to know of its samples.
+pub trait Ordered: Copy + PartialOrd + Into<f64> {
+    /// Zero.
+    const ZERO: Self;
+    /// Above every finite sample.
+    const INFINITY: Self;
+    /// Below every finite sample.
+    const NEG_INFINITY: Self;
+}
+
+impl Ordered for f32 {
+    const ZERO: Self = 0.0;
+    const INFINITY: Self = f32::INFINITY;
+    const NEG_INFINITY: Self = f32::NEG_INFINITY;
+}
+
+impl Ordered for f64 {
+    const ZERO: Self = 0.0;
+    const INFINITY: Self = f64::INFINITY;
+    const NEG_INFINITY: Self = f64::NEG_INFINITY;
+}
 
 /// What one pass finds.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -22,7 +42,7 @@ pub struct Pass<S> {
 }
 
 /// The pass in plain Rust.
-pub(super) fn portable<S: Sample>(block: &[S], pivot: f64) -> Pass<S> {
+pub(super) fn portable<S: Ordered>(block: &[S], pivot: f64) -> Pass<S> {
     let mut lanes = Lanes::new();
     lanes.finish(block, pivot)
 }
@@ -51,7 +71,7 @@ struct Lanes<S> {
     zeros: u32,
 }
 
-impl<S: Sample> Lanes<S> {
+impl<S: Ordered> Lanes<S> {
     fn new() -> Self {
         Self { powers: [[0.0; LANES]; 4], min: [S::INFINITY; LANES], max: [S::NEG_INFINITY; LANES], zeros: 0 }
     }

@@ -1,7 +1,5 @@
 //! The measuring call on a graphics adapter: buffers, launch, read-back.
 
-use std::vec::Vec;
-
 use burn::{
     backend::tensor::IntTensor,
     tensor::{DType, Shape},
@@ -16,30 +14,12 @@ use cubecl::{
 use kurtoscope_shared::statistics::histogram::BINS;
 
 use super::{
+    exchange::{Launch, Partials},
     failure::Failure,
     kernel::{self, ROWS},
-    layout::{Layout, UNITS},
+    layout::UNITS,
 };
-use crate::engine::centre::Centre;
 use crate::engine::extension::{MeasureBackend, Measured, Task};
-
-/// How a kernel is launched on one chunk.
-#[derive(Debug, Clone, Copy)]
-pub struct Launch {
-    pub(super) layout: Layout,
-    pub(super) centre: Centre,
-    /// A number of this submission alone.
-    pub(super) nonce: u32,
-}
-
-/// What came back from an adapter.
-#[derive(Debug, Clone)]
-pub struct Partials {
-    /// The rows of the units' partial results.
-    pub(super) rows: Vec<u32>,
-    /// The histogram's bins; meaningless where none was asked for.
-    pub(super) bins: Vec<u32>,
-}
 
 impl MeasureBackend for CubeBackend {
     fn measure(content: IntTensor<Self>, task: Task) -> Measured<Self> {

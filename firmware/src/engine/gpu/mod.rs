@@ -5,6 +5,7 @@
 //! | `adapter` | which adapters there are, which to take |
 //! | `layout` | which unit takes which elements |
 //! | `kernel` | what every unit does |
+//! | `exchange` | what goes to the kernel and comes back |
 //! | `launch` | the burn backend extension: buffers, launch, read-back |
 //! | `sums` | partial results to moments, and whether they are accurate |
 //! | `extremes` | the largest and smallest elements with their positions |
@@ -13,8 +14,9 @@
 //! A chunk is submitted and collected apart, so that the next one is uploaded while this one is measured.
 
 mod adapter;
+pub(super) mod exchange;
 mod extremes;
-mod failure;
+pub(super) mod failure;
 mod kernel;
 mod launch;
 mod layout;
@@ -37,8 +39,8 @@ use kurtoscope_shared::{
 };
 
 pub use adapter::{AdapterDescription, Choice, OpenError, adapters};
+pub use exchange::{Launch, Partials};
 pub use failure::Failure;
-pub use launch::{Launch, Partials};
 
 use super::{
     ChunkSpec, Completion, CpuEngine, Engine, MeasureBackend, Measured, Payload, Submission,

@@ -69,8 +69,8 @@ pub enum CheckpointError {
     },
     /// The index names a shard that is not there.
     #[error(
-        "{}: shard {} is missing (it should hold {tensors} tensors, {example:?} among them); finish the download",
-        index.display(), shard.display()
+        "{}: shard {} is missing (it should hold {tensors} tensors, {example:?} among them); finish the download{}",
+        index.display(), shard.display(), or_measure(others)
     )]
     ShardMissing {
         /// The index.
@@ -81,6 +81,8 @@ pub enum CheckpointError {
         tensors: usize,
         /// One of them.
         example: String,
+        /// Files of weights beside the index that it does not name.
+        others: Vec<String>,
     },
     /// The shards' names say that there are more of them than the folder holds.
     #[error(
@@ -150,6 +152,20 @@ pub enum CheckpointError {
         /// The files.
         files: Vec<String>,
     },
+    /// Weights are in sub-folders of the folder only.
+    #[error(
+        "{}: {}weights are in sub-folders: {}; name the one to measure, such as {}",
+        path.display(), if *is_pipeline { "a pipeline of several models (model_index.json), whose " } else { "" },
+        folders.join(", "), path.join(folders.first().map_or("", String::as_str)).display()
+    )]
+    SubFolders {
+        /// The folder.
+        path: PathBuf,
+        /// Its sub-folders that hold weights.
+        folders: Vec<String>,
+        /// Whether a `model_index.json` says that they are the models of one pipeline.
+        is_pipeline: bool,
+    },
     /// The folder holds weights only in a format that this version does not read.
     #[error(
         "{}: found {file} ({format}), a format that this version does not read yet; \
@@ -191,6 +207,7 @@ impl CheckpointError {
             SelectError::NoWeights { other: None } => Self::NoWeights { path, entries },
             SelectError::NoWeights { other: Some((file, format)) } => Self::FormatNotRead { path, file, format },
             SelectError::Several { files, .. } => Self::SeveralModels { path, files },
+            SelectError::SubFolders { folders, is_pipeline, .. } => Self::SubFolders { path, folders, is_pipeline },
             SelectError::Incomplete { found, total, missing, readable_alone: true } => {
                 Self::ShardsIncomplete { folder: path, found, total, missing }
             }
@@ -198,5 +215,13 @@ impl CheckpointError {
                 Self::PartsIncomplete { folder: path, found, total, missing }
             }
         }
+    }
+}
+
+/// What else can be done where a shard is missing.
+fn or_measure(others: &[String]) -> String {
+    match others {
+        [] => String::new(),
+        others => format!(", or name a file that the index does not, to measure it alone ({})", others.join(", ")),
     }
 }

@@ -5,6 +5,7 @@ mod files;
 mod fingerprint;
 mod order;
 mod quantization;
+mod remarks;
 #[cfg(test)]
 mod tests;
 
@@ -22,7 +23,7 @@ pub use quantization::QuantizationTensor;
 use files::{CheckpointFiles, IndexFile};
 use quantization::Unresolved;
 
-use crate::format::{TensorData, recognise};
+use crate::format::{GraphUse, TensorData, TensorEntry, recognise};
 use crate::packed::Stored;
 use crate::select::{ADAPTER_CONFIGURATION, CONFIGURATION};
 use crate::source::{Access, MappedFile, json};
@@ -51,6 +52,9 @@ pub struct Checkpoint {
     pub quantization: Vec<QuantizationTensor>,
     /// A file states that its weights are synthetic: its `__metadata__` has `kurtoscope.synthetic` = `true`.
     pub synthetic: bool,
+    /// What a reader must know of the files, in sentences: weights beside them that are no part of the checkpoint, tensors of
+    /// which a shard holds another copy.
+    pub remarks: Vec<String>,
     files: Vec<MappedFile>,
 }
 
@@ -70,11 +74,18 @@ pub struct StoredTensor {
     pub quantization: Option<Stored>,
     /// Whether it is integers that nothing in the checkpoint explains: measured as they are, but no weights.
     pub is_integer_code: bool,
+    /// What the nodes of a graph tell about it, in formats that have one.
+    pub graph: GraphUse,
     file: usize,
     data: TensorData,
 }
 
 impl StoredTensor {
+    /// What tells its place in the model: its name, or the path that a graph gives it.
+    pub fn path(&self) -> &str {
+        self.graph.path.as_deref().unwrap_or(&self.name)
+    }
+
     /// How many elements it has: 1 for a scalar, 0 where a dimension is 0.
     pub fn elements(&self) -> u64 {
         // Readers refuse shapes beyond 64 bits.
@@ -107,14 +118,15 @@ impl Checkpoint {
     ///
     /// `path` is a file of weights, whatever its name, an index of shards (`*.safetensors.index.json` or
     /// `*.bin.index.json`) or a folder, of which [`select`](fn@crate::select) decides which files are opened. With one part of
-    /// a split GGUF file all parts are opened. Shards may not share a tensor. Tensors that the index does not list are
+    /// a split GGUF file all parts are opened. Of a tensor that several shards hold, the one is
+    /// taken that the index names; without an index, shards may not share a tensor. Tensors that the index does not list are
     /// taken as well. Quantized weights are recognized once all files are listed, so their parts may be in any of them, and
     /// all of their scales are read.
     ///
     /// # Errors
     /// See [`CheckpointError`].
     pub fn open(path: &Path) -> Result<Self, CheckpointError> {
-        let CheckpointFiles { folder, files, index } = CheckpointFiles::find(path)?;
+        let CheckpointFiles { folder, files, index, left_out } = CheckpointFiles::find(path)?;
         let config = match json::read_if_present(&folder.join(CONFIGURATION))? {
             Some(config) => Some(config),
             None => json::read_if_present(&folder.join(ADAPTER_CONFIGURATION))?,
@@ -128,16 +140,18 @@ impl Checkpoint {
             unmeasured: Vec::new(),
             quantization: Vec::new(),
             synthetic: false,
+            remarks: Vec::new(),
             files: Vec::new(),
         };
-        let mut holders = HashMap::new();
-        let mut unresolved = Unresolved::default();
+        let mut listing = FileListing { index: index.as_ref(), ..FileListing::default() };
         for file in &files {
-            checkpoint.add(file, &mut holders, &mut unresolved)?;
+            checkpoint.add(file, &mut listing)?;
         }
-        if let Some(index) = index {
-            check_index(&index, &holders, &checkpoint.files)?;
+        let FileListing { holders, unresolved, overlaid, .. } = listing;
+        if let Some(index) = &index {
+            check_index(index, &holders, &checkpoint.files)?;
         }
+        checkpoint.remarks = remarks::of_files(index.as_ref(), &left_out, &overlaid, &holders);
         if holders.is_empty() {
             return Err(CheckpointError::NoTensors { path: path.to_owned() });
         }
@@ -149,27 +163,31 @@ impl Checkpoint {
         Ok(checkpoint)
     }
 
-    /// Maps one more file, adds what it holds, and notes which file each tensor is in. What only quantized weights give a
-    /// meaning goes to `unresolved`.
-    fn add(
-        &mut self,
-        path: &Path,
-        holders: &mut HashMap<String, usize>,
-        unresolved: &mut Unresolved,
-    ) -> Result<(), CheckpointError> {
+    /// Maps one more file, and adds what it holds but for the tensors that the index says are in another.
+    fn add(&mut self, path: &Path, listing: &mut FileListing<'_>) -> Result<(), CheckpointError> {
         let mapped = MappedFile::open(path)?;
         let format =
             recognise(mapped.bytes()).map_err(|kind| CheckpointError::OtherKind { path: path.to_owned(), kind })?;
-        let contents = format.open(&mapped).map_err(|error| CheckpointError::of_file(path, error))?;
+        let mut contents = format.open(&mapped).map_err(|error| CheckpointError::of_file(path, error))?;
         let file = self.files.len();
         self.files.push(mapped);
+        if let Some(index) = listing.index {
+            let overlaid = &mut listing.overlaid;
+            contents.retain(|tensor| {
+                let is_elsewhere = index.shard_of(tensor).is_some_and(|shard| shard != path);
+                if is_elsewhere {
+                    overlaid.push(tensor.to_owned());
+                }
+                !is_elsewhere
+            });
+        }
         let names = contents.tensors.iter().map(|tensor| &tensor.name);
         // Sorted, so that the same files always give the same error.
         let names = names.chain(contents.unmeasured.iter().map(|tensor| &tensor.name));
         let mut names: Vec<_> = names.chain(contents.components.iter().map(|entry| &entry.otherwise.name)).collect();
         names.sort_by(|a, b| order::natural(a, b));
         for name in names {
-            if let Some(first) = holders.insert(name.clone(), file) {
+            if let Some(first) = listing.holders.insert(name.clone(), file) {
                 let first = self.files.get(first).map_or(path, MappedFile::path);
                 return Err(CheckpointError::DuplicateTensor {
                     tensor: name.clone(),
@@ -185,18 +203,19 @@ impl Checkpoint {
             self.config = contents.config;
         }
         self.unmeasured.extend(contents.unmeasured);
-        self.tensors.extend(contents.tensors.into_iter().map(|entry| StoredTensor {
-            name: entry.name,
-            shape: entry.shape,
-            element: entry.element,
-            stored: entry.stored,
-            quantization: None,
-            is_integer_code: false,
-            file,
-            data: entry.data,
+        let mut graph = contents.graph;
+        self.tensors.extend(contents.tensors.into_iter().map(|entry| {
+            let (graph, quantization) = graph.remove(&entry.name).unwrap_or_default();
+            let TensorEntry { name, shape, element, stored, data } = entry;
+            let is_integer_code = is_integer(element);
+            StoredTensor { name, shape, element, stored, quantization, is_integer_code, graph, file, data }
         }));
-        unresolved.components.extend(contents.components.into_iter().map(|entry| (file, entry)));
-        unresolved.nodes.extend(contents.nodes);
+        self.quantization.extend(contents.descriptions.into_iter().map(|entry| {
+            let TensorEntry { name, shape, stored: dtype, data, .. } = entry;
+            QuantizationTensor { name, shape, dtype, file, data }
+        }));
+        listing.unresolved.components.extend(contents.components.into_iter().map(|entry| (file, entry)));
+        listing.unresolved.nodes.extend(contents.nodes);
         Ok(())
     }
 
@@ -271,6 +290,24 @@ impl Checkpoint {
             file.advise(access);
         }
     }
+}
+
+/// What is noted while files are added.
+#[derive(Default)]
+struct FileListing<'a> {
+    index: Option<&'a IndexFile>,
+    /// Which file each tensor is in.
+    holders: HashMap<String, usize>,
+    /// What only quantized weights give a meaning.
+    unresolved: Unresolved,
+    /// Tensors of which a shard holds a copy that the index does not name.
+    overlaid: Vec<String>,
+}
+
+/// Whether elements of this type are integers, which are no weights unless something explains them.
+fn is_integer(element: Element) -> bool {
+    use Element::{Bool, I8, I16, I32, I64, U8, U16, U32, U64};
+    matches!(element, I8 | U8 | I16 | U16 | I32 | U32 | I64 | U64 | Bool)
 }
 
 /// Checks that every tensor of the index is in the shard that the index names.

@@ -11,13 +11,13 @@ use std::sync::Arc;
 use kurtoscope_shared::Element;
 
 use super::order::natural;
-use super::{Checkpoint, StoredTensor};
-use crate::format::{ComponentEntry, PackedNode, TensorData};
+use super::{Checkpoint, StoredTensor, is_integer};
+use crate::format::{ComponentEntry, GraphUse, PackedNode, TensorData, without_derivation};
 use crate::model::is_named_as_buffer;
 use crate::packed::matmul_nbits::{self, Attributes};
 use crate::packed::{
-    Component, Configuration, Listed, Members, PackedFault, PackedTensor, PackedWeight, Recognition, Role, StoredType,
-    recognize,
+    Component, Configuration, Listed, Members, PackedFault, PackedTensor, PackedWeight, Recognition, Role, Stored,
+    StoredType, recognize,
 };
 use crate::source::MappedFile;
 use crate::unmeasured::Unmeasured;
@@ -91,7 +91,7 @@ struct Candidate {
 }
 
 enum Otherwise {
-    Measured(Element),
+    Measured { element: Element, quantization: Option<Stored>, graph: GraphUse },
     Unmeasured(String),
 }
 
@@ -160,7 +160,7 @@ pub(super) fn resolve(checkpoint: &mut Checkpoint, unresolved: Unresolved) {
     let mut names: HashSet<String> = candidates.iter().map(|candidate| candidate.name.clone()).collect();
     for (candidate, fate) in candidates.into_iter().zip(fates) {
         match fate {
-            Fate::Unchanged => keep(checkpoint, candidate, false),
+            Fate::Unchanged => keep(checkpoint, candidate),
             Fate::Description => {
                 let Candidate { name, shape, dtype, file, data, .. } = candidate;
                 checkpoint.quantization.push(QuantizationTensor { name, shape, dtype, file, data });
@@ -169,7 +169,7 @@ pub(super) fn resolve(checkpoint: &mut Checkpoint, unresolved: Unresolved) {
                 let Candidate { name, shape, dtype, .. } = candidate;
                 checkpoint.unmeasured.push(Unmeasured { name, shape, dtype, reason });
             }
-            Fate::Unexplained(_) => keep(checkpoint, candidate, true),
+            Fate::Unexplained(_) => keep(checkpoint, candidate),
             Fate::Codes(number) => {
                 let Some(tensor) = opened.get_mut(number).and_then(Option::take) else { continue };
                 let name = weights[number].name();
@@ -191,7 +191,11 @@ fn candidates(tensors: Vec<StoredTensor>, components: Vec<(usize, ComponentEntry
         stored: StoredType::Element(tensor.element),
         file: tensor.file,
         data: tensor.data,
-        otherwise: Otherwise::Measured(tensor.element),
+        otherwise: Otherwise::Measured {
+            element: tensor.element,
+            quantization: tensor.quantization,
+            graph: tensor.graph,
+        },
     });
     let components = components.into_iter().map(|(file, entry)| Candidate {
         name: entry.otherwise.name,
@@ -211,17 +215,9 @@ fn candidates(tensors: Vec<StoredTensor>, components: Vec<(usize, ComponentEntry
 fn weight_of_node(node: PackedNode, places: &HashMap<&str, usize>) -> Option<Weight> {
     let (_, codes) = node.members.first()?;
     places.get(codes.as_str())?;
-    let name = without_bits(codes).to_owned();
+    let name = without_derivation(codes).to_owned();
     let members = node.members.iter().filter_map(|(role, name)| Some((*role, *places.get(name.as_str())?))).collect();
     Some(Weight::Node { name, members, attributes: node.attributes })
-}
-
-/// A name without the ending that ONNX Runtime's quantizers give it: `_Q4` or `_Q4G32`.
-fn without_bits(name: &str) -> &str {
-    let Some((stem, end)) = name.rsplit_once("_Q") else { return name };
-    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let (bits, group) = end.split_once('G').unwrap_or((end, "0"));
-    if is_number(bits) && is_number(group) { stem } else { name }
 }
 
 /// Opens a weight and looks at all of its scales, so that one that is not finite is known before anything is measured.
@@ -249,16 +245,17 @@ fn open(
 }
 
 /// Lists a candidate as its file has it.
-fn keep(checkpoint: &mut Checkpoint, candidate: Candidate, is_integer_code: bool) {
+fn keep(checkpoint: &mut Checkpoint, candidate: Candidate) {
     let Candidate { name, shape, dtype, file, data, .. } = candidate;
     match candidate.otherwise {
-        Otherwise::Measured(element) => checkpoint.tensors.push(StoredTensor {
+        Otherwise::Measured { element, quantization, graph } => checkpoint.tensors.push(StoredTensor {
             name,
             shape,
             element,
             stored: dtype,
-            quantization: None,
-            is_integer_code,
+            quantization,
+            is_integer_code: is_integer(element),
+            graph,
             file,
             data,
         }),
@@ -272,6 +269,12 @@ fn add_weight(checkpoint: &mut Checkpoint, codes: Candidate, name: String, opene
         Ok(tensor) => {
             let quantization = tensor.stored();
             let from = codes.data.range();
+            let graph = match codes.otherwise {
+                Otherwise::Measured { graph, .. } => {
+                    GraphUse { path: graph.path.filter(|path| *path != name), ..graph }
+                }
+                Otherwise::Unmeasured(_) => GraphUse::default(),
+            };
             checkpoint.tensors.push(StoredTensor {
                 name,
                 shape: tensor.shape().to_vec(),
@@ -279,6 +282,7 @@ fn add_weight(checkpoint: &mut Checkpoint, codes: Candidate, name: String, opene
                 stored: format!("{} {} bits", quantization.scheme, quantization.bits),
                 quantization: Some(quantization),
                 is_integer_code: false,
+                graph,
                 file: codes.file,
                 data: TensorData::Computed { elements: Arc::new(PackedElements { tensor, codes: codes.data }), from },
             });

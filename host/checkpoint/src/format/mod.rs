@@ -16,9 +16,11 @@ mod zip;
 
 pub use fault::FormatFault;
 pub use kind::FileKind;
+pub use tensor::GraphUse;
 
 pub(crate) use fault::{FormatError, Shape};
-pub(crate) use tensor::{ComponentEntry, ElementSource, FileContents, PackedNode, TensorData};
+pub(crate) use onnx::without_derivation;
+pub(crate) use tensor::{ComponentEntry, ElementSource, FileContents, PackedNode, TensorData, TensorEntry};
 
 use crate::source::MappedFile;
 use safetensors::Safetensors;

@@ -1,5 +1,6 @@
 //! What a reader of any format finds in one file: the same few facts about every tensor, and how its elements are read.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use kurtoscope_shared::Element;
 use serde_json::Value;
 
 use crate::packed::matmul_nbits::Attributes;
-use crate::packed::{Role, StoredType};
+use crate::packed::{Role, Stored, StoredType};
 use crate::source::MappedFile;
 use crate::unmeasured::Unmeasured;
 
@@ -24,10 +25,38 @@ pub(crate) struct FileContents {
     pub(crate) components: Vec<ComponentEntry>,
     /// The quantized weights that a graph's nodes describe.
     pub(crate) nodes: Vec<PackedNode>,
+    /// Scales and zero points that a graph's nodes read.
+    pub(crate) descriptions: Vec<TensorEntry>,
+    /// What a graph's nodes tell about tensors, by their names, and how those are quantized that nodes dequantize.
+    pub(crate) graph: HashMap<String, (GraphUse, Option<Stored>)>,
     /// The file states that its weights are synthetic.
     pub(crate) synthetic: bool,
     /// What the file itself states about the model, under the keys of a `config.json`; used where there is none.
     pub(crate) config: Option<Value>,
+}
+
+impl FileContents {
+    /// Drops the tensors whose names `keeps` does not accept.
+    pub(crate) fn retain(&mut self, mut keeps: impl FnMut(&str) -> bool) {
+        self.tensors.retain(|tensor| keeps(&tensor.name));
+        self.unmeasured.retain(|tensor| keeps(&tensor.name));
+        self.components.retain(|entry| keeps(&entry.otherwise.name));
+        self.descriptions.retain(|tensor| keeps(&tensor.name));
+    }
+}
+
+/// What the nodes of a graph tell about a tensor that they read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GraphUse {
+    /// The parameter's name in the model that was exported, as far as nodes and the tensor's name give it:
+    /// `model.layers.0.self_attn.q_proj.weight`. `None` where that is the tensor's own name, or is not known.
+    pub path: Option<String>,
+    /// The dimension along which outputs run; `None` for what is not multiplied with, and where it is not known.
+    pub output_axis: Option<usize>,
+    /// Rows are looked up by their numbers, as those of embeddings are.
+    pub is_lookup: bool,
+    /// A table that was computed, not trained: the sines and cosines of rotary positions.
+    pub is_table: bool,
 }
 
 /// One tensor of a file.

@@ -36,6 +36,12 @@ fn refused(model: &HubModel, names: &[String], error: SelectError) -> HubError {
             example: files.first().map(|first| model.with_file(first).to_string()).unwrap_or_default(),
             files: list(&files),
         },
+        SelectError::SubFolders { folders, is_pipeline, example } => HubError::SubFolders {
+            model: model.to_string(),
+            folders: list(&folders),
+            is_pipeline,
+            example: model.with_file(&example).to_string(),
+        },
         SelectError::Incomplete { found, total, missing, .. } => {
             HubError::Incomplete { model: model.to_string(), found, total, missing }
         }
@@ -73,6 +79,9 @@ mod tests {
         assert!(several.contains("hf:o/n/n-q4.gguf@v1") && several.contains("n-q8.gguf"), "{several}");
         let none = chosen("hf:o/n", &["README.md", "tf_model.h5"]).expect_err("none");
         assert!(none.contains("README.md, tf_model.h5"), "{none}");
+        let pipeline = chosen("hf:o/n", &["model_index.json", "unet/d.safetensors", "vae/d.safetensors"]);
+        let pipeline = pipeline.expect_err("a pipeline");
+        assert!(pipeline.contains("unet, vae") && pipeline.contains("hf:o/n/unet/d.safetensors"), "{pipeline}");
         let incomplete = chosen("hf:o/n", &["m-00001-of-00002.gguf"]).expect_err("incomplete");
         assert!(incomplete.contains("1 of 2 files") && incomplete.contains("m-00002-of-00002.gguf"), "{incomplete}");
         let missing = chosen("hf:o/n/x.gguf", &["y.gguf"]).expect_err("missing");

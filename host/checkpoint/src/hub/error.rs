@@ -80,6 +80,21 @@ pub enum HubError {
         /// The first of them.
         files: String,
     },
+    /// Weights are in sub-folders of the repository only.
+    #[error(
+        "{model}: {}weights are in sub-folders: {folders}; name the file to measure, such as {example}",
+        if *is_pipeline { "a pipeline of several models (model_index.json), whose " } else { "" }
+    )]
+    SubFolders {
+        /// The model.
+        model: String,
+        /// The sub-folders that hold weights.
+        folders: String,
+        /// Whether a `model_index.json` says that they are the models of one pipeline.
+        is_pipeline: bool,
+        /// How a file in one of them is named.
+        example: String,
+    },
     /// There are several models in one repository.
     #[error("{model}: holds {count} {kind} files; name the one to measure, such as {example} (there are {files})")]
     Several {

@@ -68,21 +68,26 @@ impl Names {
         names
     }
 
+    /// Adds a line; `None` where it is none.
     fn add(&mut self, kind: &str, pattern: &'static str, meaning: &'static str) -> Option<()> {
         match kind {
             "weight" | "top" => {
                 let component = *Component::ALL.iter().find(|component| component.name() == meaning)?;
                 let parts: Vec<&str> = pattern.split('.').collect();
                 let key = parts.iter().rev().find(|part| **part != "N" && !is_number(part))?;
+                // Nothing is found by a part of which only the beginning is known.
+                if key.ends_with("_N") {
+                    return None;
+                }
                 let pattern = Pattern { parts: parts.clone(), component, is_top: kind == "top" };
                 self.patterns.entry(key).or_default().push(pattern);
             }
-            "buffer" if meaning == "module" => drop(self.buffer_modules.insert(pattern)),
-            "buffer" => drop(self.buffers.insert(pattern)),
-            "list" => drop(self.lists.insert(pattern)),
-            "tower" => drop(self.towers.insert(pattern, meaning)),
-            "mark" => drop(self.marks.insert(pattern, meaning)),
-            "wrapper" => drop(self.wrappers.insert(pattern)),
+            "buffer" if meaning == "module" => self.buffer_modules.extend([pattern]),
+            "buffer" => self.buffers.extend([pattern]),
+            "list" => self.lists.extend([pattern]),
+            "tower" => self.towers.extend([(pattern, meaning)]),
+            "mark" => self.marks.extend([(pattern, meaning)]),
+            "wrapper" => self.wrappers.extend([pattern]),
             "adapter" => self.adapters.push(pattern),
             _ => return None,
         }

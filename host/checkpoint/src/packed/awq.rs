@@ -24,13 +24,9 @@ pub fn open(members: &Members, settings: &Settings) -> Result<PackedTensor, Pack
     if let Some(layout) = settings.layout().filter(|layout| !matches!(*layout, "gemm" | "awq" | "auto_awq")) {
         return Err(members.layout(layout));
     }
-    let (&[inputs, words], &[groups, outputs]) = (&codes.shape[..], &scales.shape[..]) else {
-        return Err(codes.wrong_shape(&[0, 0]));
-    };
-    if words == 0 || inputs == 0 || groups == 0 {
-        return Err(codes.wrong_shape(&[inputs.max(1), outputs / 8]));
-    }
-    let bits = words * 32 / outputs.max(1);
+    let &[inputs, words] = &codes.shape[..] else { return Err(codes.wrong_dimensions("two")) };
+    let &[groups, outputs] = &scales.shape[..] else { return Err(scales.wrong_dimensions("two")) };
+    let bits = words * 32 / outputs;
     settings.check_bits(members.weight(), bits)?;
     if bits != 4 {
         return Err(members.bits(SCHEME, bits));
@@ -38,11 +34,8 @@ pub fn open(members: &Members, settings: &Settings) -> Result<PackedTensor, Pack
     if words.saturating_mul(8) != outputs {
         return Err(scales.wrong_shape(&[groups, words.saturating_mul(8)]));
     }
-    if !scales.stored.is_wide_float() {
-        return Err(scales.wrong_type("a float of 16 bits or more"));
-    }
     zeros.expect_shape(&[groups, words])?;
-    let group = settings.checked_group(members.weight(), inputs, groups)?;
+    let group = settings.group_size(members.weight(), inputs, groups)?;
     let columns = Columns {
         codes: codes.clone(),
         packing: Packing::Interleaved,
@@ -57,7 +50,7 @@ pub fn open(members: &Members, settings: &Settings) -> Result<PackedTensor, Pack
     };
     Ok(PackedTensor {
         shape: vec![outputs, inputs],
-        stored: Stored { scheme: SCHEME, bits, group: (group < inputs).then_some(group) },
+        stored: Stored { scheme: SCHEME, bits, group: (group < inputs).then_some(group), assumed: None },
         engine: Engine::Columns(Box::new(columns)),
     })
 }

@@ -4,7 +4,7 @@
 //! absmax[block]`, rounded once. Nested, `absmax` is `nested_map[code] * nested_absmax[block] + offset`. int8 is `code
 //! * SCB of the row * (1 / 127)`, one `SCB` a row, rounded twice.
 
-use kurtoscope_shared::{Element, quantization::NF4_LEVELS};
+use kurtoscope_shared::quantization::NF4_LEVELS;
 use serde_json::Value;
 
 use super::blocks::blocks;
@@ -84,7 +84,7 @@ pub fn open_4bit(members: &Members, settings: &Settings) -> Result<PackedTensor,
     let scheme = if state.nf4 { "bitsandbytes-nf4" } else { "bitsandbytes-fp4" };
     Ok(PackedTensor {
         shape: state.shape,
-        stored: Stored { scheme, bits: 4, group: Some(state.block) },
+        stored: Stored { scheme, bits: 4, group: Some(state.block), assumed: None },
         engine: Engine::Grid(Box::new(grid)),
     })
 }
@@ -98,7 +98,7 @@ pub fn open_int8(members: &Members) -> Result<PackedTensor, PackedFault> {
     let codes = members.need(Role::Codes, members.weight())?;
     let scales = members.need(Role::Scales, "SCB")?;
     let &[rows, columns] = &codes.shape[..] else {
-        return Err(codes.wrong_shape(&[scales.count(), 0]));
+        return Err(codes.wrong_dimensions("two"));
     };
     if let Some(format) = members.get(Role::Format)
         && format.integers(1)?.first().is_some_and(|&format| format != 0)
@@ -123,7 +123,7 @@ pub fn open_int8(members: &Members) -> Result<PackedTensor, PackedFault> {
     };
     Ok(PackedTensor {
         shape: codes.shape.clone(),
-        stored: Stored { scheme: "bitsandbytes-int8", bits: 8, group: None },
+        stored: Stored { scheme: "bitsandbytes-int8", bits: 8, group: None, assumed: None },
         engine: Engine::Grid(Box::new(grid)),
     })
 }
@@ -144,12 +144,18 @@ fn state(tensor: &Component) -> Result<State, PackedFault> {
     };
     let shape: Option<Vec<u64>> =
         value.get("shape").and_then(Value::as_array).and_then(|shape| shape.iter().map(Value::as_u64).collect());
+    let shape = shape.ok_or_else(|| wrong("no shape"))?;
+    tensor.expect_size(&shape)?;
+    let nested_offset = value.get("nested_offset").and_then(Value::as_f64).unwrap_or(0.0) as f32;
+    if !nested_offset.is_finite() {
+        return Err(wrong("nested_offset is not a 32-bit number"));
+    }
     Ok(State {
         nf4,
         block: number("blocksize").ok_or_else(|| wrong("no blocksize"))?,
-        shape: shape.ok_or_else(|| wrong("no shape"))?,
+        shape,
         nested_block: number("nested_blocksize").unwrap_or(256),
-        nested_offset: value.get("nested_offset").and_then(Value::as_f64).unwrap_or(0.0) as f32,
+        nested_offset,
     })
 }
 
@@ -157,9 +163,6 @@ fn state(tensor: &Component) -> Result<State, PackedFault> {
 fn absolute_maxima(members: &Members, absmax: &Component, state: &State) -> Result<Field, PackedFault> {
     if absmax.stored.is_wide_float() {
         return Ok(Field::Rows(absmax.clone()));
-    }
-    if !absmax.stored.is(Element::U8) {
-        return Err(absmax.wrong_type("u8 or a float of 16 bits or more"));
     }
     let scales = members.need(Role::NestedScales, &format!("{}.nested_absmax", members.weight()))?;
     let blocks = absmax.count().div_ceil(state.nested_block);
@@ -187,7 +190,12 @@ fn map(members: &Members, role: Role, known: Option<&[f32]>, length: u64) -> Res
             }
             let mut values = Vec::new();
             stored.values(0..length, &mut values)?;
-            Ok(listed(&values))
+            match values.iter().position(|value| !value.is_finite()) {
+                None => Ok(listed(&values)),
+                Some(at) => {
+                    Err(PackedFault::NotFinite { name: stored.name.clone(), position: at as u64, value: values[at] })
+                }
+            }
         }
     }
 }

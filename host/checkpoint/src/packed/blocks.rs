@@ -3,13 +3,27 @@
 use super::component::{Component, product};
 use super::fault::PackedFault;
 use super::grid::Blocks;
+use super::groups::{grouping, unstated};
 use super::members::Members;
 use super::settings::{Settings, contradiction};
 
-/// Rows and columns of a tile where nothing states them: those of all published fp8 checkpoints with tiles.
-const TILE: u64 = 128;
+/// Rows and columns of square tiles where nothing states them. No two of them cut a matrix into the same number of
+/// tiles, if there are several.
+const TILES: [u64; 6] = [16, 32, 64, 128, 256, 512];
+
+/// How many scales there are.
+enum Scales {
+    /// One for the whole stack.
+    One,
+    /// So many rows and columns of them for each matrix.
+    Matrix(u64, u64),
+}
 
 /// The blocks of `scales` over a weight of `shape`, a matrix or a stack of matrices.
+///
+/// # Errors
+///
+/// If the shapes do not go together, nothing determines the blocks, or the configuration states others.
 pub(super) fn blocks(
     members: &Members,
     shape: &[u64],
@@ -21,35 +35,47 @@ pub(super) fn blocks(
         [columns] => (1, 1, columns),
         [ref stack @ .., rows, columns] => (product(stack), rows, columns),
     };
-    let (scale_rows, scale_columns) = grid(scales, shape.len(), stack, rows, columns)
+    let found = arrangement(scales, shape.len(), stack, rows, columns)
         .ok_or_else(|| scales.wrong_shape(&[shape.get(..shape.len().max(1) - 1).unwrap_or(&[]), &[1]].concat()))?;
-    if scale_rows == 0 {
-        // One scale for the whole stack.
-        let rows = stack * rows;
-        return Ok(Blocks { matrix_rows: rows, rows, columns, scale_rows: 1, scale_columns: 1, groups: None });
-    }
-    let fault = || PackedFault::Group { weight: members.weight().to_owned(), columns, groups: scale_columns };
+    let (scale_rows, scale_columns) = match found {
+        Scales::One => (1, 1),
+        Scales::Matrix(scale_rows, scale_columns) => (scale_rows, scale_columns),
+    };
+    let weight = members.weight();
     let fits = |&[high, wide]: &[u64; 2]| {
         high > 0 && wide > 0 && rows.div_ceil(high) == scale_rows && columns.div_ceil(wide) == scale_columns
     };
-    let [high, wide] = match settings.tile {
-        Some(tile) if fits(&tile) => tile,
-        Some(tile) => {
-            let found = format!("{scale_rows} x {scale_columns} scales for {rows} x {columns}");
-            return Err(contradiction(members.weight(), "weight_block_size", &format!("{tile:?}"), &found));
+    if let Some(tile) = settings.tile.filter(|tile| !fits(tile)) {
+        let found = format!("{scale_rows} x {scale_columns} scales for {rows} x {columns}");
+        return Err(contradiction(weight, "weight_block_size", &format!("{tile:?}"), &found));
+    }
+    if matches!(found, Scales::One) {
+        settings.check_row(weight, columns)?;
+        let rows = stack * rows;
+        return Ok(Blocks { matrix_rows: rows, rows, columns, scale_rows: 1, scale_columns: 1, groups: None });
+    }
+    let numbers = members.group_numbers(columns, scale_columns)?;
+    let ([high, wide], groups) = match settings.tile.or_else(|| TILES.map(|side| [side; 2]).into_iter().find(fits)) {
+        Some(tile) if settings.tile.is_some() || scale_rows != rows => (tile, numbers),
+        _ if scale_rows == rows => {
+            let (group, numbers) = grouping(weight, settings, numbers, columns, scale_columns)?;
+            ([1, group], numbers)
         }
-        None if scale_rows != rows && fits(&[TILE; 2]) => [TILE; 2],
-        None => [even(rows, scale_rows).ok_or_else(fault)?, even(columns, scale_columns).ok_or_else(fault)?],
+        _ => {
+            let sides = unstated(rows, scale_rows).zip(unstated(columns, scale_columns));
+            let fault = || PackedFault::Group { weight: weight.to_owned(), columns, groups: scale_columns };
+            let (high, wide) = sides.ok_or_else(fault)?;
+            ([high, wide], numbers)
+        }
     };
-    let groups = members.groups(columns, scale_columns, wide)?;
     Ok(Blocks { matrix_rows: rows, rows: high, columns: wide, scale_rows, scale_columns, groups })
 }
 
-/// Rows and columns of scales for one matrix; zero rows where one scale serves the stack.
-fn grid(scales: &Component, dimensions: usize, stack: u64, rows: u64, columns: u64) -> Option<(u64, u64)> {
+/// Rows and columns of scales for one matrix.
+fn arrangement(scales: &Component, dimensions: usize, stack: u64, rows: u64, columns: u64) -> Option<Scales> {
     let shape = &scales.shape;
     if product(shape) == 1 {
-        return Some((0, 1));
+        return Some(Scales::One);
     }
     let (scale_rows, scale_columns) = match (shape.as_slice(), dimensions.checked_sub(shape.len())?) {
         ([leading @ .., high, wide], 0) if product(leading) == stack => (*high, *wide),
@@ -58,10 +84,6 @@ fn grid(scales: &Component, dimensions: usize, stack: u64, rows: u64, columns: u
         ([each], _) if *each == stack => (1, 1),
         _ => return None,
     };
-    (scale_rows <= rows && scale_columns <= columns).then_some((scale_rows, scale_columns))
-}
-
-/// The length of `parts` equal parts.
-fn even(length: u64, parts: u64) -> Option<u64> {
-    (parts > 0 && length.is_multiple_of(parts)).then(|| length / parts)
+    let fits = (1..=rows).contains(&scale_rows) && (1..=columns).contains(&scale_columns);
+    fits.then_some(Scales::Matrix(scale_rows, scale_columns))
 }

@@ -11,6 +11,9 @@ use super::fault::PackedFault;
 /// Inputs that are unpacked at once: whole words for every number of bits.
 const BLOCK: u64 = 32;
 
+/// Outputs whose zero points are looked at together.
+const PIECE: u64 = 1 << 14;
+
 /// Where the codes of a column of words are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Packing {
@@ -102,6 +105,24 @@ impl Columns {
             self.scales_of(group, &(0..self.outputs), &mut values)?;
         }
         Ok(())
+    }
+
+    /// The zero point that all are, with the offset as it is; `None` if they differ.
+    pub(super) fn common_zero(&self) -> Result<Option<u32>, PackedFault> {
+        let mut common = None;
+        for group in 0..self.scales.count() / self.outputs {
+            let mut outputs = 0..self.outputs.min(PIECE);
+            while !outputs.is_empty() {
+                let mut zeros = Vec::new();
+                self.zeros_of(group, &outputs, &mut zeros)?;
+                let first = *common.get_or_insert(zeros[0]);
+                if zeros.iter().any(|&zero| zero != first) {
+                    return Ok(None);
+                }
+                outputs = outputs.end..self.outputs.min(outputs.end + PIECE);
+            }
+        }
+        Ok(common.map(|zero| zero as u32))
     }
 
     fn parameters(&self, outputs: &Range<u64>, inputs: &Range<u64>) -> Result<Parameters, PackedFault> {

@@ -12,6 +12,9 @@ use kurtoscope_shared::Element;
 
 use super::fault::{PackedFault, Shape};
 
+/// The most elements that are computed with, so that no number of bits or bytes of them overflows.
+pub(super) const MOST: u64 = 1 << 48;
+
 /// The stored bytes of one tensor.
 pub trait Bytes: fmt::Debug + Send + Sync {
     /// The bytes `range`, counted from the tensor's first byte.
@@ -92,7 +95,7 @@ impl StoredType {
     }
 
     /// Bytes of one element, where they are whole and known.
-    fn size(&self) -> Option<u64> {
+    pub(super) fn size(&self) -> Option<u64> {
         match self {
             Self::Element(element) => Some(element.size() as u64),
             Self::E8m0 => Some(1),
@@ -208,9 +211,44 @@ impl Component {
         }
     }
 
+    /// A fault that states this tensor's shape beside the right number of dimensions.
+    pub(super) fn wrong_dimensions(&self, expected: &'static str) -> PackedFault {
+        PackedFault::Dimensions { name: self.name.clone(), found: Shape(self.shape.clone()), expected }
+    }
+
     /// A fault that states this tensor's type beside the right one.
-    pub(super) fn wrong_type(&self, expected: &'static str) -> PackedFault {
-        PackedFault::Type { name: self.name.clone(), found: self.stored.to_string(), expected }
+    pub(super) fn wrong_type(&self, expected: impl Into<String>) -> PackedFault {
+        PackedFault::Type { name: self.name.clone(), found: self.stored.to_string(), expected: expected.into() }
+    }
+
+    /// A fault: there are no elements.
+    pub(super) fn expect_elements(&self) -> Result<(), PackedFault> {
+        match self.count() {
+            0 => Err(PackedFault::Empty { name: self.name.clone(), found: Shape(self.shape.clone()) }),
+            _ => Ok(()),
+        }
+    }
+
+    /// A fault: `shape`, which this tensor has or calls for, has more elements than are computed with.
+    pub(super) fn expect_size(&self, shape: &[u64]) -> Result<(), PackedFault> {
+        // A dimension of 0 must not hide what the others would overflow.
+        let elements = shape.iter().fold(1, |product: u64, &dimension| product.saturating_mul(dimension.max(1)));
+        if elements <= MOST {
+            return Ok(());
+        }
+        Err(PackedFault::Huge { name: self.name.clone(), found: Shape(shape.to_vec()) })
+    }
+
+    /// The dimensions that this tensor holds as its elements: all positive, of at most 2^48 elements together.
+    pub(super) fn dimensions(&self) -> Result<Vec<u64>, PackedFault> {
+        let dimensions = self.integers(8)?;
+        let positive = |&dimension: &i64| u64::try_from(dimension).ok().filter(|&dimension| dimension > 0);
+        let shape = dimensions.iter().map(positive).collect::<Option<Vec<u64>>>();
+        let shape = shape.filter(|shape| !shape.is_empty()).ok_or_else(|| PackedFault::Description {
+            name: self.name.clone(),
+            detail: format!("{dimensions:?} is not a shape"),
+        })?;
+        self.expect_size(&shape).map(|()| shape)
     }
 }
 

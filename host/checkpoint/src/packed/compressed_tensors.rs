@@ -14,7 +14,7 @@ use super::component::{Component, StoredType, product};
 use super::fault::PackedFault;
 use super::grid::{Blocks, Factor, Field, Grid};
 use super::members::{Members, Role};
-use super::settings::Settings;
+use super::settings::{Settings, contradiction};
 use super::{Engine, PackedTensor, Stored, nvfp4};
 
 const SCHEME: &str = "compressed-tensors";
@@ -29,12 +29,12 @@ const MX_GROUP: u64 = 32;
 /// If tensors are missing or do not go together, or contradict the configuration.
 pub fn open(members: &Members, settings: &Settings) -> Result<PackedTensor, PackedFault> {
     let codes = members.need(Role::Codes, "weight_packed")?;
+    if let Some(layout) = settings.layout().filter(|&layout| layout == "marlin-24") {
+        return Err(members.layout(layout));
+    }
     let scales = members.need(Role::Scales, "weight_scale")?;
     if codes.stored.is(Element::I32) {
         return integers(members, settings, codes, scales);
-    }
-    if !codes.stored.is(Element::U8) {
-        return Err(codes.wrong_type("i32 or u8"));
     }
     if scales.stored.is(Element::F8E4m3) {
         return nvfp4::open(members);
@@ -68,14 +68,14 @@ fn sixes(members: &Members, codes: &Component, scales: Component) -> Result<Pack
         table: Box::new(e2m3()),
         rows: product(leading),
         columns,
-        blocks: blocks(members, &shape, &scales, &Settings::default())?,
+        blocks: blocks(members, &shape, &scales, &Settings { tile: Some([1, MX_GROUP]), ..Settings::default() })?,
         scales: Field::Rows(scales),
         zeros: None,
         biases: None,
         factor: Factor::One,
         codes: codes.clone(),
     };
-    let stored = Stored { scheme: "mxfp6", bits: 6, group: Some(MX_GROUP) };
+    let stored = Stored { scheme: "mxfp6", bits: 6, group: Some(MX_GROUP), assumed: None };
     Ok(PackedTensor { shape, stored, engine: Engine::Grid(Box::new(grid)) })
 }
 
@@ -86,8 +86,12 @@ fn integers(
     codes: &Component,
     scales: &Component,
 ) -> Result<PackedTensor, PackedFault> {
-    let shape = shape(members)?;
-    let (&columns, leading) = shape.split_last().ok_or_else(|| codes.wrong_shape(&[0, 0]))?;
+    if !scales.stored.is_wide_float() {
+        return Err(scales.wrong_type("a float of 16 bits or more"));
+    }
+    let dimensions = members.need(Role::Shape, "weight_shape")?;
+    let shape = dimensions.dimensions()?;
+    let (&columns, leading) = shape.split_last().ok_or_else(|| dimensions.wrong_shape(&[2]))?;
     let words = last(codes);
     codes.expect_shape(&[leading, &[words]].concat())?;
     let bits = bits(members, settings, columns, words)?;
@@ -99,9 +103,6 @@ fn integers(
     // Codes and zero points carry the same offset, which cancels.
     let offset = if zeros.is_some() { 0.0 } else { (1u32 << (bits - 1)) as f32 };
     let group = (blocks.scale_columns > 1).then_some(blocks.columns);
-    if group.is_some() {
-        settings.checked_group(members.weight(), columns, blocks.scale_columns)?;
-    }
     let grid = Grid {
         bits,
         order: Order::LowFirst,
@@ -116,29 +117,28 @@ fn integers(
         factor: Factor::One,
         codes: codes.clone(),
     };
-    Ok(PackedTensor { shape, stored: Stored { scheme: SCHEME, bits, group }, engine: Engine::Grid(Box::new(grid)) })
-}
-
-/// The dimensions that `weight_shape` holds.
-fn shape(members: &Members) -> Result<Vec<u64>, PackedFault> {
-    let tensor = members.need(Role::Shape, "weight_shape")?;
-    let dimensions = tensor.integers(8)?;
-    let positive = |&dimension: &i64| u64::try_from(dimension).ok().filter(|&dimension| dimension > 0);
-    let shape: Option<Vec<u64>> = dimensions.iter().map(positive).collect();
-    shape.ok_or_else(|| PackedFault::Description {
-        name: tensor.name.clone(),
-        detail: format!("{dimensions:?} is not a shape"),
+    Ok(PackedTensor {
+        shape,
+        stored: Stored { scheme: SCHEME, bits, group, assumed: None },
+        engine: Engine::Grid(Box::new(grid)),
     })
 }
 
 /// Bits of a code: the only number that gives so many words.
 fn bits(members: &Members, settings: &Settings, columns: u64, words: u64) -> Result<u64, PackedFault> {
-    let fits = |&bits: &u64| (columns.saturating_mul(bits)).div_ceil(32) == words;
+    let fits = |&bits: &u64| columns.saturating_mul(bits).div_ceil(32) == words;
     let possible: Vec<u64> = (1..=8).filter(fits).collect();
-    match (settings.bits.filter(|bits| possible.contains(bits)), &possible[..]) {
-        (Some(bits), _) => Ok(bits),
-        (None, []) => Err(members.bits(SCHEME, words * 32 / columns)),
-        (None, [only]) => settings.check_bits(members.weight(), *only).map(|()| *only),
+    match (settings.bits, &possible[..]) {
+        (Some(stated), possible) if possible.contains(&stated) => Ok(stated),
+        (Some(stated), [found, ..]) => {
+            Err(contradiction(members.weight(), "bits", &stated.to_string(), &found.to_string()))
+        }
+        (None, [only]) => Ok(*only),
+        (_, []) => {
+            let detail = format!("no code of 1 to 8 bits makes {columns} columns of {words} words");
+            let name = members.need(Role::Shape, "weight_shape")?.name.clone();
+            Err(PackedFault::Description { name, detail })
+        }
         (None, several) => Err(PackedFault::Ambiguous {
             weight: members.weight().to_owned(),
             candidates: several.iter().map(|&bits| (bits, columns)).collect(),
@@ -151,8 +151,5 @@ fn packed_zeros(zeros: &Component, leading: &[u64], bits: u64, blocks: &Blocks) 
     let rows = blocks.scale_rows;
     let stack = &leading[..leading.len().max(1) - 1];
     zeros.expect_shape(&[stack, &[(rows * bits).div_ceil(32), blocks.scale_columns]].concat())?;
-    if !zeros.stored.is(Element::I32) {
-        return Err(zeros.wrong_type("i32"));
-    }
     Ok(Field::PackedColumns { words: zeros.clone(), bits, rows, columns: blocks.scale_columns })
 }

@@ -35,14 +35,60 @@ pub enum PackedFault {
         /// The shape that the others call for.
         expected: Shape,
     },
-    /// The elements of a row are not so many whole groups.
-    #[error("packed codes of {weight}: {columns} columns are not {groups} equal groups")]
+    /// A tensor that must have elements has none.
+    #[error("{name} has no elements: its shape is {found}")]
+    Empty {
+        /// The tensor.
+        name: String,
+        /// Its shape.
+        found: Shape,
+    },
+    /// A tensor's shape has another number of dimensions than the scheme's.
+    #[error("{name} has the shape {found}, not {expected} dimensions")]
+    Dimensions {
+        /// The tensor.
+        name: String,
+        /// Its shape.
+        found: Shape,
+        /// Dimensions in the scheme, in words.
+        expected: &'static str,
+    },
+    /// More elements than are computed with.
+    #[error("{name} calls for the shape {found}, of more than 2^48 elements")]
+    Huge {
+        /// The tensor that says so.
+        name: String,
+        /// The shape.
+        found: Shape,
+    },
+    /// Nothing states how many columns share a scale, and several numbers or none would do.
+    #[error("packed codes of {weight}: the group size is not known: {groups} scales for {columns} columns")]
     Group {
         /// The weight.
         weight: String,
         /// Columns of the weight.
         columns: u64,
         /// Groups, by the scales.
+        groups: u64,
+    },
+    /// The elements of a row are not whole groups of the scheme.
+    #[error("packed codes of {weight}: {columns} columns are not whole groups of {group}")]
+    Partial {
+        /// The weight.
+        weight: String,
+        /// Columns of the weight.
+        columns: u64,
+        /// Columns that share a scale.
+        group: u64,
+    },
+    /// No number of bits makes rows of so many words with so many scales.
+    #[error("packed codes of {weight}: the width in bits is not known: {words} words and {groups} scales a row")]
+    Width {
+        /// The weight.
+        weight: String,
+        /// 32-bit words of a row.
+        words: u64,
+        /// Scales of a row.
         groups: u64,
     },
     /// A number of bits that the scheme does not have.
@@ -56,7 +102,7 @@ pub enum PackedFault {
         bits: u64,
     },
     /// Shapes allow several numbers of bits, and nothing states which.
-    #[error("packed codes of {weight}: bits and group are not stated, {} are possible", Candidates(candidates))]
+    #[error("packed codes of {weight}: the width in bits is not known: {} are possible", Candidates(candidates))]
     Ambiguous {
         /// The weight.
         weight: String,
@@ -97,6 +143,18 @@ pub enum PackedFault {
         /// What the tensors say.
         found: String,
     },
+    /// A value in the configuration cannot be understood.
+    #[error("packed codes of {weight}: the configuration states {key} = {stated}, which is not {expected}")]
+    Value {
+        /// The weight.
+        weight: String,
+        /// The key in the configuration.
+        key: String,
+        /// Its value there, as JSON.
+        stated: String,
+        /// What it would have to be.
+        expected: &'static str,
+    },
     /// A tensor of a type that the scheme does not use.
     #[error("{name} is of the type {found}, not {expected}")]
     Type {
@@ -105,7 +163,7 @@ pub enum PackedFault {
         /// Its type.
         found: String,
         /// The types that would do.
-        expected: &'static str,
+        expected: String,
     },
     /// A tensor that describes the weight cannot be understood.
     #[error("{name}: {detail}")]

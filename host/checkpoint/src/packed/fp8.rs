@@ -24,8 +24,14 @@ pub fn open(members: &Members, settings: &Settings, scheme: &'static str) -> Res
     let codes = members.need(Role::Codes, members.weight())?;
     let scales = scales(members, codes)?;
     let table = table(codes)?;
-    let blocks = blocks(members, &codes.shape, &scales, settings)?;
     let columns = codes.shape.last().copied().unwrap_or(1);
+    let rows = product(&codes.shape[..codes.shape.len().max(1) - 1]);
+    let mut settings = settings.clone();
+    if scales.count() <= rows && settings.method.as_deref() != Some("compressed-tensors") {
+        // A group size beside scales of rows is that of the other weights (NVFP4) of a mixed checkpoint.
+        settings.group = None;
+    }
+    let blocks = blocks(members, &codes.shape, &scales, &settings)?;
     let zeros = match members.get(Role::Zeros) {
         Some(zeros) => {
             zeros.expect_shape(&scales.shape)?;
@@ -34,15 +40,12 @@ pub fn open(members: &Members, settings: &Settings, scheme: &'static str) -> Res
         None => None,
     };
     let group = (blocks.scale_columns > 1).then_some(blocks.columns);
-    if group.is_some() && blocks.rows == 1 {
-        settings.checked_group(members.weight(), columns, blocks.scale_columns)?;
-    }
     let grid = Grid {
         bits: 8,
         order: Order::LowFirst,
         row_bytes: columns,
         table: Box::new(table),
-        rows: product(&codes.shape[..codes.shape.len().max(1) - 1]),
+        rows,
         columns,
         blocks,
         scales: Field::Rows(scales),
@@ -53,7 +56,7 @@ pub fn open(members: &Members, settings: &Settings, scheme: &'static str) -> Res
     };
     Ok(PackedTensor {
         shape: codes.shape.clone(),
-        stored: Stored { scheme, bits: 8, group },
+        stored: Stored { scheme, bits: 8, group, assumed: None },
         engine: Engine::Grid(Box::new(grid)),
     })
 }

@@ -3,16 +3,23 @@
 //! `qweight` is `[inputs * bits / 32, outputs]`: a little-endian stream of codes down each column, so that codes of 3
 //! bits cross words. The value is `(code - zero) * scale[g_idx[input], output]`, exact for 16-bit scales. Zero points
 //! lie in a stream along the outputs; files of version 1 store them one lower, modulo 2^bits, files of version 2 as
-//! they are. Files in planes (`gptq_p`) split codes into fields of 4, 2 and 1 bits. The weight is `[outputs, inputs]`.
+//! they are. Which version it is the configuration says; without one, zero points in the middle of their range everywhere
+//! do, and other zero points are read as version 1, as AutoGPTQ and GPTQModel read files whose configuration has no
+//! `checkpoint_format`. Group numbers that are all 0 mean groups in order, as exllama's kernels read them (GPTQModel,
+//! `nn_modules/qlinear/exllamav2.py`). Files in planes (`gptq_p`) split codes into fields of 4, 2 and 1 bits. The weight is `[outputs, inputs]`.
 
 use super::columns::{Columns, Packing};
 use super::component::Component;
 use super::fault::PackedFault;
+use super::groups::grouping;
 use super::members::{Members, Role};
-use super::settings::Settings;
+use super::settings::{Settings, contradiction};
 use super::{Engine, PackedTensor, Stored};
 
 const SCHEME: &str = "gptq";
+
+/// What zero points that are not symmetric are read as without a configuration.
+const VERSION_1: &str = "zero points of version 1";
 
 /// Opens a weight.
 ///
@@ -20,32 +27,28 @@ const SCHEME: &str = "gptq";
 ///
 /// If tensors are missing or do not go together, or contradict the configuration.
 pub fn open(members: &Members, settings: &Settings) -> Result<PackedTensor, PackedFault> {
+    let weight = members.weight();
     let codes = members.need(Role::Codes, "qweight")?;
     let scales = members.need(Role::Scales, "scales")?;
     let zeros = members.get(Role::Zeros);
-    let (&[rows, outputs], &[groups, scale_outputs]) = (&codes.shape[..], &scales.shape[..]) else {
-        return Err(codes.wrong_shape(&[0, 0]));
-    };
-    if scale_outputs != outputs || groups == 0 || outputs == 0 {
-        return Err(scales.wrong_shape(&[groups.max(1), outputs]));
+    let &[rows, outputs] = &codes.shape[..] else { return Err(codes.wrong_dimensions("two")) };
+    let &[groups, scale_outputs] = &scales.shape[..] else { return Err(scales.wrong_dimensions("two")) };
+    if scale_outputs != outputs {
+        return Err(scales.wrong_shape(&[groups, outputs]));
     }
-    if !scales.stored.is_wide_float() {
-        return Err(scales.wrong_type("a float of 16 bits or more"));
-    }
-    let (packing, zero_offset) = variant(members, settings, zeros)?;
-    let bits = bits(members, settings, codes, zeros, packing)?;
-    let inputs = match members.get(Role::Groups).map(Component::count) {
-        Some(inputs) if inputs > 0 => inputs,
-        _ => rows * 32 / bits,
-    };
+    let packing = packing(members, settings)?;
+    let bits = bits(members, settings, packing, &Sizes { rows, outputs, groups })?;
+    let inputs = stated_inputs(members).unwrap_or(rows * 32 / bits);
     if (inputs * bits).div_ceil(32) != rows {
         return Err(codes.wrong_shape(&[(inputs * bits).div_ceil(32), outputs]));
     }
     if let Some(zeros) = zeros {
         zeros.expect_shape(&[groups, (outputs * bits).div_ceil(32)])?;
     }
-    let group = settings.checked_group(members.weight(), inputs, groups)?;
-    let columns = Columns {
+    let numbers = members.group_numbers(inputs, groups)?;
+    let numbers = numbers.filter(|numbers| numbers.iter().any(|&number| number > 0));
+    let (group, numbers) = grouping(weight, settings, numbers, inputs, groups)?;
+    let mut columns = Columns {
         codes: codes.clone(),
         packing,
         bits,
@@ -53,57 +56,105 @@ pub fn open(members: &Members, settings: &Settings) -> Result<PackedTensor, Pack
         inputs,
         scales: scales.clone(),
         zeros: zeros.cloned(),
-        zero_offset,
+        zero_offset: 0,
         group,
-        groups: members.groups(inputs, groups, group)?,
+        groups: numbers,
     };
+    let (zero_offset, assumed) = zero_offset(settings, &columns)?;
+    columns.zero_offset = zero_offset;
     Ok(PackedTensor {
         shape: vec![outputs, inputs],
-        stored: Stored { scheme: SCHEME, bits, group: (group < inputs).then_some(group) },
+        stored: Stored { scheme: SCHEME, bits, group: (group < inputs).then_some(group), assumed },
         engine: Engine::Columns(Box::new(columns)),
     })
 }
 
-/// How codes are packed, and what is added to zero points.
-fn variant(members: &Members, settings: &Settings, zeros: Option<&Component>) -> Result<(Packing, u32), PackedFault> {
+/// How codes are packed.
+fn packing(members: &Members, settings: &Settings) -> Result<Packing, PackedFault> {
     match settings.layout() {
-        Some("gptq_v2") => Ok((Packing::Stream, 0)),
-        Some("gptq_p") => Ok((Packing::Planes, 0)),
-        Some("gptq" | "auto_gptq") => Ok((Packing::Stream, 1)),
+        Some("gptq_p") => Ok(Packing::Planes),
+        None | Some("gptq" | "auto_gptq" | "gptq_v2") => Ok(Packing::Stream),
         Some(other) => Err(members.layout(other)),
-        None if settings.method.is_none() && zeros.is_some_and(in_the_middle) => Ok((Packing::Stream, 0)),
-        None => Ok((Packing::Stream, 1)),
     }
 }
 
-/// Whether zero points start as version 2 writes them for symmetric codes, 2^(bits - 1) each; version 1 writes one
-/// less.
-///
-/// The first words decide, since symmetric codes have the same zero point everywhere.
-fn in_the_middle(zeros: &Component) -> bool {
-    let mut words = Vec::new();
-    let read = zeros.words(0..zeros.count().min(64), &mut words);
-    let all = |word: u32| words.iter().all(|&found| found == word);
-    read.is_ok() && !words.is_empty() && (all(0xaaaa_aaaa) || all(0x8888_8888) || all(0x8080_8080))
+/// What is added to stored zero points, and what is assumed for it.
+fn zero_offset(settings: &Settings, columns: &Columns) -> Result<(u32, Option<&'static str>), PackedFault> {
+    match settings.layout() {
+        Some("gptq_v2" | "gptq_p") => return Ok((0, None)),
+        Some(_) => return Ok((1, None)),
+        // The configuration of version 2 states it.
+        None if settings.method.is_some() || columns.zeros.is_none() => return Ok((1, None)),
+        None => {}
+    }
+    // Symmetric codes have the middle of their range as zero point everywhere; version 1 stores one less.
+    let middle = 1 << (columns.bits - 1);
+    match columns.common_zero()? {
+        Some(zero) if zero == middle => Ok((0, None)),
+        Some(zero) if zero + 1 == middle => Ok((1, None)),
+        _ => Ok((1, Some(VERSION_1))),
+    }
 }
 
-/// Bits of a code: by the zero points, else by the group numbers, else by the configuration.
-fn bits(
-    members: &Members,
-    settings: &Settings,
-    codes: &Component,
-    zeros: Option<&Component>,
-    packing: Packing,
-) -> Result<u64, PackedFault> {
-    let (rows, outputs) = (codes.shape[0], codes.shape[1]);
-    let inputs = members.get(Role::Groups).map(Component::count).filter(|&inputs| inputs > 0);
-    let by_zeros = |zeros: &Component| zeros.shape.last().map(|words| words * 32 / outputs);
-    let found = match (inputs, zeros.and_then(by_zeros), settings.bits) {
-        (Some(inputs), ..) => rows * 32 / inputs,
-        (None, Some(bits), _) | (None, None, Some(bits)) => bits,
-        (None, None, None) => members.need(Role::Zeros, "qzeros").map(|_| 0)?,
+/// Inputs, by the group numbers.
+fn stated_inputs(members: &Members) -> Option<u64> {
+    members.get(Role::Groups).map(Component::count).filter(|&inputs| inputs > 0)
+}
+
+/// Lengths of the tensors.
+struct Sizes {
+    /// Rows of words.
+    rows: u64,
+    outputs: u64,
+    groups: u64,
+}
+
+/// Bits of a code: the only number that goes with the words, the zero points, the group numbers and the configuration.
+fn bits(members: &Members, settings: &Settings, packing: Packing, sizes: &Sizes) -> Result<u64, PackedFault> {
+    let &Sizes { rows, outputs, groups } = sizes;
+    let known: &[u64] = if packing == Packing::Planes { &[2, 3, 4, 5, 6, 7, 8] } else { &[2, 3, 4, 8] };
+    let inputs = stated_inputs(members);
+    let zero_words = members.get(Role::Zeros).and_then(|zeros| zeros.shape.last().copied());
+    let fits = |&bits: &u64| {
+        let rows_fit = match inputs {
+            Some(inputs) => inputs.saturating_mul(bits).div_ceil(32) == rows,
+            None => (rows * 32).is_multiple_of(bits),
+        };
+        rows_fit && zero_words.is_none_or(|words| (outputs * bits).div_ceil(32) == words)
     };
-    settings.check_bits(members.weight(), found)?;
-    let known = matches!(found, 2 | 3 | 4 | 8) || packing == Packing::Planes && matches!(found, 5..8);
-    if known { Ok(found) } else { Err(members.bits(SCHEME, found)) }
+    let mut possible: Vec<u64> = known.iter().copied().filter(fits).collect();
+    // Writers fill words of zero points: none pads as many outputs as make whole words of 4 bits.
+    let filled = |bits: &u64| zero_words.is_some_and(|words| outputs * bits == words * 32);
+    if settings.bits.is_none() && outputs.is_multiple_of(8) && possible.iter().any(filled) {
+        possible.retain(filled);
+    }
+    match (settings.bits, &possible[..]) {
+        (Some(stated), possible) if possible.contains(&stated) => Ok(stated),
+        (Some(stated), [found, ..]) => {
+            Err(contradiction(members.weight(), "bits", &stated.to_string(), &found.to_string()))
+        }
+        (None, [only]) => Ok(*only),
+        (_, []) => Err(no_bits(members, settings, sizes, known)),
+        (None, several) => {
+            let group = |bits: u64| (rows * 32 / bits).div_ceil(groups);
+            Err(PackedFault::Ambiguous {
+                weight: members.weight().to_owned(),
+                candidates: several.iter().map(|&bits| (bits, group(bits))).collect(),
+            })
+        }
+    }
+}
+
+/// A fault: no number of bits goes with all tensors. Where one goes with all but the group numbers, these are wrong.
+fn no_bits(members: &Members, settings: &Settings, sizes: &Sizes, known: &[u64]) -> PackedFault {
+    let &Sizes { rows, outputs, .. } = sizes;
+    let zero_words = members.get(Role::Zeros).and_then(|zeros| zeros.shape.last().copied());
+    let fits = |bits: u64| zero_words.is_none_or(|words| (outputs * bits).div_ceil(32) == words);
+    let bits = settings.bits.or_else(|| zero_words.map(|words| words * 32 / outputs));
+    let bits = bits.filter(|bits| known.contains(bits) && fits(*bits) && (rows * 32).is_multiple_of(*bits));
+    match (bits, members.get(Role::Groups), stated_inputs(members)) {
+        (Some(bits), Some(numbers), _) => numbers.wrong_shape(&[rows * 32 / bits]),
+        (_, _, Some(inputs)) => members.bits(SCHEME, rows * 32 / inputs),
+        _ => members.bits(SCHEME, zero_words.unwrap_or(0) * 32 / outputs),
+    }
 }

@@ -44,7 +44,7 @@ pub fn open(members: &Members, settings: &Settings) -> Result<PackedTensor, Pack
     let codes = members.need(Role::Codes, "W_q")?;
     let scales = members.need(Role::Scales, "scale")?;
     let zeros = members.need(Role::Zeros, "zero")?;
-    let shape = shape(members)?;
+    let shape = members.need(Role::Shape, "shape")?.dimensions()?;
     let bits = scalar(members, Role::Bits)?.or(settings.bits);
     let bits = bits.ok_or_else(|| missing(members, "nbits"))?;
     settings.check_bits(members.weight(), bits)?;
@@ -53,16 +53,18 @@ pub fn open(members: &Members, settings: &Settings) -> Result<PackedTensor, Pack
         3 => (4, 10),
         _ => return Err(members.bits(SCHEME, bits)),
     };
-    let (count, groups) = (product(&shape), scales.count().max(1));
-    let group = scalar(members, Role::Group)?.or(settings.group).unwrap_or(count / groups);
-    if group == 0 || group.checked_mul(groups) != Some(count) {
-        return Err(PackedFault::Group { weight: members.weight().to_owned(), columns: count, groups });
+    // Codes may be viewed as floats, whose elements have any size.
+    if codes.stored.is_integer() && codes.stored.size() != Some(unit) {
+        return Err(codes.wrong_type(if unit == 1 { "u8 or a float" } else { "i32 or a float" }));
     }
+    let (count, groups) = (product(&shape), scales.count());
+    let group = group(members, settings, count, groups)?;
     if zeros.count() != groups && zeros.count() != 1 {
         return Err(zeros.wrong_shape(&scales.shape));
     }
     let by_rows = match scalar(members, Role::Axis)? {
-        Some(axis) => axis == 1,
+        Some(axis @ (0 | 1)) => axis == 1,
+        Some(axis) => return Err(members.layout(format!("with groups along the axis {axis}"))),
         None => scales.shape.last() == Some(&1),
     };
     let (rows, columns) = if by_rows { (groups, group) } else { (group, groups) };
@@ -81,22 +83,22 @@ pub fn open(members: &Members, settings: &Settings) -> Result<PackedTensor, Pack
         columns,
         by_rows,
     }));
-    Ok(PackedTensor { shape, stored: Stored { scheme: SCHEME, bits, group: Some(group) }, engine })
+    Ok(PackedTensor { shape, stored: Stored { scheme: SCHEME, bits, group: Some(group), assumed: None }, engine })
+}
+
+/// Elements that share a scale: stated beside the codes, else in the configuration, else what the scales leave.
+fn group(members: &Members, settings: &Settings, count: u64, groups: u64) -> Result<u64, PackedFault> {
+    let weight = members.weight().to_owned();
+    match scalar(members, Role::Group)?.or(settings.group) {
+        Some(group) if group.checked_mul(groups) == Some(count) => Ok(group),
+        Some(group) => Err(PackedFault::Partial { weight, columns: count, group }),
+        None if count.is_multiple_of(groups) => Ok(count / groups),
+        None => Err(PackedFault::Group { weight, columns: count, groups }),
+    }
 }
 
 fn missing(members: &Members, name: &str) -> PackedFault {
     PackedFault::Missing { weight: members.weight().to_owned(), member: name.to_owned() }
-}
-
-/// The dimensions of the weight.
-fn shape(members: &Members) -> Result<Vec<u64>, PackedFault> {
-    let tensor = members.need(Role::Shape, "shape")?;
-    let dimensions = tensor.integers(8)?;
-    let positive = |&dimension: &i64| u64::try_from(dimension).ok().filter(|&dimension| dimension > 0);
-    dimensions.iter().map(positive).collect::<Option<_>>().ok_or_else(|| PackedFault::Description {
-        name: tensor.name.clone(),
-        detail: format!("{dimensions:?} is not a shape"),
-    })
 }
 
 /// A tensor of one integer, if it is there.

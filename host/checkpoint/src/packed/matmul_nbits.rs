@@ -4,14 +4,13 @@
 //! of a row, or floats of the scales' type, or all 2^(bits - 1). The value is `(code - zero) * scale`, exact for 16-bit
 //! scales. The weight is `[N, K]`, the transpose of the operand that the node replaces.
 
-use kurtoscope_shared::Element;
-
 use super::codes::{Order, unsigned};
 use super::component::Component;
 use super::fault::PackedFault;
 use super::grid::{Blocks, Factor, Field, Grid};
+use super::groups::out_of_order;
 use super::members::{Members, Role};
-use super::{Engine, PackedTensor, Stored};
+use super::{Engine, PackedTensor, Stored, types};
 
 const SCHEME: &str = "matmul-nbits";
 
@@ -37,12 +36,14 @@ pub fn open(members: &Members, attributes: Attributes) -> Result<PackedTensor, P
     let Attributes { inputs, outputs, bits, block } = attributes;
     let codes = members.need(Role::Codes, "B")?;
     let scales = members.need(Role::Scales, "scales")?;
+    types::check_all(types::MATMUL_NBITS, members.list())?;
     if !matches!(bits, 2..=8) {
         return Err(members.bits(SCHEME, bits));
     }
     if block == 0 || block > 1 << 20 || !block.saturating_mul(bits).is_multiple_of(8) || inputs == 0 || outputs == 0 {
-        return Err(PackedFault::Group { weight: members.weight().to_owned(), columns: inputs, groups: block });
+        return Err(PackedFault::Partial { weight: members.weight().to_owned(), columns: inputs, group: block });
     }
+    codes.expect_size(&[outputs, inputs])?;
     let blocks = inputs.div_ceil(block);
     let row_bytes = blocks.saturating_mul(block * bits / 8);
     if codes.byte_length()? != outputs.saturating_mul(row_bytes) {
@@ -50,9 +51,6 @@ pub fn open(members: &Members, attributes: Attributes) -> Result<PackedTensor, P
     }
     if scales.count() != outputs.saturating_mul(blocks) {
         return Err(scales.wrong_shape(&[outputs, blocks]));
-    }
-    if !scales.stored.is_wide_float() {
-        return Err(scales.wrong_type("a float of 16 bits or more"));
     }
     let zeros = zeros(members, attributes, blocks)?;
     let middle = if zeros.is_some() { 0.0 } else { (1u32 << (bits - 1)) as f32 };
@@ -70,14 +68,14 @@ pub fn open(members: &Members, attributes: Attributes) -> Result<PackedTensor, P
             columns: block,
             scale_rows: outputs,
             scale_columns: blocks,
-            groups: members.groups(inputs, blocks, block)?,
+            groups: members.group_numbers(inputs, blocks)?.and_then(|numbers| out_of_order(numbers, block)),
         },
         scales: Field::Rows(scales.clone()),
         zeros,
         biases: None,
         factor: Factor::One,
     };
-    let stored = Stored { scheme: SCHEME, bits, group: (block < inputs).then_some(block) };
+    let stored = Stored { scheme: SCHEME, bits, group: (block < inputs).then_some(block), assumed: None };
     Ok(PackedTensor { shape: vec![outputs, inputs], stored, engine: Engine::Grid(Box::new(grid)) })
 }
 
@@ -92,9 +90,6 @@ fn zeros(members: &Members, attributes: Attributes, blocks: u64) -> Result<Optio
     };
     if zeros.stored.is_wide_float() {
         return expect(zeros, blocks).map(|()| Some(Field::Rows(zeros.clone())));
-    }
-    if !zeros.stored.is(Element::U8) {
-        return Err(zeros.wrong_type("u8 or a float of 16 bits or more"));
     }
     let row_bytes = (blocks * attributes.bits).div_ceil(8);
     expect(zeros, row_bytes)?;

@@ -60,6 +60,11 @@ impl Members {
         &self.weight
     }
 
+    /// All tensors.
+    pub(super) fn list(&self) -> &[(Role, Component)] {
+        &self.list
+    }
+
     /// A tensor, if it is there.
     pub(super) fn get(&self, role: Role) -> Option<&Component> {
         self.list.iter().find(|(found, _)| *found == role).map(|(_, component)| component)
@@ -81,8 +86,8 @@ impl Members {
     }
 
     /// The group of each column, checked: all below `groups`, and one for each of `columns`; `None` where the tensor is
-    /// absent or empty, or says what equal groups of `group` columns say.
-    pub(super) fn groups(&self, columns: u64, groups: u64, group: u64) -> Result<Option<Vec<u32>>, PackedFault> {
+    /// absent or empty.
+    pub(super) fn group_numbers(&self, columns: u64, groups: u64) -> Result<Option<Vec<u32>>, PackedFault> {
         let Some(tensor) = self.get(Role::Groups).filter(|tensor| tensor.count() > 0) else {
             return Ok(None);
         };
@@ -99,7 +104,6 @@ impl Members {
                 groups,
             });
         }
-        let in_order = numbers.iter().zip(0u64..).all(|(&index, column)| index as u64 == column / group);
-        Ok((!in_order).then(|| numbers.into_iter().map(|index| index as u32).collect()))
+        Ok(Some(numbers.into_iter().map(|index| index as u32).collect()))
     }
 }

@@ -12,7 +12,7 @@ use super::component::{Component, StoredType, product};
 use super::fault::PackedFault;
 use super::grid::{Factor, Field, Grid};
 use super::members::{Members, Role};
-use super::settings::Settings;
+use super::settings::{Settings, contradiction};
 use super::widths::candidates;
 use super::{Engine, PackedTensor, Stored, nvfp4};
 
@@ -25,10 +25,9 @@ use super::{Engine, PackedTensor, Stored, nvfp4};
 pub fn open(members: &Members, settings: &Settings) -> Result<PackedTensor, PackedFault> {
     let codes = members.need(Role::Codes, members.weight())?;
     let scales = members.need(Role::Scales, "scales")?;
-    let ([leading @ .., words], Some(&groups)) = (&codes.shape[..], scales.shape.last()) else {
-        return Err(codes.wrong_shape(&[0, 0]));
-    };
-    let (words, groups) = (*words, groups.max(1));
+    let [leading @ .., words] = &codes.shape[..] else { return Err(codes.wrong_dimensions("one or more")) };
+    let Some(&groups) = scales.shape.last() else { return Err(scales.wrong_dimensions("one or more")) };
+    let words = *words;
     scales.expect_shape(&[leading, &[groups]].concat())?;
     if scales.stored.is(Element::U8) && members.get(Role::Biases).is_none() {
         return float(members, settings, codes, scales, words * 32 / groups);
@@ -55,29 +54,34 @@ pub fn open(members: &Members, settings: &Settings) -> Result<PackedTensor, Pack
         factor: Factor::One,
         codes: codes.clone(),
     };
-    let stored = Stored { scheme: "mlx", bits, group: Some(group) };
+    let stored = Stored { scheme: "mlx", bits, group: Some(group), assumed: None };
     Ok(PackedTensor { shape, stored, engine: Engine::Grid(Box::new(grid)) })
 }
 
 /// Bits and group: the only pair that the shapes and the configuration allow.
 fn bits_and_group(members: &Members, settings: &Settings, words: u64, groups: u64) -> Result<(u64, u64), PackedFault> {
     let weight = members.weight();
-    let mut possible = candidates(words, groups);
-    if let (Some(bits), Some(group)) = (settings.bits, settings.group)
-        && !possible.contains(&(bits, group))
-    {
-        return match possible.iter().find(|pair| pair.1 == group) {
-            Some((found, _)) => settings.check_bits(weight, *found).and(Err(members.bits("mlx", bits))),
-            None => Err(PackedFault::Group { weight: weight.to_owned(), columns: words * 32 / bits.max(1), groups }),
-        };
-    }
-    possible.retain(|&(bits, group)| {
-        settings.bits.is_none_or(|stated| stated == bits) && settings.group.is_none_or(|stated| stated == group)
-    });
-    match possible[..] {
-        [] => Err(members.bits("mlx", settings.bits.unwrap_or(words * 32 / (groups * 64)))),
-        [only] => Ok(only),
-        _ => Err(PackedFault::Ambiguous { weight: weight.to_owned(), candidates: possible }),
+    let possible = candidates(words, groups);
+    let agrees = |stated: Option<u64>, found: u64| stated.is_none_or(|stated| stated == found);
+    let fitting: Vec<_> = possible
+        .iter()
+        .copied()
+        .filter(|&(bits, group)| agrees(settings.bits, bits) && agrees(settings.group, group))
+        .collect();
+    let with = |bits: Option<u64>, group: Option<u64>| {
+        possible
+            .iter()
+            .find(|pair| bits.is_some_and(|bits| pair.0 == bits) || group.is_some_and(|group| pair.1 == group))
+    };
+    match (&fitting[..], with(None, settings.group), with(settings.bits, None)) {
+        ([only], ..) => Ok(*only),
+        ([_, ..], ..) => Err(PackedFault::Ambiguous { weight: weight.to_owned(), candidates: fitting }),
+        ([], Some(&(found, _)), _) => settings.check_bits(weight, found).and(Err(members.bits("mlx", found))),
+        ([], None, Some(&(_, found))) => {
+            let stated = settings.group.unwrap_or_default().to_string();
+            Err(contradiction(weight, "group_size", &stated, &found.to_string()))
+        }
+        ([], None, None) => Err(PackedFault::Width { weight: weight.to_owned(), words, groups }),
     }
 }
 
@@ -111,6 +115,7 @@ fn eights(members: &Members, codes: &Component, scales: Component) -> Result<Pac
     let mut shape = codes.shape.clone();
     let columns = shape.pop().unwrap_or(0) * 4;
     let rows = product(&shape);
+    scales.expect_shape(&[&shape[..], &[columns / 32]].concat())?;
     shape.push(columns);
     let grid = Grid {
         bits: 8,
@@ -126,6 +131,6 @@ fn eights(members: &Members, codes: &Component, scales: Component) -> Result<Pac
         factor: Factor::One,
         codes: codes.clone(),
     };
-    let stored = Stored { scheme: "mxfp8", bits: 8, group: Some(32) };
+    let stored = Stored { scheme: "mxfp8", bits: 8, group: Some(32), assumed: None };
     Ok(PackedTensor { shape, stored, engine: Engine::Grid(Box::new(grid)) })
 }

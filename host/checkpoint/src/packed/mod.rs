@@ -35,6 +35,7 @@ mod fault;
 pub mod fp8;
 pub mod gptq;
 mod grid;
+mod groups;
 pub mod hqq;
 pub mod matmul_nbits;
 mod members;
@@ -42,11 +43,13 @@ pub mod mlx;
 pub mod mxfp4;
 pub mod nvfp4;
 mod recognize;
+mod rest;
 mod rules;
 mod settings;
 #[cfg(test)]
 mod tests;
 pub mod torchao;
+mod types;
 mod widths;
 
 use std::ops::Range;
@@ -71,6 +74,8 @@ pub struct Stored {
     pub bits: u64,
     /// Neighbouring elements of a row that share a scale; `None` where a row or the whole tensor does.
     pub group: Option<u64>,
+    /// What neither the configuration nor the tensors state and is read as the scheme's tools read it.
+    pub assumed: Option<&'static str>,
 }
 
 /// A quantized weight, ready to be dequantized.
@@ -137,12 +142,14 @@ impl PackedTensor {
     ///
     /// The first that is not, or bytes that cannot be read.
     pub fn verify(&self) -> Result<(), PackedFault> {
+        let Some(last) = self.count().checked_sub(1) else { return Ok(()) };
         match &self.engine {
-            _ if self.count() == 0 => Ok(()),
-            Engine::Grid(grid) => grid.verify(),
-            Engine::Columns(matrix) => matrix.verify(),
-            Engine::Hqq(matrix) => matrix.verify(),
+            Engine::Grid(grid) => grid.verify()?,
+            Engine::Columns(matrix) => matrix.verify()?,
+            Engine::Hqq(matrix) => matrix.verify()?,
         }
+        // The last element needs the ends of all tensors: a short one is found out here.
+        self.dequantize(last..last + 1, &mut [0.0])
     }
 
     /// Length of the rows that the engine works with.

@@ -49,7 +49,7 @@ pub fn open(members: &Members) -> Result<PackedTensor, PackedFault> {
     };
     Ok(PackedTensor {
         shape,
-        stored: Stored { scheme: "mxfp4", bits: 4, group: Some(GROUP) },
+        stored: Stored { scheme: "mxfp4", bits: 4, group: Some(GROUP), assumed: None },
         engine: Engine::Grid(Box::new(grid)),
     })
 }

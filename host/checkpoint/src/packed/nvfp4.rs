@@ -62,14 +62,14 @@ pub(super) fn grid(
     group: u64,
 ) -> Result<PackedTensor, PackedFault> {
     let [leading @ .., bytes] = &codes.shape[..] else {
-        return Err(codes.wrong_shape(&[0, 0]));
+        return Err(codes.wrong_dimensions("one or more"));
     };
     // A file may count elements or the bytes or words that hold them.
     let row = Component { shape: vec![*bytes], ..codes.clone() };
     let bytes = row.byte_length()?;
     let columns = bytes.saturating_mul(2);
     if !columns.is_multiple_of(group) {
-        return Err(PackedFault::Group { weight: members.weight().to_owned(), columns, groups: columns / group });
+        return Err(PackedFault::Partial { weight: members.weight().to_owned(), columns, group });
     }
     scales.expect_shape(&[leading, &[columns / group]].concat())?;
     let shape = [leading, &[columns]].concat();
@@ -80,7 +80,7 @@ pub(super) fn grid(
         table: Box::new(e2m1()),
         rows: product(leading),
         columns,
-        blocks: blocks(members, &shape, &scales, &Settings::default())?,
+        blocks: blocks(members, &shape, &scales, &Settings { tile: Some([1, group]), ..Settings::default() })?,
         scales: Field::Rows(scales),
         zeros: None,
         biases: None,
@@ -89,7 +89,7 @@ pub(super) fn grid(
     };
     Ok(PackedTensor {
         shape,
-        stored: Stored { scheme, bits: 4, group: Some(group) },
+        stored: Stored { scheme, bits: 4, group: Some(group), assumed: None },
         engine: Engine::Grid(Box::new(grid)),
     })
 }

@@ -3,14 +3,17 @@
 //! What belongs together is data: a row of [`RULES`] for each way to name it. Whether the
 //! tensors of a weight agree is found out by its scheme, when it is opened.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use super::component::{Component, StoredType};
-use super::fault::{PackedFault, Shape};
+use super::fault::PackedFault;
 use super::members::{Members, Role};
-use super::rules::{RULES, Rule, is_left_over, is_scale};
+use super::rest::{self, is_left_over};
+use super::rules::{RULES, Rule};
 use super::settings::{Configuration, Settings, contradiction};
-use super::{PackedTensor, awq, bitsandbytes, compressed_tensors, fp8, gptq, hqq, mlx, mxfp4, nvfp4, torchao, widths};
+use super::{
+    PackedTensor, awq, bitsandbytes, compressed_tensors, fp8, gptq, hqq, mlx, mxfp4, nvfp4, torchao, types, widths,
+};
 
 /// A tensor of the checkpoint.
 #[derive(Debug, Clone)]
@@ -86,9 +89,6 @@ pub struct Recognition {
     pub unexplained: Vec<Unexplained>,
 }
 
-/// The longest dimension that is computed with, so that no product of a few of them overflows.
-const LONGEST: u64 = 1 << 40;
-
 /// Groups tensors into packed weights; `configuration` is that of the checkpoint's config.json, empty without one.
 pub fn recognize(listed: &[Listed], configuration: &Configuration) -> Recognition {
     let places: HashMap<&str, usize> = listed.iter().enumerate().map(|(at, tensor)| (tensor.name, at)).collect();
@@ -110,40 +110,11 @@ pub fn recognize(listed: &[Listed], configuration: &Configuration) -> Recognitio
     for weight in &mut recognition.weights {
         tell_apart(weight, listed);
     }
-    settle_widths(&mut recognition.weights, listed);
-    sort_out_the_rest(&mut recognition, listed, &claimed, configuration);
+    widths::settle(&mut recognition.weights, listed);
+    rest::sort_out(&mut recognition, listed, &claimed, configuration);
     recognition.weights.sort_by_key(|weight| weight.members[0].1);
     recognition.quantization.sort_unstable();
     recognition
-}
-
-/// What the tensors are that belong to no packed weight.
-fn sort_out_the_rest(
-    recognition: &mut Recognition,
-    listed: &[Listed],
-    claimed: &[bool],
-    configuration: &Configuration,
-) {
-    let quantized = !recognition.weights.is_empty() || configuration.is_stated();
-    let codes = |tensor: &&Listed| tensor.stored.is_integer() && tensor.shape.len() > 1;
-    let free = || listed.iter().enumerate().filter(|&(at, _)| !claimed[at]);
-    let unknown: BTreeSet<&str> =
-        free().map(|(_, tensor)| tensor).filter(codes).map(|tensor| module(tensor.name)).collect();
-    for (at, tensor) in free() {
-        let beside_codes = || is_scale(tensor.name) && unknown.contains(module(tensor.name));
-        if !tensor.stored.is_integer() && beside_codes() || quantized && is_left_over(tensor.name) {
-            recognition.quantization.push(at);
-        } else if tensor.stored.is_integer() {
-            let shape = Shape(tensor.shape.to_vec());
-            let reason = format!("packed codes of {}: no known scheme explains {} {shape}", tensor.name, tensor.stored);
-            recognition.unexplained.push(Unexplained { tensor: at, reason });
-        }
-    }
-}
-
-/// A name without its last part.
-fn module(name: &str) -> &str {
-    name.rsplit_once('.').map_or("", |(module, _)| module)
 }
 
 /// The weight whose codes this tensor is by this rule.
@@ -190,28 +161,6 @@ fn tell_apart(weight: &mut PackedWeight, listed: &[Listed]) {
     }
 }
 
-/// Gives MLX's weights the bits and group that all agree on, where nothing states them.
-fn settle_widths(weights: &mut [PackedWeight], listed: &[Listed]) {
-    let open = |weight: &&mut PackedWeight| weight.scheme == Scheme::Mlx && weight.settings.bits.is_none();
-    let row = |weight: &PackedWeight, role| {
-        let member = weight.members.iter().find(|(found, _)| *found == role);
-        member.and_then(|&(_, at)| listed[at].shape.last().copied())
-    };
-    let affine = |weight: &PackedWeight| weight.members.iter().any(|(role, _)| *role == Role::Biases);
-    let mut unsettled: Vec<_> = weights.iter_mut().filter(open).filter(|weight| affine(weight)).collect();
-    let rows: Option<Vec<_>> =
-        unsettled.iter().map(|weight| row(weight, Role::Codes).zip(row(weight, Role::Scales))).collect();
-    let matrices = listed.iter().filter(|tensor| tensor.shape.len() > 1);
-    let mut lengths: BTreeSet<u64> = matrices.filter_map(|tensor| tensor.shape.iter().rev().nth(1).copied()).collect();
-    let vectors = listed.iter().filter(|tensor| tensor.shape.len() == 1 && tensor.stored.is_wide_float());
-    lengths.extend(vectors.map(|tensor| tensor.shape[0]));
-    if let Some((bits, group)) = rows.and_then(|rows| widths::agreed(&rows, &lengths)) {
-        for weight in &mut unsettled {
-            (weight.settings.bits, weight.settings.group) = (Some(bits), Some(group));
-        }
-    }
-}
-
 impl PackedWeight {
     /// Opens the weight; `component` gives the tensor at a position of the list that was recognized.
     ///
@@ -223,12 +172,16 @@ impl PackedWeight {
     pub fn open(&self, component: impl FnMut(usize) -> Component) -> Result<PackedTensor, PackedFault> {
         let mut component = component;
         let list: Vec<_> = self.members.iter().map(|&(role, at)| (role, component(at))).collect();
-        let huge = |component: &Component| component.shape.iter().any(|&dimension| dimension > LONGEST);
-        if let Some((_, huge)) = list.iter().find(|(_, component)| huge(component)) {
-            return Err(huge.wrong_shape(&[LONGEST]));
+        self.check_method()?;
+        self.settings.check_values(&self.name)?;
+        types::check(self.scheme, &list)?;
+        for (role, component) in &list {
+            component.expect_size(&component.shape)?;
+            if matches!(role, Role::Codes | Role::Scales) {
+                component.expect_elements()?;
+            }
         }
         let members = Members::new(self.name.clone(), list);
-        self.check_method()?;
         let settings = &self.settings;
         match self.scheme {
             Scheme::Gptq => gptq::open(&members, settings),

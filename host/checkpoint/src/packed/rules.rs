@@ -102,6 +102,16 @@ pub(super) static RULES: &[Rule] = &[
         when: &[Role::Scales],
         methods: &["mxfp4"],
     },
+    // gpt-oss as OpenAI publishes it.
+    Rule {
+        scheme: Scheme::Mxfp4,
+        codes: ".blocks",
+        weight: "",
+        accepts: |stored| stored.is(Element::U8),
+        members: &[(Role::Scales, ".scales")],
+        when: &[Role::Scales],
+        methods: &[],
+    },
     Rule {
         scheme: Scheme::BitsAndBytes4,
         codes: "",
@@ -172,6 +182,16 @@ pub(super) static RULES: &[Rule] = &[
         when: &[Role::Scales],
         methods: &["fp8", "fbgemm_fp8", "compressed-tensors", "modelopt"],
     },
+    // ComfyUI's scaled fp8.
+    Rule {
+        scheme: Scheme::Fp8,
+        codes: ".weight",
+        weight: ".weight",
+        accepts: StoredType::is_f8,
+        members: &[(Role::Scales, ".scale_weight")],
+        when: &[Role::Scales],
+        methods: &[],
+    },
     Rule {
         scheme: Scheme::Int8,
         codes: ".weight",
@@ -182,51 +202,3 @@ pub(super) static RULES: &[Rule] = &[
         methods: &[],
     },
 ];
-
-/// Ends of the names of tensors that only quantization has and that are not codes: about activations, or beside codes.
-const LEFT_OVER: &[&str] = &[
-    ".input_scale",
-    "_input_scale",
-    ".output_scale",
-    ".q_scale",
-    ".k_scale",
-    ".v_scale",
-    ".prob_scale",
-    ".input_global_scale",
-    ".input_zero_point",
-    ".output_zero_point",
-    ".activation_scale",
-    ".input_activation_scale",
-    ".input_amax",
-    ".weight_scale",
-    "_weight_scale",
-    "_weight_scale_2",
-    ".weight_scale_inv",
-    ".weight_scale_2",
-    ".weight_global_scale",
-    ".weight_zero_point",
-    ".weight_shape",
-    ".weight_g_idx",
-    ".qzeros",
-    ".g_idx",
-    ".SCB",
-    ".absmax",
-    ".quant_map",
-    ".nested_absmax",
-    ".nested_quant_map",
-    ".smooth_scale",
-    ".act_scale",
-];
-
-/// Whether a tensor of this name is part of a quantization, but never codes.
-pub(super) fn is_left_over(name: &str) -> bool {
-    LEFT_OVER.iter().any(|end| name.ends_with(end))
-}
-
-/// Last parts of names that scales and the like have beside codes of a scheme that is not known.
-const SCALES: &[&str] = &["scale", "scales", "zero", "zeros", "biases", "codebook", "codebooks", "absmax", "lut"];
-
-/// Whether a tensor of this name is a scale, if codes are beside it.
-pub(super) fn is_scale(name: &str) -> bool {
-    SCALES.contains(&name.rsplit('.').next().unwrap_or(name))
-}

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::fault::PackedFault;
+use super::groups;
 
 /// What a configuration says about one weight; what it does not say is `None`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -19,6 +20,10 @@ pub struct Settings {
     pub tile: Option<[u64; 2]>,
     /// The kind of codes: `affine`, `mxfp4`, `nf4`, …
     pub mode: Option<String>,
+    /// That a row or the whole tensor has one scale: the key that says it, and its value.
+    pub per_row: Option<(&'static str, String)>,
+    /// A key that should have a number, and what it has instead, as JSON.
+    pub not_a_number: Option<(String, String)>,
 }
 
 impl Settings {
@@ -32,22 +37,35 @@ impl Settings {
         self.check("bits", self.bits, weight, found)
     }
 
-    /// The length of `groups` groups of `columns` columns, which is the stated one if any is; the last may be shorter
-    /// then.
-    pub(super) fn checked_group(&self, weight: &str, columns: u64, groups: u64) -> Result<u64, PackedFault> {
-        let even = || (groups > 0 && columns.is_multiple_of(groups)).then(|| columns / groups);
-        match self.group {
-            Some(group) if group > 0 && columns.div_ceil(group) == groups => Ok(group),
-            Some(_) => {
-                self.check("group_size", self.group, weight, even().unwrap_or(0))?;
-                Err(PackedFault::Group { weight: weight.to_owned(), columns, groups })
+    /// The length of `groups` groups of `columns` columns: the stated one, else the only usual one. The last may be
+    /// shorter.
+    pub(super) fn group_size(&self, weight: &str, columns: u64, groups: u64) -> Result<u64, PackedFault> {
+        let unstated = groups::unstated(columns, groups);
+        let found = || unstated.map_or_else(|| format!("{groups} for {columns} columns"), |size| size.to_string());
+        match (self.group, &self.per_row) {
+            (Some(group), _) if group > 0 && columns.div_ceil(group) == groups => Ok(group),
+            (Some(group), _) => Err(contradiction(weight, "group_size", &group.to_string(), &found())),
+            (None, Some((key, stated))) if groups != 1 => {
+                Err(contradiction(weight, key, stated, &format!("{groups} scales a row")))
             }
-            None => {
-                let usual = || [32, 64, 128].into_iter().find(|&group| columns.div_ceil(group) == groups);
-                let fault = || PackedFault::Group { weight: weight.to_owned(), columns, groups };
-                even().or_else(usual).ok_or_else(fault)
-            }
+            (None, _) => unstated.ok_or_else(|| PackedFault::Group { weight: weight.to_owned(), columns, groups }),
         }
+    }
+
+    /// Refuses one scale for a row of `columns` where the configuration states shorter groups.
+    pub(super) fn check_row(&self, weight: &str, columns: u64) -> Result<(), PackedFault> {
+        if self.group.is_some() { self.group_size(weight, columns, 1).map(|_| ()) } else { Ok(()) }
+    }
+
+    /// Refuses values that could not be understood.
+    pub(super) fn check_values(&self, weight: &str) -> Result<(), PackedFault> {
+        let Some((key, stated)) = &self.not_a_number else { return Ok(()) };
+        Err(PackedFault::Value {
+            weight: weight.to_owned(),
+            key: key.clone(),
+            stated: stated.clone(),
+            expected: "a whole number",
+        })
     }
 
     /// Refuses a kind of codes that is not the stated one.
@@ -104,24 +122,36 @@ impl Configuration {
         let own = self.module(weight.strip_suffix(".weight").unwrap_or(weight));
         let word = |keys: &[&str]| own.and_then(|own| word(own, keys)).or_else(|| word(&self.value, keys));
         let varies = self.value.get("dynamic").is_some_and(|dynamic| !dynamic.is_null());
-        let number = |keys: &[&str]| own.and_then(|own| number(own, keys)).or_else(|| number(&self.value, keys));
-        let number = |keys: &[&str]| number(keys).filter(|_| !varies);
+        let number =
+            |keys: &[&str]| own.map_or(Number::Absent, |own| number(own, keys)).or(|| number(&self.value, keys));
+        let number = |keys: &[&str]| if varies { Number::Absent } else { number(keys) };
+        let (mut bits, mut group) = (number(&["bits", "w_bit", "num_bits"]), number(&["group_size", "q_group_size"]));
         let mut settings = Settings {
             method: word(&["quant_method"]).or_else(|| self.mlx.then(|| "mlx".to_owned())),
             format: word(&["checkpoint_format", "packing_format", "format", "version"]),
-            bits: number(&["bits", "w_bit", "num_bits"]),
-            group: number(&["group_size", "q_group_size"]),
             tile: pair(self.value.get("weight_block_size")),
             mode: word(&["mode", "bnb_4bit_quant_type"]),
+            ..Settings::default()
         };
         if let Some(groups) = self.value.get("config_groups").and_then(Value::as_object) {
             let weights = groups.values().filter_map(|group| group.get("weights"));
-            let bits = same(weights.clone().map(|weights| number_of(weights, "num_bits")));
-            let group = same(weights.clone().map(|weights| number_of(weights, "group_size")));
-            settings.bits = bits.or(settings.bits);
-            settings.group = group.or(settings.group);
+            let all = |key| same(weights.clone().map(|weights| number_of(weights, key).stated())).unwrap_or_default();
+            (bits, group) = (all("num_bits").or(|| bits), all("group_size").or(|| group));
+            let strategy = same(weights.clone().map(|weights| word_of(weights, "strategy")));
+            let whole_rows = strategy.filter(|strategy| matches!(strategy.as_str(), "channel" | "tensor"));
+            settings.per_row = whole_rows.map(|strategy| ("strategy", strategy));
             settings.tile = same(weights.map(|weights| pair(weights.get("block_structure"))));
         }
+        if group == Number::Minus1 {
+            settings.per_row = Some(("group_size", "-1".to_owned()));
+        }
+        (settings.bits, settings.group) = (bits.value(), group.value());
+        let unread = [("bits", bits), ("group_size", group)].into_iter().find_map(|(key, number)| match number {
+            Number::Other(stated) => Some((key.to_owned(), stated)),
+            Number::Minus1 if key == "bits" => Some((key.to_owned(), "-1".to_owned())),
+            _ => None,
+        });
+        settings.not_a_number = unread;
         settings
     }
 
@@ -140,16 +170,58 @@ impl Configuration {
     }
 }
 
+/// What stands where a number of bits or a group size is expected.
+#[derive(Debug, Clone, Default, PartialEq)]
+enum Number {
+    /// Nothing, or null.
+    #[default]
+    Absent,
+    /// A number, perhaps as a string.
+    Whole(u64),
+    /// -1, which for a group size is the whole row.
+    Minus1,
+    /// Something else, as JSON.
+    Other(String),
+}
+
+impl Number {
+    fn or(self, other: impl FnOnce() -> Self) -> Self {
+        if self == Self::Absent { other() } else { self }
+    }
+
+    fn stated(self) -> Option<Self> {
+        Some(self).filter(|number| *number != Self::Absent)
+    }
+
+    fn value(&self) -> Option<u64> {
+        if let Self::Whole(number) = self { Some(*number) } else { None }
+    }
+}
+
 fn word(value: &Value, keys: &[&str]) -> Option<String> {
-    keys.iter().find_map(|key| value.get(key).and_then(Value::as_str)).map(str::to_lowercase)
+    keys.iter().find_map(|key| word_of(value, key))
 }
 
-fn number(value: &Value, keys: &[&str]) -> Option<u64> {
-    keys.iter().find_map(|key| number_of(value, key))
+fn word_of(value: &Value, key: &str) -> Option<String> {
+    value.get(key).and_then(Value::as_str).map(str::to_lowercase)
 }
 
-fn number_of(value: &Value, key: &str) -> Option<u64> {
-    value.get(key).and_then(Value::as_u64)
+fn number(value: &Value, keys: &[&str]) -> Number {
+    keys.iter().find_map(|key| number_of(value, key).stated()).unwrap_or_default()
+}
+
+fn number_of(value: &Value, key: &str) -> Number {
+    let found = value.get(key).unwrap_or(&Value::Null);
+    let integer = match found {
+        Value::Null => return Number::Absent,
+        Value::String(text) => text.trim().parse::<i128>().ok(),
+        other => other.as_u64().map(i128::from).or_else(|| other.as_i64().map(i128::from)),
+    };
+    match integer.map(u64::try_from) {
+        Some(Ok(number)) => Number::Whole(number),
+        Some(Err(_)) if integer == Some(-1) => Number::Minus1,
+        _ => Number::Other(found.to_string()),
+    }
 }
 
 fn pair(value: Option<&Value>) -> Option<[u64; 2]> {

@@ -1,6 +1,7 @@
 //! Faults, each of which costs one weight; recognition; and packing in the plainest way against any range of elements.
 
 mod damage;
+mod groups_and_types;
 mod naming;
 mod ranges;
 

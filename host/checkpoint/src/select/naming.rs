@@ -8,7 +8,7 @@ pub const FORMATS: &str = "safetensors, PyTorch, GGUF, ONNX, NumPy and Flax";
 /// The names of a format that is split into shards, with or without an index.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Naming {
-    /// The name of an unsplit model, which goes before everything else.
+    /// The name of an unsplit model, which goes before everything but an index.
     single: &'static str,
     /// How the name of an index of shards ends.
     index: &'static str,
@@ -21,7 +21,7 @@ pub(super) const SHARDED: [Naming; 2] = [
     Naming {
         single: "model.safetensors",
         index: ".safetensors.index.json",
-        weights: |name| extension(name) == "safetensors",
+        weights: |name| extension(name) == "safetensors" && !is_training_state(name),
     },
     Naming { single: "pytorch_model.bin", index: ".bin.index.json", weights: is_pytorch },
 ];
@@ -43,7 +43,7 @@ const TRAINING: &[&str] = &[
 ];
 
 impl Naming {
-    /// Whether a file of this name is a whole model that goes before everything else.
+    /// Whether a file of this name is an unsplit model.
     pub(super) fn is_single(&self, name: &str) -> bool {
         name.eq_ignore_ascii_case(self.single)
     }
@@ -51,6 +51,21 @@ impl Naming {
     /// Whether a file of this name or path is an index of shards.
     pub(super) fn is_index(&self, name: &str) -> bool {
         name.to_ascii_lowercase().ends_with(self.index)
+    }
+
+    /// Whether a file of this name is the index of an unsplit model's name, which goes before others.
+    pub(super) fn is_first_index(&self, name: &str) -> bool {
+        name.to_ascii_lowercase().strip_prefix(stem(self.single)) == Some(self.index)
+    }
+
+    /// Whether a series of this name is that of an unsplit model's name.
+    pub(super) fn is_single_stem(&self, name: &str) -> bool {
+        name.eq_ignore_ascii_case(stem(self.single))
+    }
+
+    /// How the name of an index ends.
+    pub(super) fn index_extension(&self) -> &'static str {
+        self.index
     }
 
     /// Whether a file of this name is a model or one of its shards.
@@ -67,11 +82,19 @@ fn is_pytorch(name: &str) -> bool {
     match extension(name) {
         // Anything may end in .bin.
         "bin" => name.starts_with("pytorch_model") || name.starts_with("model"),
-        "pt" | "pth" | "ckpt" => {
-            !TRAINING.iter().any(|start| name.starts_with(start)) && !name.ends_with("_optim_states.pt")
-        }
+        "pt" | "pth" | "ckpt" => !is_training_state(name),
         _ => false,
     }
+}
+
+/// Whether a name is one that training tools give to what they save beside the weights.
+fn is_training_state(name: &str) -> bool {
+    TRAINING.iter().any(|start| name.starts_with(start)) || name.ends_with("_optim_states.pt")
+}
+
+/// A file's name without its extension.
+pub(super) fn stem(name: &str) -> &str {
+    Path::new(name).file_stem().and_then(|stem| stem.to_str()).unwrap_or(name)
 }
 
 /// Whether a name ends in one of [`SINGLE`].
@@ -112,12 +135,16 @@ mod tests {
             "rng_state_0.pth",
             "scaler.pt",
             "zero_pp_rank_0_mp_rank_00_optim_states.pt",
+            "optimizer.safetensors",
             "vocab.bin",
             "model.safetensors",
             "README.md",
         ] {
             assert!(!pytorch.is_weights(name), "{name}");
         }
+        assert!(safetensors.is_weights("a.safetensors") && !safetensors.is_weights("optimizer.safetensors"));
+        assert!(safetensors.is_first_index("Model.safetensors.index.json"));
+        assert!(!safetensors.is_first_index("consolidated.safetensors.index.json"));
         assert!(pytorch.is_single("PyTorch_Model.bin") && safetensors.is_index("m/MODEL.safetensors.index.json"));
         assert!(has_extension("a.GGUF", ".gguf") && !has_extension("a.gguf.txt", ".gguf"));
     }

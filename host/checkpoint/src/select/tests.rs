@@ -33,6 +33,63 @@ fn external_data_of_onnx_models_comes_along() {
 }
 
 #[test]
+fn the_index_goes_before_an_unsplit_model_and_the_rest_is_left_out() {
+    let selected = |names: &[&str]| {
+        let selection = select(names).expect("weights");
+        (selection.path().to_owned(), selection.left_out.join(" "))
+    };
+    const INDEX: &str = "model.safetensors.index.json";
+    let (path, left_out) = selected(&["model-1-of-1.safetensors", "model.safetensors", INDEX, "optimizer.safetensors"]);
+    // The index is not read here, so its own shards are among the files.
+    assert_eq!((path.as_str(), left_out.as_str()), (INDEX, "model-1-of-1.safetensors model.safetensors"));
+    assert_eq!(selected(&["consolidated.safetensors.index.json", INDEX]).0, INDEX);
+    let several = select(&["a.safetensors.index.json", "b.safetensors.index.json"]).expect_err("several");
+    assert!(several.to_string().contains("a.safetensors.index.json, b.safetensors.index.json"), "{several}");
+    let (path, left_out) = selected(&["model.fp16.safetensors", "model.safetensors"]);
+    assert_eq!((path.as_str(), left_out.as_str()), ("model.safetensors", "model.fp16.safetensors"));
+    let selection = select_file("q/model.safetensors.index.json", &["q/a.safetensors", "b.safetensors"]);
+    assert_eq!(selection.expect("weights").left_out, ["q/a.safetensors"]);
+}
+
+#[test]
+fn copies_and_files_beside_a_series_are_left_out() {
+    let unet = ["diffusion_pytorch_model.fp16.safetensors", "diffusion_pytorch_model.safetensors"];
+    assert_eq!(weights(&unet), [unet[1]]);
+    let series = ["model-1-of-2.safetensors", "model-2-of-2.safetensors"];
+    for more in [
+        &["consolidated.safetensors"][..],
+        &["consolidated-1-of-1.safetensors"],
+        &["model.fp16-1-of-2.safetensors", "model.fp16-2-of-2.safetensors"],
+    ] {
+        let selection = select(&[&series[..], more].concat()).expect("weights");
+        assert_eq!(selection.weights, Weights::Files(series.map(String::from).into()));
+        assert_eq!(selection.left_out, more);
+    }
+    let parts = ["consolidated.00.pth", "consolidated.01.pth"];
+    assert_eq!(weights(&parts), parts);
+    assert_eq!(weights(&["a.safetensors", "b.safetensors"]), ["a.safetensors", "b.safetensors"]);
+}
+
+#[test]
+fn weights_in_sub_folders_are_named_and_not_selected() {
+    let pipeline = [
+        "model_index.json",
+        "unet/diffusion_pytorch_model.safetensors",
+        "unet/model.onnx",
+        "vae/diffusion_pytorch_model.fp16.safetensors",
+        "vae/diffusion_pytorch_model.safetensors",
+    ];
+    let expected = SelectError::SubFolders {
+        folders: vec!["unet".to_owned(), "vae".to_owned()],
+        is_pipeline: true,
+        example: pipeline[1].to_owned(),
+    };
+    assert_eq!(select(&pipeline), Err(expected));
+    assert!(matches!(select(&pipeline[1..]), Err(SelectError::SubFolders { is_pipeline: false, .. })));
+    assert_eq!(weights(&[&pipeline[..], &["a.gguf"]].concat()), ["a.gguf"]);
+}
+
+#[test]
 fn the_parts_of_a_split_file_are_one_model() {
     let parts = ["q4/m-00001-of-00002.gguf", "q4/m-00002-of-00002.gguf"];
     assert_eq!(weights(&parts), parts);

@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal};
 
-use kurtoscope_host::link::{DeviceUrl, QemuMachine};
+use kurtoscope_host::link::{DeviceUrl, QemuAddress, QemuMachine};
 
 use super::{BoardError, BuildRequest, Catalogue, build, toolchain::is_on_path};
 
@@ -13,7 +13,7 @@ use super::{BoardError, BuildRequest, Catalogue, build, toolchain::is_on_path};
 pub fn qemu_machines(urls: &[DeviceUrl]) -> Result<Vec<QemuMachine>, BoardError> {
     let mut machines: Vec<QemuMachine> = Vec::new();
     for url in urls {
-        if let DeviceUrl::Qemu { machine: name, .. } = url
+        if let DeviceUrl::Qemu(QemuAddress { machine: name, .. }) = url
             && machines.iter().all(|machine| machine.name != *name)
         {
             machines.push(machine(name)?);

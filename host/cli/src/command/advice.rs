@@ -7,7 +7,7 @@ use kurtoscope_host::{
     deployment::{PlanError, export::ExportError},
     evidence::EvidenceError,
     hypothesis::DefinitionError,
-    link::{DEVICE_VARIABLE, LinkError, UDEV_RULE, UrlError, UsbError},
+    link::{AdaptersError, DEVICE_VARIABLE, LinkError, UDEV_RULE, UnixError, UrlError, UsbError},
     run_file::ReadError,
 };
 
@@ -38,8 +38,12 @@ pub(super) fn advice(error: &(dyn Error + 'static)) -> Option<String> {
         of_link(error)
     } else if let Some(error) = error.downcast_ref::<UsbError>() {
         of_usb(error)
-    } else if let Some(UrlError::Usb(_)) = error.downcast_ref() {
-        Some("`kurtoscope devices` shows them".into())
+    } else if let Some(error) = error.downcast_ref::<UnixError>() {
+        Some(of_unix(error).into())
+    } else if let Some(UrlError::Address { .. }) = error.downcast_ref() {
+        Some("`kurtoscope devices` shows what is there".into())
+    } else if let Some(AdaptersError::Start { .. }) = error.downcast_ref() {
+        Some(device_program())
     } else if let Some(error) = error.downcast_ref::<JournalError>() {
         Some(of_journal(error).into())
     } else if let Some(error) = error.downcast_ref::<EvidenceError>() {
@@ -113,7 +117,7 @@ fn of_link(error: &LinkError) -> Option<String> {
         LinkError::Absent(_) => "`kurtoscope devices` lists the ports that are there",
         LinkError::Busy(_) => "close serial monitors and other runs first",
         LinkError::Denied(_) => "on Linux, add yourself to the group that owns it (dialout)",
-        LinkError::Usb(error) => return of_usb(error),
+        LinkError::Kind(error) => return advice(error.as_ref()),
         _ => return None,
     };
     Some(advice.into())
@@ -139,6 +143,16 @@ fn of_usb(error: &UsbError) -> Option<String> {
         _ => return None,
     };
     Some(advice.into())
+}
+
+const fn of_unix(error: &UnixError) -> &'static str {
+    match error {
+        UnixError::Absent(_) | UnixError::NobodyListens(_) => {
+            "`kurtoscope-device --unix PATH` makes one and listens on it"
+        }
+        UnixError::NoSocket => "`kurtoscope-device --unix PATH` makes one; a serial port is named by serial:PATH",
+        UnixError::Denied(_) => "who may write to the socket's file may connect",
+    }
 }
 
 fn of_journal(error: &JournalError) -> &'static str {
@@ -173,7 +187,7 @@ const fn of_plan(error: &PlanError) -> Option<&'static str> {
              `kurtoscope analyze MODEL --out DIR`",
         ),
         PlanError::Budget { .. } => Some("`--bits` takes an average within that range"),
-        PlanError::NothingToQuantize { .. } => None,
+        PlanError::NothingToQuantize { .. } | PlanError::Adapter { .. } => None,
     }
 }
 

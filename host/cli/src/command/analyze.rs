@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{
-    arguments::{MeasuringArguments, Outcome, device_url},
+    arguments::{MeasuringArguments, Outcome, device_help, device_url},
     hypotheses, interrupt,
     model::ModelArgument,
     output,
@@ -43,12 +43,7 @@ pub(super) struct AnalyzeArguments {
     models: Vec<ModelArgument>,
 
     /// Where to measure; repeat to share the work between devices
-    ///
-    /// local: this machine's processor. `gpu[:NAME]`: a graphics adapter of this machine; needs `kurtoscope-device` with
-    /// its feature `gpu`. pty: a virtual board, in a process of its own behind a pseudo-terminal.
-    /// serial:PATH[?baud=N]: a board on a serial port. exec:COMMAND: a program that speaks the protocol on its standard
-    /// input and output, such as `exec:ssh pi@board kurtoscope-device --stdio`.
-    #[arg(long = "device", value_name = "URL", value_parser = device_url, default_value = "local")]
+    #[arg(long = "device", value_name = "URL", value_parser = device_url, default_value = "local", long_help = device_help())]
     devices: Vec<DeviceUrl>,
 
     /// Write run.json, report.md and tensors.csv into this folder; for several models into a folder each, with

@@ -8,7 +8,7 @@ use super::{advice, output};
 use crate::device_options::link_options;
 use kurtoscope_host::{
     analysis::{CompressionMode, Device, DeviceOptions, Timeouts},
-    link::{DeviceUrl, UrlError},
+    link::{DeviceUrl, KINDS, UrlError},
 };
 use kurtoscope_shared::Requests;
 
@@ -114,6 +114,13 @@ pub(super) fn seconds(text: &str) -> Result<f64, String> {
         Ok(seconds) if (0.05..=86_400.0).contains(&seconds) => Ok(seconds),
         _ => Err("a number of seconds from 0.05 to 86400 is needed".into()),
     }
+}
+
+/// What `--help` says of devices: a line for each kind.
+pub(super) fn device_help() -> String {
+    let width = KINDS.iter().map(|kind| kind.syntax.len()).max().unwrap_or_default();
+    let lines = KINDS.iter().map(|kind| format!("\n{:width$}  {}", kind.syntax, kind.summary));
+    format!("Where to measure; repeat to share the work between devices\n{}", lines.collect::<String>())
 }
 
 pub(super) fn device_url(text: &str) -> Result<DeviceUrl, String> {

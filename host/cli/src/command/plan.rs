@@ -182,9 +182,9 @@ impl Planned {
 
     fn blocks(&self, run: &Run, limit: usize) -> Vec<Block> {
         match self {
-            Self::Targets { plans, without } => deployment::overview::overview(run, plans, without),
-            Self::Target { plan, .. } => deployment::target::plan(run, plan, limit),
-            Self::Budget { plan, .. } => deployment::budget::budget(run, plan, limit),
+            Self::Targets { plans, without } => deployment::overview(run, plans, without),
+            Self::Target { plan, .. } => deployment::plan(run, plan, limit),
+            Self::Budget { plan, .. } => deployment::budget(run, plan, limit),
         }
     }
 

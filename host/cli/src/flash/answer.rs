@@ -43,9 +43,7 @@ impl BoardLocation {
     /// `keeps_port` says that it may also be one that stays throughout, such as that of a debug probe.
     pub fn before_restart(usual: DeviceUrl, keeps_port: bool) -> Self {
         match usual {
-            DeviceUrl::Serial { .. } => {
-                Self::Port(NewPort { stayed: port_urls(), patient: keeps_port.then_some(usual) })
-            }
+            DeviceUrl::Serial(_) => Self::Port(NewPort { stayed: port_urls(), patient: keeps_port.then_some(usual) }),
             _ => Self::Url(usual),
         }
     }
@@ -113,7 +111,7 @@ pub fn await_answer(
             return Err(FlashError::Answers(failure));
         }
         // A program that is started for us does not come up later: it reported why, and would do so again.
-        if matches!(url, DeviceUrl::Exec { .. }) && failure.is_disconnected() {
+        if matches!(url, DeviceUrl::Exec(_)) && failure.is_disconnected() {
             return Err(FlashError::Ends { last: last(&failure), url: url.to_string(), hint: hint.into() });
         }
         if start.elapsed() >= within {

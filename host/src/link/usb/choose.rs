@@ -2,8 +2,7 @@
 
 use kurtoscope_shared::usb::{CLASS, PROTOCOL, SUBCLASS};
 
-use super::UsbError;
-use crate::link::UsbName;
+use super::{UsbAddress, UsbError};
 
 /// A USB device of this machine, as the system lists it.
 #[derive(Debug, Clone, Default)]
@@ -28,12 +27,12 @@ pub(super) fn is_ours(interface: &Interface) -> bool {
 }
 
 impl Listed {
-    /// The name that fits this device.
-    pub fn name(&self) -> UsbName {
-        UsbName { ids: Some((self.vendor, self.product)), serial: self.serial.clone() }
+    /// The address that fits this device.
+    pub fn address(&self) -> UsbAddress {
+        UsbAddress { ids: Some((self.vendor, self.product)), serial: self.serial.clone() }
     }
 
-    fn fits(&self, wanted: &UsbName) -> bool {
+    fn fits(&self, wanted: &UsbAddress) -> bool {
         wanted.ids.is_none_or(|ids| ids == (self.vendor, self.product))
             && wanted.serial.as_ref().is_none_or(|serial| self.serial.as_ref() == Some(serial))
     }
@@ -43,13 +42,13 @@ impl Listed {
 ///
 /// # Errors
 /// When none or more than one fits, or the one that was named has no interface of Kurtoscope's.
-pub(super) fn choose(devices: &[Listed], wanted: &UsbName) -> Result<(usize, u8), UsbError> {
+pub(super) fn choose(devices: &[Listed], wanted: &UsbAddress) -> Result<(usize, u8), UsbError> {
     let fitting = || devices.iter().enumerate().filter(|(_, device)| device.fits(wanted));
     let usable: Vec<(usize, u8)> = fitting()
         .filter_map(|(index, device)| Some((index, device.interfaces.iter().find(|one| is_ours(one))?.number)))
         .collect();
     let names = |indices: &mut dyn Iterator<Item = usize>| {
-        let mut names: Vec<String> = indices.map(|index| format!("usb:{}", devices[index].name())).collect();
+        let mut names: Vec<String> = indices.map(|index| devices[index].address().to_string()).collect();
         names.sort();
         names
     };
@@ -75,6 +74,7 @@ fn kind((class, subclass, protocol): (u8, u8, u8)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::link::address::Address;
 
     const OURS: Interface = Interface { number: 2, kind: (0xff, 0x4b, 0x01) };
     const SERIAL: Interface = Interface { number: 0, kind: (0x02, 0x02, 0x01) };
@@ -84,8 +84,8 @@ mod tests {
         Listed { vendor, product, serial, interfaces: interfaces.to_vec() }
     }
 
-    fn name(text: &str) -> UsbName {
-        UsbName::parse(text).expect(text)
+    fn name(text: &str) -> UsbAddress {
+        UsbAddress::parse(text).expect(text)
     }
 
     #[test]

@@ -1,54 +1,45 @@
 //! `usb:[VENDOR:PRODUCT[:SERIAL]]`: a board whose USB port has Kurtoscope's own interface, reached through bulk transfers
 //! without a driver. Which board is meant is decided in `choose`, transfers are in `stream`.
 
+mod address;
 mod choose;
 mod error;
 mod stream;
 
-use std::fmt;
-
-use kurtoscope_shared::{
-    frame::Framing,
-    usb::{TRANSFER_BYTES, TRANSFERS},
-};
+use kurtoscope_shared::usb::{TRANSFER_BYTES, TRANSFERS};
 use nusb::{
     DeviceInfo, Interface, MaybeFuture,
     descriptors::TransferType,
     transfer::{Bulk, Direction, In, Out},
 };
 
+pub use address::UsbAddress;
 pub use error::{UDEV_RULE, UsbError};
 
-use super::{DeviceUrl, Link, UsbName};
+use super::{Link, LinkOptions, ListError, ListedDevice, address::Address};
 use choose::{Listed, choose, is_ours};
 
-/// A board with Kurtoscope's interface, as it is listed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UsbBoard {
-    /// Names this board and, where it has a serial number, no other.
-    pub url: DeviceUrl,
-    /// Speed, maker and product.
-    pub description: String,
+fn list(_: &LinkOptions) -> Result<Vec<ListedDevice>, ListError> {
+    let row = |(address, description): (UsbAddress, String)| ListedDevice { url: address.to_string(), description };
+    Ok(boards()?.into_iter().map(row).collect())
 }
 
-/// The boards attached to this machine that have Kurtoscope's interface.
-///
-/// # Errors
-/// When the system cannot list USB devices.
-pub fn boards() -> Result<Vec<UsbBoard>, UsbError> {
+/// The boards attached to this machine that have Kurtoscope's interface: an address that fits this board and, where it has
+/// a serial number, no other; speed, maker and product.
+fn boards() -> Result<Vec<(UsbAddress, String)>, UsbError> {
     let devices = nusb::list_devices().wait().map_err(UsbError::List)?;
-    Ok(devices.filter(|device| listed(device).interfaces.iter().any(is_ours)).map(|device| board(&device)).collect())
+    let ours = devices.filter(|device| listed(device).interfaces.iter().any(is_ours));
+    Ok(ours.map(|device| (listed(&device).address(), describe(&device))).collect())
 }
 
-fn board(device: &DeviceInfo) -> UsbBoard {
+fn describe(device: &DeviceInfo) -> String {
     let speed = device.speed().map_or("USB", |speed| match speed {
         nusb::Speed::Low | nusb::Speed::Full => "USB full speed",
         nusb::Speed::High => "USB high speed",
         _ => "USB SuperSpeed",
     });
     let words = [Some(speed), device.manufacturer_string(), device.product_string()];
-    let description = words.into_iter().flatten().collect::<Vec<_>>().join(", ");
-    UsbBoard { url: DeviceUrl::Usb(listed(device).name()), description }
+    format!("board, {}", words.into_iter().flatten().collect::<Vec<_>>().join(", "))
 }
 
 fn listed(device: &DeviceInfo) -> Listed {
@@ -67,7 +58,7 @@ fn listed(device: &DeviceInfo) -> Listed {
 }
 
 /// Opens the one board that `wanted` names, for this program alone.
-pub(super) fn open(wanted: &UsbName) -> Result<Link, UsbError> {
+fn open(wanted: &UsbAddress) -> Result<Link, UsbError> {
     let devices: Vec<DeviceInfo> = nusb::list_devices().wait().map_err(UsbError::List)?.collect();
     let all: Vec<Listed> = devices.iter().map(listed).collect();
     let (index, number) = choose(&all, wanted)?;
@@ -80,7 +71,7 @@ pub(super) fn open(wanted: &UsbName) -> Result<Link, UsbError> {
     let input = interface.endpoint::<Bulk, In>(endpoint(Direction::In)?).map_err(UsbError::from_open)?;
     let output = interface.endpoint::<Bulk, Out>(endpoint(Direction::Out)?).map_err(UsbError::from_open)?;
     let (reader, writer) = stream::pair(device, input, output, TRANSFER_BYTES, TRANSFERS);
-    Ok(Link { reader: Box::new(reader), writer: Box::new(writer), framing: Framing::LengthPrefixed, process: None })
+    Ok(Link { reader: Box::new(reader), writer: Box::new(writer), framing: UsbAddress::FRAMING, process: None })
 }
 
 /// The address of the interface's bulk endpoint of this direction.
@@ -90,10 +81,4 @@ fn find(interface: &Interface, direction: Direction) -> Option<u8> {
         .endpoints()
         .find(|endpoint| endpoint.transfer_type() == TransferType::Bulk && endpoint.direction() == direction);
     bulk.map(|endpoint| endpoint.address())
-}
-
-impl fmt::Display for UsbBoard {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({})", self.url, self.description)
-    }
 }

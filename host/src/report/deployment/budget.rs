@@ -1,7 +1,7 @@
 //! The report for a budget: the plan beside one precision for all and beside the kurtosis rule.
 
 use super::{bits, figures, head, noise, notes, outcome_row, outcomes, stored};
-use crate::deployment::{Allocated, Precision, allocation::KurtosisRule};
+use crate::deployment::{Allocated, KurtosisRule, Precision};
 use crate::number;
 use crate::record::Run;
 use crate::report::hypotheses::block::{Block, Line, labelled, words};

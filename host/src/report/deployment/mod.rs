@@ -1,11 +1,15 @@
 //! Plans for people: what each target would make of a model, one target in detail, and a budget beside its alternatives.
 //!
-//! [`target`], [`budget`] and [`overview`] lay out a report each, in the blocks of [`hypotheses`](super::hypotheses); what
+//! [`plan`], [`budget()`] and [`overview()`] lay out a report each, in the blocks of [`hypotheses`](super::hypotheses); what
 //! they share is here.
 
-pub mod budget;
-pub mod overview;
-pub mod target;
+mod budget;
+pub(super) mod overview;
+mod target;
+
+pub use budget::budget;
+pub use overview::overview;
+pub use target::plan;
 
 use super::hypotheses::block::{Block, Inline, labelled};
 use super::table::{Cell, Column, Table};

@@ -2,9 +2,7 @@
 
 use super::{decibels, figures, head, noise, notes, outcome_row, outcomes, stored, threshold_text};
 use crate::deployment::{
-    DeploymentPlan, PlannedMatrix, Precision, Remedy, TargetVerdict,
-    remedy::{Quantity, Treatment},
-    target::Thresholds,
+    DeploymentPlan, PlannedMatrix, Precision, Quantity, Remedy, TargetVerdict, Treatment, target::Thresholds,
 };
 use crate::number;
 use crate::record::Run;

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::Material;
 use crate::evidence::Evidence;
-use crate::evidence::recorded::{Contradiction, RecordedTable, RecordedVerdict};
+use crate::evidence::{Contradiction, RecordedTable, RecordedVerdict};
 use crate::experiment::Experiment;
 use crate::hypothesis::Judgement;
 use crate::report::RenderError;

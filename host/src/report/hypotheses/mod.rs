@@ -1,16 +1,16 @@
 //! The report over several models: what was asked, what was found, how sure, and what it means for quantization.
 //!
-//! [`content`] and [`chapters`] write it as [`block`]s, with the phrases of [`wording`]; [`markdown`], [`html`] and
-//! [`terminal`] write the blocks down, [`plot`] draws. [`json`] is the record for programs.
+//! [`content`] and `chapters` write it as [`block`]s, with the phrases of [`wording`]; [`markdown`], `html` and
+//! [`terminal`] write the blocks down, `plot` draws. [`json`] is the record for programs.
 
-pub mod axis;
+mod axis;
 pub mod block;
-pub mod chapters;
+mod chapters;
 pub mod content;
-pub mod html;
+mod html;
 pub mod json;
 pub mod markdown;
-pub mod plot;
+mod plot;
 pub mod terminal;
 pub mod wording;
 

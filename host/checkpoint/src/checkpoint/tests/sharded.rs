@@ -25,9 +25,48 @@ fn an_index_and_its_shards() {
         assert_eq!(names(&checkpoint), ["b", "extra", "h.9", "h.10"]);
         assert_eq!(checkpoint.path_of(&checkpoint.tensors[2]), folder.path("s2.safetensors"));
     }
-    // An unsplit model goes before the index.
     let folder = folder.with("model.safetensors", shard(&["whole"]));
-    assert_eq!(names(&folder.open().expect("a checkpoint")), ["whole"]);
+    let checkpoint = folder.open().expect("a checkpoint");
+    assert_eq!(names(&checkpoint), ["b", "extra", "h.9", "h.10"], "the index goes before an unsplit model");
+    assert_eq!(
+        checkpoint.remarks,
+        [
+            "Not measured: 2 files of weights that the index does not name (model.safetensors, unrelated.safetensors).",
+            "Of the tensors in the shards, 1 is not in the index and measured all the same (extra)."
+        ]
+    );
+}
+
+#[test]
+fn a_tensor_of_several_shards_is_the_one_that_the_index_names() {
+    let folder = Folder::new()
+        .with("base.safetensors", shard(&["a", "b"]))
+        .with("overlay.safetensors", shard(&["b"]))
+        .with(INDEX, index(json!({"a": "base.safetensors", "b": "overlay.safetensors"})));
+    for path in [folder.path(""), folder.path(INDEX)] {
+        let checkpoint = Checkpoint::open(&path).expect("a checkpoint");
+        assert_eq!(names(&checkpoint), ["a", "b"]);
+        assert_eq!(checkpoint.path_of(&checkpoint.tensors[1]), folder.path("overlay.safetensors"));
+        let remark = "The tensor b is in several shards: measured is the copy in the shard that the index names.";
+        assert_eq!(checkpoint.remarks, [remark]);
+    }
+    // What the index does not list may be in one shard only.
+    let folder = folder.with(INDEX, index(json!({"a": "base.safetensors", "c": "overlay.safetensors"})));
+    assert!(folder.message("").starts_with("tensor \"b\" is in base.safetensors and in overlay.safetensors"));
+}
+
+#[test]
+fn pipelines_name_their_sub_folders() {
+    let folder = Folder::new().with("model_index.json", "{}");
+    for part in ["unet", "vae"] {
+        fs::create_dir(folder.path(part)).expect("a folder");
+        fs::write(folder.path(part).join("diffusion_pytorch_model.safetensors"), shard(&["a"])).expect("a file");
+    }
+    let error = folder.open().expect_err("an error").to_string();
+    let expected = "a pipeline of several models (model_index.json), whose weights are in sub-folders: unet, vae; \
+                    name the one to measure, such as ";
+    assert!(error.contains(expected) && error.ends_with("/unet"), "{error}");
+    assert_eq!(names(&Checkpoint::open(&folder.path("vae")).expect("a checkpoint")), ["a"]);
 }
 
 #[test]
@@ -46,10 +85,14 @@ fn shards_without_an_index() {
     let folder = folder.with("model-00002-of-00002.safetensors", shard(&["b"]));
     assert_eq!(names(&folder.open().expect("a checkpoint")), ["a", "b"]);
     let folder = folder.with("other.safetensors", shard(&["b"]));
+    let checkpoint = folder.open().expect("a checkpoint");
+    assert_eq!(names(&checkpoint), ["a", "b"]);
+    assert_eq!(checkpoint.remarks, ["Not measured: 1 file of weights beside the model's (other.safetensors)."]);
+    let folder = Folder::new().with("a.safetensors", shard(&["b"])).with("b.safetensors", shard(&["b"]));
     assert_eq!(
         folder.message(""),
-        "tensor \"b\" is in model-00002-of-00002.safetensors and in other.safetensors; where these are two models or two \
-         precisions, name the file to measure instead of its folder"
+        "tensor \"b\" is in a.safetensors and in b.safetensors; where these are two models or two precisions, name the \
+         file to measure instead of its folder"
     );
 }
 
@@ -62,6 +105,15 @@ fn damaged_indexes() {
     assert_eq!(
         message(json!({"a": "s.safetensors", "b": "t.safetensors", "c": "t.safetensors"})),
         "shard t.safetensors is missing (it should hold 2 tensors, \"b\" among them); finish the download"
+    );
+    let folder =
+        Folder::new().with("model.safetensors", shard(&["a"])).with(INDEX, index(json!({"a": "gone.safetensors"})));
+    assert!(
+        folder.message("").ends_with(
+            "finish the download, or name a file that the index does not, to measure it alone (model.safetensors)"
+        ),
+        "{}",
+        folder.message("")
     );
     assert_eq!(
         message(json!({"a": "../s.safetensors"})),

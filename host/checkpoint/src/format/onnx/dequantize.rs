@@ -1,4 +1,4 @@
-//! The values that quantized integers encode: `(code - zero) * scale`, in 32-bit floats as runtimes compute them.
+//! The values that codes with a scale encode: `(code - zero) * scale`, in 32-bit floats as runtimes compute them.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -6,20 +6,27 @@ use std::sync::Arc;
 use bytes::Bytes;
 use kurtoscope_shared::Element;
 
+use super::codes::Codes;
 use super::quantized::Quantization;
 use super::storage::ElementStorage;
-use super::tensor::GraphTensor;
+use super::walk::Constant;
+use crate::format::Shape;
 use crate::format::cache::LastValue;
 use crate::format::tensor::{ElementSource, TensorData, TensorEntry};
+use crate::packed::Stored;
 use crate::source::MappedFile;
+
+/// The scheme in reports: what ONNX calls linear quantization.
+const SCHEME: &str = "onnx-linear";
 
 /// A tensor of codes and what they are multiplied with.
 #[derive(Debug)]
 pub(super) struct Dequantized {
-    codes: ElementStorage,
+    codes: Codes,
     scale: ElementStorage,
-    zero: Option<ElementStorage>,
+    zero: Option<Codes>,
     spread: ScaleLayout,
+    group: Option<u64>,
     key: usize,
     cache: Arc<LastValue<Arc<Parameters>>>,
 }
@@ -27,8 +34,8 @@ pub(super) struct Dequantized {
 /// Scales and zero points; zero points are one or none for all where there are fewer.
 #[derive(Debug)]
 pub(super) struct Parameters {
-    scales: Vec<f64>,
-    zeros: Vec<f64>,
+    scales: Vec<f32>,
+    zeros: Vec<f32>,
 }
 
 /// Which scale an element has.
@@ -74,34 +81,55 @@ impl ScaleLayout {
 }
 
 impl Dequantized {
-    /// The values of tensor `codes`; `None` where scales and zero points do not fit its shape.
+    /// The values of the codes at this position; looks at every scale and zero point.
+    ///
+    /// # Errors
+    /// Why codes, scales and zero points do not go together.
     pub(super) fn new(
         codes: usize,
-        tensors: &[GraphTensor],
+        tensors: &[Constant],
         quantization: &Quantization,
         cache: Arc<LastValue<Arc<Parameters>>>,
-    ) -> Option<Self> {
-        let stored = |index: usize| Some((tensors.get(index)?, tensors.get(index)?.stored.as_ref().ok()?));
-        let (codes_found, codes_stored) = stored(codes)?;
-        let (scale_found, scale) = stored(quantization.scale)?;
-        if !matches!(scale.element, Element::F32 | Element::F16 | Element::Bf16 | Element::F64) || scale.count == 0 {
-            return None;
-        }
-        let zero = match quantization.zero {
-            None => None,
-            Some(zero) => Some(stored(zero)?.1.clone()).filter(|zero| zero.count == 1 || zero.count == scale.count),
+    ) -> Result<Self, String> {
+        let tensor = |index: usize| tensors.get(index).map(|constant| &constant.tensor).ok_or("it is not in the model");
+        let (found, scale_found) = (tensor(codes)?, tensor(quantization.scale)?);
+        let of = |text: String| format!("packed codes of {}: {text}", found.name);
+        let shapes = |name: &str, shape: &[u64]| {
+            let (shape, codes) = (Shape(shape.to_vec()), Shape(found.shape.clone()));
+            of(format!("{name} has the shape {shape}, which does not go with {codes}"))
         };
-        if quantization.zero.is_some() && zero.is_none() {
-            return None;
+        let scale = scale_found.stored.as_ref().map_err(|reason| of(format!("{}: {reason}", scale_found.name)))?;
+        if !matches!(scale.element, Element::F32 | Element::F16 | Element::Bf16 | Element::F64) {
+            return Err(of(format!("{} is of the type {}, not a float", scale_found.name, scale_found.dtype)));
         }
-        let spread = ScaleLayout::new(&codes_found.shape, &scale_found.shape, quantization)?;
-        Some(Self { codes: codes_stored.clone(), scale: scale.clone(), zero, spread, key: codes, cache })
+        let spread = ScaleLayout::new(&found.shape, &scale_found.shape, quantization);
+        let spread = spread.ok_or_else(|| shapes(&scale_found.name, &scale_found.shape))?;
+        let zero = quantization.zero.map(tensor).transpose()?;
+        if let Some(zero) = zero
+            && !matches!(zero.count(), Some(count) if count == 1 || count == scale.count)
+        {
+            return Err(shapes(&zero.name, &zero.shape));
+        }
+        let zero = zero.map(Codes::of).transpose()?;
+        let group = (quantization.block > 0).then_some(quantization.block);
+        let dequantized =
+            Self { codes: Codes::of(found)?, scale: scale.clone(), zero, spread, group, key: codes, cache };
+        let parameters = dequantized.parameters().map_err(of)?;
+        match parameters.scales.iter().position(|scale| !scale.is_finite()) {
+            None => Ok(dequantized),
+            Some(at) => Err(of(format!("{}[{at}] is {}", scale_found.name, parameters.scales[at]))),
+        }
+    }
+
+    /// How the codes are stored.
+    pub(super) fn stored(&self) -> Stored {
+        Stored { scheme: SCHEME, bits: self.codes.bits(), group: self.group, assumed: None }
     }
 
     /// What is measured under the codes' name.
     pub(super) fn entry(self, name: String, shape: Vec<u64>, file: &MappedFile) -> TensorEntry {
-        let stored = format!("{} dequantized", self.codes.element);
-        let from = self.codes.from(file);
+        let stored = format!("{SCHEME} {} bits", self.codes.bits());
+        let from = self.codes.storage().from(file);
         TensorEntry {
             name,
             shape,
@@ -113,8 +141,12 @@ impl Dequantized {
 
     fn parameters(&self) -> Result<Arc<Parameters>, String> {
         self.cache.get_or(self.key, || {
-            let zeros = self.zero.as_ref().map(numbers).transpose()?.unwrap_or_default();
-            Ok(Arc::new(Parameters { scales: numbers(&self.scale)?, zeros }))
+            let zeros = self.zero.as_ref().map(Codes::all).transpose()?.unwrap_or_default();
+            let bytes = self.scale.read(0..self.scale.count)?;
+            let scales = bytes.chunks_exact(self.scale.element.size());
+            let scales =
+                scales.filter_map(|scale| self.scale.element.decode(scale)).map(|scale| scale as f32).collect();
+            Ok(Arc::new(Parameters { scales, zeros }))
         })
     }
 }
@@ -123,26 +155,18 @@ impl ElementSource for Dequantized {
     fn read(&self, range: Range<u64>) -> Result<Bytes, String> {
         let Parameters { scales, zeros } = &*self.parameters()?;
         let codes = self.codes.read(range.clone())?;
-        let mut values = Vec::with_capacity(codes.len() / self.codes.element.size() * size_of::<f32>());
-        for (position, code) in range.zip(codes.chunks_exact(self.codes.element.size())) {
-            let code = self.codes.element.decode(code).unwrap_or(f64::NAN);
+        let mut values = Vec::with_capacity(codes.len() * size_of::<f32>());
+        for (position, code) in range.zip(codes) {
             let index = self.spread.of(position) as usize;
-            let scale = scales.get(index).copied().unwrap_or(f64::NAN);
+            let scale = scales.get(index).copied().unwrap_or(f32::NAN);
             let zero = zeros.get(index).or(zeros.first()).copied().unwrap_or(0.0);
-            // Runtimes subtract integers, then multiply in 32 bits; a product of two such floats is exact in 64.
-            let value = (f64::from((code - zero) as f32) * scale) as f32;
-            values.extend_from_slice(&value.to_le_bytes());
+            // Runtimes subtract integers, then multiply in 32 bits.
+            values.extend_from_slice(&((code - zero) * scale).to_le_bytes());
         }
         Ok(values.into())
     }
 
     fn elsewhere(&self) -> Option<(&MappedFile, Range<usize>)> {
-        self.codes.elsewhere()
+        self.codes.storage().elsewhere()
     }
-}
-
-/// All elements of a tensor as numbers.
-fn numbers(stored: &ElementStorage) -> Result<Vec<f64>, String> {
-    let bytes = stored.read(0..stored.count)?;
-    Ok(bytes.chunks_exact(stored.element.size()).filter_map(|element| stored.element.decode(element)).collect())
 }

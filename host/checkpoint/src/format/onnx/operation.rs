@@ -1,69 +1,71 @@
-//! The operators of ONNX and ONNX Runtime that define how integers are quantized, and where each has its operands.
+//! One node of a graph, reduced to what tells how it reads its inputs: operator, values, attributes, and the module that
+//! the exporter made it from.
 
+use super::module;
 use super::proto::{Attribute, Node};
 use crate::packed::matmul_nbits::Attributes;
 
-/// A node that says something about quantization.
-#[derive(Debug)]
+/// A node that reads values.
+#[derive(Debug, Default)]
 pub(super) struct Operation {
     pub(super) operator: String,
     pub(super) inputs: Vec<String>,
-    pub(super) output: String,
-    axis: i64,
+    pub(super) outputs: Vec<String>,
+    /// The path of the module that it was made from: `model.layers.0.self_attn.q_proj`.
+    pub(super) module: Option<String>,
+    pub(super) axis: Option<i64>,
+    /// How many codes share a scale; 0 where blocks are not used.
     pub(super) block: u64,
-    transposed: bool,
-    /// The sizes that a node states whose second input is packed codes.
+    /// Bits of a code that several share a byte with; 4 where the node does not say it.
+    pub(super) bits: u64,
+    /// Whether the first and the second operand of a multiplication are transposed.
+    pub(super) transposed: [bool; 2],
+    /// The order of dimensions that a Transpose makes; empty: all of them reversed.
+    pub(super) permutation: Vec<i64>,
+    /// The sizes that a node states whose operand is packed codes.
     pub(super) packed: Option<Attributes>,
 }
 
-/// An operand of an operation: the positions of its codes, scale and zero point among the inputs.
-pub(super) struct Operand {
-    pub(super) codes: usize,
-    /// `None` where the result is scaled later, by other nodes.
-    pub(super) scale: Option<usize>,
-    pub(super) zero: usize,
-    /// The dimension that several scales go along; from the end where negative.
-    pub(super) axis: i64,
-}
+impl Operation {
+    /// A node with its attributes.
+    pub(super) fn new(node: Node, attributes: &[Attribute]) -> Self {
+        let found = |name: &str| attributes.iter().find(|attribute| attribute.name == name);
+        let int = |name: &str| found(name).and_then(|attribute| attribute.int);
+        let is_set = |name: &str| int(name).unwrap_or(0) != 0;
+        // What is negative is no size, which is found out with the weight.
+        let size = |name: &str| int(name).map(|size| u64::try_from(size).unwrap_or(0));
+        let bits = size("bits").unwrap_or(4);
+        let packed = (node.operator == "MatMulNBits").then(|| Attributes {
+            inputs: size("K").unwrap_or(0),
+            outputs: size("N").unwrap_or(0),
+            bits,
+            block: size("block_size").unwrap_or(0),
+        });
+        // Where these are absent, ONNX Runtime takes the last of two dimensions and 128.
+        let is_gather = node.operator == "GatherBlockQuantized";
+        let axis = if is_gather { Some(int("quantize_axis").unwrap_or(1)) } else { int("axis") };
+        let block = size("block_size").unwrap_or(if is_gather { 128 } else { 0 });
+        Self {
+            module: module::of_node(&node),
+            axis,
+            block,
+            bits,
+            transposed: [is_set("transA"), is_set("transB")],
+            permutation: found("perm").map(|attribute| attribute.ints.clone()).unwrap_or_default(),
+            packed,
+            operator: node.operator,
+            inputs: node.inputs,
+            outputs: node.outputs,
+        }
+    }
 
-/// What a node says, if anything.
-pub(super) fn operation(node: Node, attributes: &[Attribute]) -> Option<Operation> {
-    let int = |name: &str| attributes.iter().find(|attribute| attribute.name == name).and_then(|found| found.int);
-    // What is absent or negative is no size, which is found out with the weight.
-    let size = |name: &str| int(name).and_then(|size| u64::try_from(size).ok()).unwrap_or(0);
-    let packed = (node.operator == "MatMulNBits").then(|| Attributes {
-        inputs: size("K"),
-        outputs: size("N"),
-        bits: int("bits").map_or(4, |_| size("bits")),
-        block: size("block_size"),
-    });
-    let operation = Operation {
-        packed,
-        axis: int("axis").unwrap_or(1),
-        block: int("block_size").and_then(|block| block.try_into().ok()).unwrap_or(0),
-        transposed: int("transB").unwrap_or(0) != 0,
-        operator: node.operator,
-        inputs: node.inputs,
-        output: node.outputs.into_iter().next().unwrap_or_default(),
-    };
-    let is_relevant = operation.packed.is_some()
-        || matches!(operation.operator.as_str(), "Cast" | "Mul")
-        || !operands(&operation).is_empty();
-    is_relevant.then_some(operation)
-}
+    /// The value that is read at a position; `None` where there is none.
+    pub(super) fn input(&self, position: usize) -> Option<&str> {
+        self.inputs.get(position).map(String::as_str).filter(|name| !name.is_empty())
+    }
 
-/// The quantized operands of the operators of ONNX and of ONNX Runtime.
-pub(super) fn operands(operation: &Operation) -> Vec<Operand> {
-    let operand = |codes, scale, zero, axis| Operand { codes, scale, zero, axis };
-    match operation.operator.as_str() {
-        "DequantizeLinear" => vec![operand(0, Some(1), 2, operation.axis)],
-        "QLinearConv" => vec![operand(3, Some(4), 5, 0)],
-        "QLinearMatMul" => vec![operand(0, Some(1), 2, -2), operand(3, Some(4), 5, -1)],
-        "QGemm" => vec![operand(3, Some(4), 5, if operation.transposed { 0 } else { -1 })],
-        "MatMulIntegerToFloat" => vec![operand(0, Some(2), 4, -2), operand(1, Some(3), 5, -1)],
-        "DynamicQuantizeMatMul" => vec![operand(1, Some(2), 3, -1)],
-        "MatMulInteger" => vec![operand(0, None, 2, -2), operand(1, None, 3, -1)],
-        "ConvInteger" => vec![operand(1, None, 3, 0)],
-        _ => Vec::new(),
+    /// The first value that it makes.
+    pub(super) fn output(&self) -> &str {
+        self.outputs.first().map_or("", String::as_str)
     }
 }

@@ -49,6 +49,8 @@ pub(super) struct Node {
     pub(super) operator: String,
     #[prost(bytes = "bytes", repeated, tag = "5")]
     pub(super) attributes: Vec<Bytes>,
+    #[prost(message, repeated, tag = "9")]
+    pub(super) metadata: Vec<StringEntry>,
 }
 
 /// `AttributeProto`.

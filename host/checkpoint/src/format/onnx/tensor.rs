@@ -35,6 +35,59 @@ pub(super) struct GraphTensor {
     pub(super) dtype: String,
     /// Its elements, or why they are not measured.
     pub(super) stored: Result<ElementStorage, &'static str>,
+    /// Elements of less than a byte, which mean nothing without a scale.
+    pub(super) small: Option<SmallStorage>,
+}
+
+impl GraphTensor {
+    /// Elements, where they can be read.
+    pub(super) fn count(&self) -> Option<u64> {
+        let small = self.small.as_ref().map(|small| small.count);
+        small.or_else(|| self.stored.as_ref().ok().map(|stored| stored.count))
+    }
+}
+
+/// Elements of less than a byte: their bytes, each of which holds the first of its elements in its lowest bits.
+#[derive(Debug, Clone)]
+pub(super) struct SmallStorage {
+    pub(super) kind: Small,
+    pub(super) bytes: ElementStorage,
+    /// Elements.
+    pub(super) count: u64,
+}
+
+/// A type of less than a byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Small {
+    Unsigned {
+        bits: u8,
+    },
+    Signed {
+        bits: u8,
+    },
+    /// E2M1.
+    Float,
+}
+
+impl Small {
+    /// Bits of an element: 2 or 4.
+    pub(super) const fn bits(self) -> u8 {
+        match self {
+            Self::Unsigned { bits } | Self::Signed { bits } => bits,
+            Self::Float => 4,
+        }
+    }
+
+    fn of(data_type: i32) -> Option<Self> {
+        Some(match data_type {
+            21 => Self::Unsigned { bits: 4 },
+            22 => Self::Signed { bits: 4 },
+            23 => Self::Float,
+            25 => Self::Unsigned { bits: 2 },
+            26 => Self::Signed { bits: 2 },
+            _ => return None,
+        })
+    }
 }
 
 impl Reader<'_> {
@@ -65,23 +118,59 @@ impl Reader<'_> {
         let offset = self.offset(message);
         let shape = shape(&name, offset, &tensor.dims)?;
         let (dtype, element) = element(tensor.data_type);
+        if let Some(kind) = Small::of(tensor.data_type) {
+            return self.find_small(name, message, tensor, kind);
+        }
         let element = match element {
             Ok(element) => element,
-            Err(reason) => return Ok(GraphTensor { name, shape, dtype, stored: Err(reason) }),
+            Err(reason) => return Ok(GraphTensor { name, shape, dtype, stored: Err(reason), small: None }),
         };
         let product = |first: u64| shape.iter().try_fold(first, |product, &dimension| product.checked_mul(dimension));
         let (Some(count), Some(needed)) = (product(1), product(element.size() as u64)) else {
             let shape = Shape(shape);
             return Err(OnnxFault::ShapeOverflow { tensor: name, offset, shape, dtype });
         };
+        let layout = Layout { name: &name, dtype: &dtype, shape: &shape, element, count, needed };
+        let source = self.source(&layout, message, tensor)?;
+        let stored = Ok(ElementStorage { source, element, count });
+        Ok(GraphTensor { stored, name, shape, dtype, small: None })
+    }
+
+    /// The same for elements of less than a byte.
+    fn find_small(
+        &mut self,
+        name: String,
+        message: &Bytes,
+        tensor: Tensor,
+        kind: Small,
+    ) -> Result<GraphTensor, OnnxFault> {
+        let offset = self.offset(message);
+        let shape = shape(&name, offset, &tensor.dims)?;
+        let (dtype, _) = element(tensor.data_type);
+        let reason = Err("packed codes: no node of the graph states their scale");
+        let product = |product: u64, &dimension: &u64| product.checked_mul(dimension);
+        let Some(count) = shape.iter().try_fold(1, product).filter(|count| count.checked_mul(8).is_some()) else {
+            return Err(OnnxFault::ShapeOverflow { tensor: name, offset, shape: Shape(shape), dtype });
+        };
+        let needed = (count * u64::from(kind.bits())).div_ceil(8);
+        let layout = Layout { name: &name, dtype: &dtype, shape: &shape, element: Element::U8, count: needed, needed };
+        let source = self.source(&layout, message, tensor)?;
+        let bytes = ElementStorage { source, element: Element::U8, count: needed };
+        Ok(GraphTensor { name, shape, dtype, stored: reason, small: Some(SmallStorage { kind, bytes, count }) })
+    }
+
+    /// Where the elements are, of which there are as many as type and shape call for.
+    fn source(&mut self, layout: &Layout<'_>, message: &Bytes, tensor: Tensor) -> Result<Source, OnnxFault> {
+        let &Layout { name, dtype, shape, element, count, needed } = layout;
+        let offset = self.offset(message);
         let wrong = |unit, needed, found| {
-            let shape = Shape(shape.clone());
-            OnnxFault::Length { tensor: name.clone(), offset, shape, dtype: dtype.clone(), unit, needed, found }
+            let (tensor, shape, dtype) = (name.to_owned(), Shape(shape.to_vec()), dtype.to_owned());
+            OnnxFault::Length { tensor, offset, shape, dtype, unit, needed, found }
         };
         let source = if needed == 0 {
             Source::Inline(Bytes::new())
         } else if tensor.data_location == EXTERNAL {
-            let (file, range) = self.beside.find(&name, offset, &tensor.external_data, needed)?;
+            let (file, range) = self.beside.find(name, offset, &tensor.external_data, needed)?;
             Source::External { file, range }
         } else if let Some(raw) = tensor.raw_data.filter(|raw| !raw.is_empty()) {
             if raw.len() as u64 != needed {
@@ -100,8 +189,20 @@ impl Reader<'_> {
             }
             Source::Typed { file: self.file.clone(), message: place, cache: Arc::clone(&self.cache) }
         };
-        Ok(GraphTensor { stored: Ok(ElementStorage { source, element, count }), name, shape, dtype })
+        Ok(source)
     }
+}
+
+/// What type and shape of a tensor call for.
+struct Layout<'a> {
+    name: &'a str,
+    dtype: &'a str,
+    shape: &'a [u64],
+    element: Element,
+    /// Elements.
+    count: u64,
+    /// Bytes.
+    needed: u64,
 }
 
 /// Dimensions that are sizes.

@@ -8,10 +8,12 @@ use prost::Message;
 
 use super::proto::{Graph, Model, StringEntry, Tensor};
 use crate::checkpoint::Checkpoint;
+use crate::format::GraphUse;
 use crate::testing::{Listed, listed, message, open_bytes, values};
 
 const TYPES: &[u8] = include_bytes!("fixtures/types.onnx");
 const GRAPHS: &[u8] = include_bytes!("fixtures/graphs.onnx");
+const NAMES: &[u8] = include_bytes!("fixtures/names.onnx");
 const QUANTIZED: &[u8] = include_bytes!("fixtures/quantized.onnx");
 const PACKED: &[u8] = include_bytes!("fixtures/packed.onnx");
 const EXTERNAL: &[u8] = include_bytes!("fixtures/external.onnx");
@@ -47,11 +49,11 @@ fn types() {
         ("double", "f64"),
         ("float16", "f16"),
         ("bfloat16", "bf16"),
-        ("int8", "i8 codes"),
+        ("int8", "i8"),
         ("int16", "i16"),
         ("int32", "i32"),
         ("int64", "i64"),
-        ("uint8", "u8 codes"),
+        ("uint8", "u8"),
         ("uint16", "u16"),
         ("uint32", "u32"),
         ("uint64", "u64"),
@@ -89,27 +91,59 @@ fn graphs_constants_and_functions() {
     let five = [0.0, 1.0, 2.0, 3.0, 4.0];
     let mut expected = vec![
         row("Constant:tensor", "f32", &[2, 2], &[0.0, 1.0, 2.0, 3.0]),
-        row("Constant:scalar", "f32", &[], &[2.5]),
-        row("Constant:float", "f32", &[], &[1.5]),
-        row("Constant:int", "i64", &[], &[-3.0]),
         row("Constant:floats", "f32", &[2], &[1.0, 2.0]),
-        row("Constant:ints", "i64", &[3], &[4.0, 5.0, 6.0]),
-        row("Loop_8/body/w", "f32", &[5], &five),
+        row("Loop_16/body/w", "f32", &[5], &five),
         row("same/body/w", "f32", &[5], &five),
         row("same/body/w#2", "f32", &[5], &five),
-        row("w", "f32", &[4], &[0.0, 1.0, 2.0, 3.0]),
-        row("functions/Norm/Constant:epsilon", "f32", &[], &[0.5]),
+        row("w", "f32", &[4, 1], &[0.0, 1.0, 2.0, 3.0]),
+        row("functions/Norm/Constant:gain", "f32", &[2], &[1.0, 2.0]),
     ];
     for branch in ["branch/then_branch", "branch/else_branch"] {
         expected.push(row(&format!("{branch}/w"), "f32", &[3], &three));
         for deep in ["then_branch", "else_branch"] {
-            expected.push(row(&format!("{branch}/deep/{deep}/Constant:c"), "f32", &[2], &two));
+            expected.push(row(&format!("{branch}/deep/{deep}/Constant:c"), "f32", &[2, 1], &two));
         }
     }
     let mut listed = listed(&checkpoint);
     listed.sort_by(|a, b| a.0.cmp(&b.0));
     expected.sort_by(|a, b| a.0.cmp(&b.0));
     assert_eq!(listed, expected);
+    let found = |name: &str| checkpoint.tensors.iter().find(|tensor| tensor.name == name).expect("listed");
+    assert_eq!(found("branch/then_branch/deep/else_branch/Constant:c").path(), "deep.fc1.weight");
+    assert_eq!((found("w").graph.output_axis, found("Constant:tensor").graph.output_axis), (Some(0), Some(1)));
+}
+
+#[test]
+fn places_of_tensors_are_those_of_the_nodes_that_read_them() {
+    let (_folder, checkpoint) = open_bytes("model.onnx", NAMES);
+    let found: Vec<_> = checkpoint
+        .tensors
+        .iter()
+        .map(|tensor| (tensor.name.as_str(), tensor.path(), tensor.graph.output_axis, tensor.is_integer_code))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            ("0", "0", None, false),
+            ("conv1.weight", "conv1.weight", Some(0), false),
+            ("cos_cache", "cos_cache", None, false),
+            ("logit_scale", "logit_scale", None, false),
+            ("model.layers.1.mlp.down_proj.weight_transposed", "model.layers.1.mlp.down_proj.weight", Some(0), false),
+            ("model.layers.1.mlp.gate_proj.bias", "model.layers.1.mlp.gate_proj.bias", None, false),
+            ("onnx::MatMul_5", "model.layers.1.self_attn.q_proj.weight", Some(1), false),
+            ("own", "own", None, false),
+            ("sin_cache", "sin_cache", None, false),
+            ("val_7", "model.layers.1.mlp.up_proj.weight", Some(1), false),
+            ("val_9", "model.layers.1.mlp.gate_proj.weight", Some(1), false),
+        ]
+    );
+    let named = |wanted: fn(&GraphUse) -> bool| -> Vec<_> {
+        let wanted = checkpoint.tensors.iter().filter(|tensor| wanted(&tensor.graph));
+        wanted.map(|tensor| tensor.name.as_str()).collect()
+    };
+    assert_eq!(named(|graph| graph.is_table), ["cos_cache", "sin_cache"]);
+    assert_eq!(named(|graph| graph.is_lookup), ["0"]);
+    assert!(checkpoint.unmeasured.is_empty(), "{:?}", checkpoint.unmeasured);
 }
 
 #[test]
@@ -118,24 +152,61 @@ fn quantized_tensors() {
     let listed = listed(&checkpoint);
     let per_tensor = [-0.5, 0.0, 0.5, 1.0, 1.5, 2.0];
     let rows = [0.0, 0.5, 1.0, 2.0, 3.0, 4.0];
-    let codes = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0];
     for expected in [
-        row("tensor", "i8 dequantized", &[2, 3], &per_tensor),
-        row("outer", "i8 dequantized", &[2, 3], &per_tensor),
-        row("dynamic", "i8 dequantized", &[2, 3], &per_tensor),
-        row("axis0", "i8 dequantized", &[2, 3], &rows),
-        row("conv", "i8 dequantized", &[2, 1, 3], &rows),
-        row("axis1", "i8 dequantized", &[2, 3], &[0.0, 1.0, 3.0, 1.5, 4.0, 7.5]),
-        row("matmul", "i8 dequantized", &[2, 3], &[0.0, 0.0, 0.0, 1.5, 3.0, 4.5]),
-        row("blocks", "u8 dequantized", &[2, 4], &[0.0, 0.5, 2.0, 3.0, 6.0, 7.5, 12.0, 14.0]),
-        row("misfit", "i8 codes", &[2, 3], &codes),
-        row("computed", "i8 codes", &[2, 3], &codes),
-        row("alone", "u8 codes", &[3], &[0.0, 1.0, 2.0]),
-        row("indices", "i64", &[3], &[0.0, 1.0, 2.0]),
-        row("one.zero", "i8", &[], &[1.0]),
+        row("tensor", "onnx-linear 8 bits", &[2, 3], &per_tensor),
+        row("outer", "onnx-linear 8 bits", &[2, 3], &per_tensor),
+        row("dynamic", "onnx-linear 8 bits", &[2, 3], &per_tensor),
+        row("rows", "onnx-linear 8 bits", &[2, 3], &per_tensor),
+        row("axis0", "onnx-linear 8 bits", &[2, 3], &rows),
+        row("turned", "onnx-linear 8 bits", &[2, 3], &rows),
+        row("conv", "onnx-linear 8 bits", &[2, 1, 3], &rows),
+        row("axis1", "onnx-linear 8 bits", &[2, 3], &[0.0, 1.0, 3.0, 1.5, 4.0, 7.5]),
+        row("matmul", "onnx-linear 8 bits", &[2, 3], &[0.0, 0.0, 0.0, 1.5, 3.0, 4.5]),
+        row("blocks", "onnx-linear 8 bits", &[2, 4], &[0.0, 0.5, 2.0, 3.0, 6.0, 7.5, 12.0, 14.0]),
+        row("int4", "onnx-linear 4 bits", &[2, 3], &[-1.5, -1.0, -0.5, 2.0, 3.0, 4.0]),
+        row("uint4", "onnx-linear 4 bits", &[3], &[0.0, 4.0, 7.5]),
+        row("unread", "u8", &[3], &[0.0, 1.0, 2.0]),
     ] {
         assert!(listed.contains(&expected), "{expected:?} in {listed:?}");
     }
+    let packed = listed.iter().find(|(name, ..)| name == "packed").expect("the codes of a Gather");
+    let code = |at: u64| if at.is_multiple_of(2) { at / 2 } else { 0 } as f64;
+    let gathered: Vec<f64> = (0..64).map(|at| (code(at % 32) - 8.0) * 0.5).collect();
+    assert_eq!(*packed, row("packed", "matmul-nbits 4 bits", &[2, 32], &gathered));
+    assert_eq!(listed.len(), 14);
+    let quantized = |name: &str| checkpoint.tensors.iter().find(|tensor| tensor.name == name)?.quantization;
+    assert_eq!(quantized("blocks").map(|stored| (stored.bits, stored.group)), Some((8, Some(2))));
+    assert!(checkpoint.tensors.iter().all(|tensor| tensor.is_integer_code == (tensor.name == "unread")));
+    let unmeasured: Vec<_> =
+        checkpoint.unmeasured.iter().map(|tensor| (tensor.name.as_str(), tensor.reason.as_str())).collect();
+    assert_eq!(
+        unmeasured,
+        [
+            ("alone", "packed codes of alone: no constant scale explains UINT8 [3, 3], which MatMul reads"),
+            (
+                "computed",
+                "packed codes of computed: no constant scale explains INT8 [2, 3], which DequantizeLinear reads"
+            ),
+            ("misfit", "packed codes of misfit: three.scale has the shape [3], which does not go with [2, 3]"),
+            ("not_finite", "packed codes of not_finite: nan.scale[0] is NaN"),
+        ]
+    );
+    let parts: Vec<_> = checkpoint.quantization.iter().map(|part| part.name.as_str()).collect();
+    assert_eq!(
+        parts,
+        [
+            "blocks.scale",
+            "int4.zero",
+            "nan.scale",
+            "one.scale",
+            "one.zero",
+            "packed.scale",
+            "three.scale",
+            "three.zero",
+            "two.scale",
+            "two.zero"
+        ]
+    );
     for tensor in &checkpoint.tensors {
         let whole = values(&checkpoint, tensor, 0..tensor.elements());
         for first in 0..tensor.elements() {
@@ -227,12 +298,12 @@ fn graphs_within_graphs_end() {
 proptest! {
     #[test]
     fn no_bytes_make_it_panic(
-        which in 0..4_usize,
+        which in 0..6_usize,
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..8),
         length in any::<prop::sample::Index>(),
         cut in prop::bool::weighted(0.2),
     ) {
-        let mut file = [TYPES, GRAPHS, QUANTIZED, EXTERNAL][which].to_vec();
+        let mut file = [TYPES, GRAPHS, NAMES, QUANTIZED, PACKED, EXTERNAL][which].to_vec();
         for (at, value) in changes {
             let at = at.index(file.len());
             file[at] = value;

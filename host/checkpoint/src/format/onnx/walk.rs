@@ -9,7 +9,7 @@ use prost::Message;
 
 use super::external::ExternalFiles;
 use super::fault::OnnxFault;
-use super::operation::operation;
+use super::operation::Operation;
 use super::proto::{Attribute, Function, Graph, Model, Node, Sparse};
 use super::scope::Scope;
 use super::storage::{ElementStorage, Source};
@@ -22,12 +22,30 @@ const DEPTH: usize = 32;
 
 const SPARSE: &str = "sparse tensors are not measured by this version";
 
+/// Where a model keeps a constant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// Among the initializers of a graph, where exporters put parameters.
+    Initializer,
+    /// In a node.
+    Node,
+}
+
+/// A constant of a model.
+#[derive(Debug)]
+pub(super) struct Constant {
+    pub(super) tensor: GraphTensor,
+    /// The name of the value in its graph.
+    pub(super) value: String,
+    pub(super) origin: Origin,
+}
+
 /// What was gathered so far.
 pub(super) struct Walk<'a> {
     reader: Reader<'a>,
     /// How often each name was wanted.
     names: HashMap<String, u64>,
-    pub(super) tensors: Vec<GraphTensor>,
+    pub(super) tensors: Vec<Constant>,
     pub(super) graphs: Vec<Scope>,
 }
 
@@ -61,7 +79,7 @@ impl<'a> Walk<'a> {
             let tensor = self.reader.decode(message)?;
             let (value, name) = (tensor.name.clone(), self.name(format!("{prefix}{}", tensor.name)));
             let found = self.reader.find(name, message, tensor)?;
-            self.add(scope, value, found);
+            self.add(scope, value, Origin::Initializer, found);
         }
         for message in &graph.sparse_initializers {
             self.sparse(scope, message, |values| format!("{prefix}{values}"))?;
@@ -92,7 +110,7 @@ impl<'a> Walk<'a> {
                 }
             }
             if let Some(scope) = self.graphs.get_mut(scope) {
-                scope.operations.extend(operation(node, &attributes));
+                scope.operations.push(Operation::new(node, &attributes));
             }
         }
         Ok(())
@@ -109,7 +127,7 @@ impl<'a> Walk<'a> {
                 let name = self.name(name(output));
                 let decoded = self.reader.decode(&tensor)?;
                 let found = self.reader.find(name, &tensor, decoded)?;
-                self.add(scope, output.to_owned(), found);
+                self.add(scope, output.to_owned(), Origin::Node, found);
                 return Ok(());
             }
             "sparse_value" => {
@@ -125,8 +143,8 @@ impl<'a> Walk<'a> {
         };
         let count = (bytes.len() / element.size()) as u64;
         let stored = Ok(ElementStorage { source: Source::Inline(bytes.into()), element, count });
-        let found = GraphTensor { name: self.name(name(output)), shape, dtype: dtype.to_owned(), stored };
-        self.add(scope, output.to_owned(), found);
+        let found = GraphTensor { name: self.name(name(output)), shape, dtype: dtype.to_owned(), stored, small: None };
+        self.add(scope, output.to_owned(), Origin::Node, found);
         Ok(())
     }
 
@@ -135,15 +153,16 @@ impl<'a> Walk<'a> {
         let values = self.reader.decode(&sparse.values.unwrap_or_default())?;
         let name = self.name(name(&values.name));
         let shape = shape(&name, self.reader.offset(message), &sparse.dims)?;
-        self.add(scope, values.name, GraphTensor { name, shape, dtype: "sparse".to_owned(), stored: Err(SPARSE) });
+        let found = GraphTensor { name, shape, dtype: "sparse".to_owned(), stored: Err(SPARSE), small: None };
+        self.add(scope, values.name, Origin::Initializer, found);
         Ok(())
     }
 
-    fn add(&mut self, scope: usize, value: String, found: GraphTensor) {
+    fn add(&mut self, scope: usize, value: String, origin: Origin, tensor: GraphTensor) {
         if let Some(scope) = self.graphs.get_mut(scope) {
-            scope.values.insert(value, self.tensors.len());
+            scope.values.insert(value.clone(), self.tensors.len());
         }
-        self.tensors.push(found);
+        self.tensors.push(Constant { tensor, value, origin });
     }
 
     /// A name that no other tensor has: nodes need no names, and those of two nodes may be the same.
