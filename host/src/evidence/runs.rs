@@ -242,17 +242,20 @@ fn known<'a>(run: &'a Run, rows: &[&Tensor], layers: Option<u32>) -> ModelIdenti
 /// Where each matrix has its farthest weight, by what the matrix is.
 type TopPositions<'a> = HashMap<Place<'a>, &'a [u64]>;
 
-/// Component, tower, layer, shape, and the number among those of which all that is the same.
-type Place<'a> = (Component, Option<&'a str>, Option<u32>, &'a [u64], usize);
+/// Component, tower, layer and shape.
+type MatrixKind<'a> = (Component, Option<&'a str>, Option<u32>, &'a [u64]);
+
+/// What a matrix is, and its number among those of the same kind.
+type Place<'a> = (MatrixKind<'a>, usize);
 
 fn places(run: &Run) -> TopPositions<'_> {
-    let mut numbers: HashMap<(Component, Option<&str>, Option<u32>, &[u64]), usize> = HashMap::new();
+    let mut numbers: HashMap<MatrixKind<'_>, usize> = HashMap::new();
     let mut places = TopPositions::new();
     for tensor in rows(run) {
-        let tower = tensor.tower.as_deref();
-        let number = numbers.entry((tensor.component, tower, tensor.layer, &tensor.shape)).or_default();
+        let kind: MatrixKind<'_> = (tensor.component, tensor.tower.as_deref(), tensor.layer, &tensor.shape);
+        let number = numbers.entry(kind).or_default();
         if let Some(top) = tensor.top.first() {
-            places.insert((tensor.component, tower, tensor.layer, &tensor.shape, *number), &top.index);
+            places.insert((kind, *number), &top.index);
         }
         *number += 1;
     }
