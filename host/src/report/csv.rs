@@ -11,7 +11,7 @@ use crate::number;
 use crate::record::{Run, Stored, Tensor};
 use crate::scheme_key::TensorScheme;
 
-const FIXED: [&str; 25] = [
+const FIXED: [&str; 26] = [
     "name",
     "shape",
     "dtype",
