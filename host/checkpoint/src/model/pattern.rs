@@ -123,7 +123,7 @@ impl Names {
 
     /// The tower that a part of the path before the layer names; `is_first` where nothing is before it.
     pub(super) fn tower(&self, part: &str, is_first: bool) -> Option<&'static str> {
-        let anchored = || self.towers.get(format!("^{part}").as_str()).filter(|_| is_first);
+        let anchored = || is_first.then(|| self.towers.get(format!("^{part}").as_str()))?;
         self.towers.get(part).or_else(anchored).copied()
     }
 
