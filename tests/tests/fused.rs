@@ -148,7 +148,9 @@ fn label(part: &str) -> String {
 fn grouped_queries_in_blocks_are_parts_of_two_sizes() {
     let (q, k, v) = (Matrix::new(256, 64, 0.05, 1), Matrix::new(64, 64, 0.01, 2), Matrix::new(64, 64, 0.02, 3));
     let fused = blocks(&[&q, &k, &v]);
-    let config = json!({"model_type": "phi3", "num_attention_heads": 8, "num_key_value_heads": 2, "head_dim": 32, "hidden_size": 64});
+    let config = json!({
+        "model_type": "phi3", "num_attention_heads": 8, "num_key_value_heads": 2, "head_dim": 32, "hidden_size": 64,
+    });
     let parts = [(label("q"), &q), (label("k"), &k), (label("v"), &v)];
     check("model.layers.0.self_attn.qkv_proj.weight", &[384, 64], &fused.values, &config, &parts);
 }
@@ -163,7 +165,9 @@ fn grouped_queries_by_key_value_head_are_gathered() {
         order.extend((group * 16..(group + 1) * 16).map(|row| (&v, row)));
     }
     let fused = rows(&order);
-    let config = json!({"model_type": "internlm2", "num_attention_heads": 8, "num_key_value_heads": 2, "head_dim": 16, "hidden_size": 64});
+    let config = json!({
+        "model_type": "internlm2", "num_attention_heads": 8, "num_key_value_heads": 2, "head_dim": 16, "hidden_size": 64,
+    });
     let parts = [(label("q"), &q), (label("k"), &k), (label("v"), &v)];
     check("model.layers.0.attention.wqkv.weight", &[192, 64], &fused.values, &config, &parts);
 }

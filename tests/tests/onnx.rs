@@ -117,7 +117,7 @@ fn every_exporter_and_quantizer_gives_the_weights_of_the_model() {
             assert_eq!(found.component, component(name), "{file}: {name}");
             let layer = name.split('.').nth(2).and_then(|layer| layer.parse().ok());
             assert_eq!(found.layer, layer, "{file}: {name}");
-            let matrix = weights::matrix(found, run.model.family);
+            let matrix = weights::matrix(found, &run.model);
             let is_embedding = found.component == Component::Embedding;
             assert_eq!(matrix.is_transposed, expected.transposed && !is_embedding, "{file}: {name}");
             let spread = expected.variance.sqrt();

@@ -5,9 +5,9 @@
     for model in MODELS/*; do kurtoscope analyze $model --out $model/run; done
     python tests/validation/fused_layouts.py check MODELS
 
-`make` writes small models of random weights. Which output of a fused layer is a query, a key or a value is found by letting
-the layer put out the numbers of its outputs and looking at what reaches the attention, at a position that rotary embeddings
-leave alone; which is a gate, by what reaches the activation. `check` then compares each view's minimum, maximum, mean,
+`make` writes small models of random weights. Which output of a fused layer is a query, a key or a value is found by
+letting the layer put out the numbers of its outputs and looking at what reaches the attention, at a position that rotary
+embeddings leave alone; which is a gate, by what reaches the activation. `check` then compares each view's minimum, maximum, mean,
 variance and kurtosis, and the place of its farthest weight, with the rows that were found. Needs `pip install torch
 transformers safetensors numpy`.
 """
@@ -24,23 +24,32 @@ from safetensors.torch import load_file, save_file
 HEADS, SHARED, WIDTH, INNER = 4, 2, 64, 96
 SIZES = dict(hidden_size=WIDTH, intermediate_size=INNER, num_hidden_layers=1, num_attention_heads=HEADS, vocab_size=64)
 PADS = dict(pad_token_id=0, bos_token_id=0, eos_token_id=0)
+GROUPED = dict(SIZES, num_key_value_heads=SHARED)
+EXPERTS = dict(GROUPED, head_dim=16, num_experts_per_tok=1)
+GPT = dict(n_embd=WIDTH, n_head=HEADS, n_layer=1, vocab_size=64)
 MODELS = {
-    "phi3": ("Phi3", dict(SIZES, num_key_value_heads=SHARED, **PADS)),
+    "phi3": ("Phi3", dict(GROUPED, **PADS)),
     "gpt_neox": ("GPTNeoX", SIZES),
-    "gpt2": ("GPT2", dict(n_embd=WIDTH, n_head=HEADS, n_layer=1, vocab_size=64)),
-    "gpt_bigcode": ("GPTBigCode", dict(n_embd=WIDTH, n_head=HEADS, n_layer=1, vocab_size=64, multi_query=True)),
+    "gpt2": ("GPT2", GPT),
+    "gpt_bigcode": ("GPTBigCode", dict(GPT, multi_query=True)),
     "falcon_multi_query": ("Falcon", dict(SIZES, multi_query=True)),
     "falcon_new": ("Falcon", dict(SIZES, new_decoder_architecture=True, num_kv_heads=SHARED)),
     "falcon_heads": ("Falcon", dict(SIZES, multi_query=False, alibi=False)),
-    "codegen": ("CodeGen", dict(n_embd=WIDTH, n_head=HEADS, n_layer=1, vocab_size=64, rotary_dim=8)),
+    "codegen": ("CodeGen", dict(GPT, rotary_dim=8)),
     "persimmon": ("Persimmon", dict(SIZES, qk_layernorm=False)),
     "modernbert": ("ModernBert", dict(SIZES, **PADS, cls_token_id=0, sep_token_id=0)),
-    "glm4": ("Glm4", dict(SIZES, num_key_value_heads=SHARED, head_dim=16, **PADS)),
-    "granitemoe": ("GraniteMoe", dict(SIZES, num_key_value_heads=SHARED, num_local_experts=3, num_experts_per_tok=1)),
-    "gpt_oss": ("GptOss", dict(SIZES, num_key_value_heads=SHARED, head_dim=16, num_local_experts=3, num_experts_per_tok=1, **PADS)),
-    "qwen3_moe": ("Qwen3Moe", dict(SIZES, num_key_value_heads=SHARED, head_dim=16, num_experts=3, num_experts_per_tok=1, moe_intermediate_size=INNER, decoder_sparse_step=1, mlp_only_layers=[])),
-    "mixtral": ("Mixtral", dict(SIZES, num_key_value_heads=SHARED, num_local_experts=3, num_experts_per_tok=1)),
-    "llama4": ("Llama4Text", dict(SIZES, num_key_value_heads=SHARED, head_dim=16, num_local_experts=3, num_experts_per_tok=1, intermediate_size_mlp=INNER, moe_layers=[0], pad_token_id=0)),
+    "glm4": ("Glm4", dict(GROUPED, head_dim=16, **PADS)),
+    "granitemoe": ("GraniteMoe", dict(GROUPED, num_local_experts=3, num_experts_per_tok=1)),
+    "gpt_oss": ("GptOss", dict(EXPERTS, num_local_experts=3, **PADS)),
+    "qwen3_moe": (
+        "Qwen3Moe",
+        dict(EXPERTS, num_experts=3, moe_intermediate_size=INNER, decoder_sparse_step=1, mlp_only_layers=[]),
+    ),
+    "mixtral": ("Mixtral", dict(GROUPED, num_local_experts=3, num_experts_per_tok=1)),
+    "llama4": (
+        "Llama4Text",
+        dict(EXPERTS, num_local_experts=3, intermediate_size_mlp=INNER, moe_layers=[0], pad_token_id=0),
+    ),
 }
 QKV = ("qkv_proj", "query_key_value", "c_attn", "Wqkv")
 
@@ -50,8 +59,9 @@ def build(name):
     config = getattr(transformers, family + "Config")(**sizes)
     model = getattr(transformers, family.removesuffix("Text") + ("TextModel" if family.endswith("Text") else "Model"))
     torch.manual_seed(1)
+    attention = "sdpa" if name.startswith("falcon") else "eager"
+    model = model._from_config(config, attn_implementation=attention).float().eval()
     # Some experts are left as the memory was.
-    model = model._from_config(config, attn_implementation="sdpa" if name.startswith("falcon") else "eager").float().eval()
     with torch.no_grad():
         for number, parameter in enumerate(model.parameters()):
             parameter.copy_(torch.randn(parameter.shape) * (1 + number % 5))
@@ -119,7 +129,7 @@ def attention_orders(name):
 
 
 def gate_orders(name):
-    """For each layer of gate and up: its weight's name, its outputs' axis, and the outputs that are gates and the others."""
+    """For each layer of gate and up: its weight's name, its outputs' axis, the outputs that are gates, and the others."""
     model, _ = build(name)
     for key, module in model.named_modules():
         experts = getattr(module, "gate_up_proj", None)
@@ -140,7 +150,8 @@ def by_activation(module):
     outputs = 2 * INNER
     delattr(module, layer)
     if layer == "input_linear":
-        setattr(module, layer, lambda hidden, sizes=None: torch.arange(outputs, dtype=torch.float32).expand(hidden.shape[0], -1))
+        labels = Labels(outputs)
+        setattr(module, layer, lambda hidden, sizes=None: labels(hidden))
     else:
         setattr(module, layer, Labels(outputs))
     seen = []
@@ -182,9 +193,8 @@ def compare(record, part):
     part = part.astype(numpy.float64)
     spread = part - part.mean()
     variance = (spread**2).mean()
-    for key, expected in [
-        ("min", part.min()), ("max", part.max()), ("variance", variance), ("kurtosis", (spread**4).mean() / variance**2),
-    ]:
+    kurtosis = (spread**4).mean() / variance**2
+    for key, expected in [("min", part.min()), ("max", part.max()), ("variance", variance), ("kurtosis", kurtosis)]:
         assert abs(record[key] - expected) <= 1e-9 * abs(expected), (record["name"], key, record[key], expected)
     assert record["shape"] == list(part.shape), (record["name"], record["shape"], part.shape)
     top = record["top"][0]

@@ -184,6 +184,17 @@ fn a_quantized_projection_of_gpt2_has_its_outputs_along_the_rows() {
     assert!(found[1].runs.spans(0..4).eq(std::iter::once(4..8)));
 }
 
+#[test]
+fn a_weight_that_an_exporter_transposed_is_divided_along_its_columns() {
+    let config = json!({"model_type": "phi3", "num_attention_heads": 2, "num_key_value_heads": 1, "hidden_size": 2});
+    let shape = [2, 4];
+    let name = "model.layers.0.self_attn.qkv_proj.weight";
+    let stored = projection(name, Component::AttentionQkv, &shape, Some(&config));
+    assert_eq!(stored.division(), Division::Unknown, "four rows of two columns are expected");
+    let found = parts_of(Projection { stated_axis: Some(1), ..stored });
+    assert_eq!(summary(&found), [("[q]", vec![0, 1, 4, 5]), ("[k]", vec![2, 6]), ("[v]", vec![3, 7])]);
+}
+
 proptest! {
     #[test]
     fn parts_hold_every_element_once(

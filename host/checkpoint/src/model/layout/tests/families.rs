@@ -77,7 +77,8 @@ fn phi3_has_blocks_of_two_sizes() {
     let stated = json!({"model_type": "phi3", "num_attention_heads": 4, "num_key_value_heads": 2, "hidden_size": 12});
     check(Family::Unknown, name, &stated, &blocks(SHARED), WIDTH, &QKV);
     // Heads narrower than the model, as in Phi-4-mini's relatives.
-    let narrow = json!({"model_type": "phi3", "num_attention_heads": 4, "num_key_value_heads": 2, "hidden_size": 20, "head_dim": 3});
+    let mut narrow = stated.clone();
+    (narrow["hidden_size"], narrow["head_dim"]) = (json!(20), json!(3));
     check(Family::Unknown, name, &narrow, &blocks(SHARED), 20, &QKV);
     let without = json!({"model_type": "phi3", "num_attention_heads": 4, "hidden_size": 12});
     check(Family::Unknown, name, &without, &blocks(HEADS), WIDTH, &QKV);
@@ -87,7 +88,7 @@ fn phi3_has_blocks_of_two_sizes() {
 
 #[test]
 fn internlm2_alternates_by_key_value_head() {
-    // rearrange(wqkv(x), 'b q (h gs d) -> b q h gs d', gs=2 + groups): q is [..., :-2, :], k [..., -2, :], v [..., -1, :].
+    // 'b q (h gs d) -> b q h gs d' with gs = 2 + queries of a group: q is [..., :-2, :], k [..., -2, :], v [..., -1, :].
     let config =
         json!({"model_type": "internlm2", "num_attention_heads": 4, "num_key_value_heads": 2, "hidden_size": 12});
     let order = ["q", "q", "k", "v", "q", "q", "k", "v"].iter().map(|label| (*label, CHANNELS)).collect::<Vec<_>>();
@@ -189,7 +190,7 @@ fn chatglm_shares_keys_where_it_says_so() {
 fn latent_attention_expands_a_key_and_a_value_a_head() {
     // kv_b_proj(x).view(…, heads, qk_nope_head_dim + v_head_dim), split in these two.
     let name = "model.layers.0.self_attn.kv_b_proj";
-    let config = json!({"model_type": "deepseek_v3", "num_attention_heads": 4, "qk_nope_head_dim": 2, "v_head_dim": 3, "hidden_size": 12});
+    let config = json!({"num_attention_heads": 4, "qk_nope_head_dim": 2, "v_head_dim": 3, "hidden_size": 12});
     let head = |head: u64| [lines("k", head * 2, 2), lines("v", head * 3, 3)].concat();
     let fused: Vec<Line> = (0..4).flat_map(head).collect();
     let shape = [20, 7];
@@ -258,7 +259,9 @@ fn vision_towers_have_thirds_of_their_own_width() {
 
 #[test]
 fn gguf_has_blocks_of_the_sizes_that_its_metadata_states() {
-    let config = json!({"model_type": "phi3", "num_attention_heads": 4, "num_key_value_heads": 2, "hidden_size": 12, "intermediate_size": 5});
+    let config = json!({
+        "model_type": "phi3", "num_attention_heads": 4, "num_key_value_heads": 2, "hidden_size": 12, "intermediate_size": 5,
+    });
     check(Family::Unknown, "blk.0.attn_qkv", &config, &blocks(SHARED), WIDTH, &QKV);
     let halves = [lines("gate", 0, 5), lines("up", 0, 5)].concat();
     check(Family::Unknown, "blk.0.ffn_up", &config, &halves, WIDTH, &["[gate]", "[up]"]);
@@ -279,7 +282,8 @@ fn gate_and_up_are_halves_in_most_families() {
     }
     let contradicts = json!({"model_type": "phi3", "hidden_size": 12, "intermediate_size": 7});
     check(Family::Unknown, "model.layers.0.mlp.gate_up_proj", &contradicts, &halves, WIDTH, &[]);
-    let audio = json!({"model_type": "phi4_multimodal", "audio_config": {"model_type": "phi4_multimodal_audio", "intermediate_size": 5}});
+    let section = json!({"model_type": "phi4_multimodal_audio", "intermediate_size": 5});
+    let audio = json!({"model_type": "phi4_multimodal", "audio_config": section});
     let swapped = [lines("up", 0, 5), lines("gate", 0, 5)].concat();
     let name = "model.embed_tokens_extend.audio_embed.encoder.encoders.0.feed_forward_in.gate_up_proj";
     check(Family::Unknown, name, &audio, &swapped, WIDTH, &["[up]", "[gate]"]);
