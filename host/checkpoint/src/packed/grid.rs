@@ -41,15 +41,15 @@ pub(super) struct Grid {
     pub(super) factor: Factor,
 }
 
-/// One scale for the whole tensor, beside those of the blocks.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// One scale for the whole tensor, or for each matrix of a stack, beside those of the blocks.
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Factor {
     /// None.
     One,
     /// Scales are multiplied with it.
-    Times(f32),
+    Times(Vec<f32>),
     /// Scales are divided by it.
-    Over(f32),
+    Over(Vec<f32>),
     /// Values are multiplied with it, after the scale.
     Last(f32),
 }
@@ -274,15 +274,20 @@ impl Grid {
 
     /// Brings scales, zero points and biases of a row's columns; gives the columns of scales that these are.
     fn load_scales(&self, row: u64, columns: &Range<u64>, scratch: &mut Scratch) -> Result<Range<u64>, PackedFault> {
-        let (row, width) = (self.blocks.scale_row(row), self.blocks.scale_columns);
+        let (matrix_row, width) = (row, self.blocks.scale_columns);
+        let row = self.blocks.scale_row(row);
         let needed = self.blocks.scale_columns(columns);
         self.scales.checked(row, needed.clone(), width, &mut scratch.scales)?;
-        for scale in &mut scratch.scales {
-            match self.factor {
-                Factor::Times(factor) => *scale *= factor,
-                Factor::Over(factor) => *scale /= factor,
-                Factor::One | Factor::Last(_) => {}
+        match &self.factor {
+            Factor::Times(factors) => {
+                let factor = self.of_matrix(factors, matrix_row);
+                scratch.scales.iter_mut().for_each(|scale| *scale *= factor);
             }
+            Factor::Over(factors) => {
+                let factor = self.of_matrix(factors, matrix_row);
+                scratch.scales.iter_mut().for_each(|scale| *scale /= factor);
+            }
+            Factor::One | Factor::Last(_) => {}
         }
         if let Some(zeros) = &self.zeros {
             zeros.checked(row, needed.clone(), width, &mut scratch.zeros)?;
@@ -291,6 +296,12 @@ impl Grid {
             biases.checked(row, needed.clone(), width, &mut scratch.biases)?;
         }
         Ok(needed)
+    }
+
+    /// The factor of the matrix that a row belongs to; there are as many factors as matrices, or one.
+    fn of_matrix(&self, factors: &[f32], row: u64) -> f32 {
+        let rows = (self.rows / factors.len().max(1) as u64).max(1);
+        factors.get((row / rows) as usize).copied().unwrap_or(1.0)
     }
 
     /// The values of codes that share a scale.

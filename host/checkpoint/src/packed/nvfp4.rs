@@ -1,4 +1,5 @@
-//! NVFP4: two E2M1 codes a byte, the first in the lower half; an E4M3 scale for 16 of them; one f32 scale for those.
+//! NVFP4: two E2M1 codes a byte, the first in the lower half; an E4M3 scale for 16 of them; one f32 scale for those, in a
+//! stack of experts one for each.
 //!
 //! ModelOpt's `weight_scale_2` multiplies the scales, compressed-tensors' `weight_global_scale` divides them. The value
 //! is `code * (scale * scale_2)` or `code * (scale / global_scale)`: rounded twice. The same codes with E8M0 scales for
@@ -42,8 +43,8 @@ pub fn open(members: &Members) -> Result<PackedTensor, PackedFault> {
         return Err(scales.wrong_type("f8_e4m3"));
     }
     let factor = match (members.get(Role::ScaleTimes), members.get(Role::ScaleOver)) {
-        (Some(scale), _) => Factor::Times(single(scale)?),
-        (None, Some(scale)) => Factor::Over(single(scale)?),
+        (Some(scale), _) => Factor::Times(second_scales(scale, codes)?),
+        (None, Some(scale)) => Factor::Over(second_scales(scale, codes)?),
         (None, None) => {
             members.need(Role::ScaleTimes, "weight_scale_2 or weight_global_scale")?;
             Factor::One
@@ -94,19 +95,17 @@ pub(super) fn grid(
     })
 }
 
-/// The only element of a tensor, which must be finite and not zero.
-pub(super) fn single(scale: &Component) -> Result<f32, PackedFault> {
-    if scale.count() != 1 {
-        return Err(scale.wrong_shape(&[1]));
+/// The scales of scales: one, or one for each matrix of a stack. They must be finite and not zero.
+fn second_scales(scale: &Component, codes: &Component) -> Result<Vec<f32>, PackedFault> {
+    let stack = codes.shape.len().checked_sub(2).map_or(1, |leading| product(&codes.shape[..leading]));
+    let count = scale.count();
+    if count != 1 && count != stack || count == 0 {
+        return Err(scale.wrong_shape(&[stack]));
     }
-    let mut values = Vec::with_capacity(1);
-    scale.values(0..1, &mut values)?;
-    match values[..] {
-        [value] if value.is_finite() && value != 0.0 => Ok(value),
-        _ => Err(PackedFault::NotFinite {
-            name: scale.name.clone(),
-            position: 0,
-            value: values.first().copied().unwrap_or(f32::NAN),
-        }),
+    let mut values = Vec::new();
+    scale.values(0..count, &mut values)?;
+    match values.iter().position(|value| !value.is_finite() || *value == 0.0) {
+        None => Ok(values),
+        Some(at) => Err(PackedFault::NotFinite { name: scale.name.clone(), position: at as u64, value: values[at] }),
     }
 }

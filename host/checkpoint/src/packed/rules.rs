@@ -151,7 +151,13 @@ pub(super) static RULES: &[Rule] = &[
         codes: "",
         weight: "",
         accepts: |stored| stored.is(Element::U8) || *stored == StoredType::F4,
-        members: &[(Role::Scales, "_scale"), (Role::ScaleTimes, "_scale_2")],
+        // Stacked experts are parameters without a module; ModelOpt puts `weight` into the names of their scales.
+        members: &[
+            (Role::Scales, "_scale"),
+            (Role::Scales, "_weight_scale"),
+            (Role::ScaleTimes, "_scale_2"),
+            (Role::ScaleTimes, "_weight_scale_2"),
+        ],
         when: &[Role::Scales, Role::ScaleTimes],
         methods: &[],
     },
@@ -160,7 +166,12 @@ pub(super) static RULES: &[Rule] = &[
         codes: "",
         weight: "",
         accepts: StoredType::is_f8,
-        members: &[(Role::Scales, "_scale_inv"), (Role::Scales, "_scale"), (Role::Zeros, "_zero_point")],
+        members: &[
+            (Role::Scales, "_scale_inv"),
+            (Role::Scales, "_scale"),
+            (Role::Scales, "_weight_scale"),
+            (Role::Zeros, "_zero_point"),
+        ],
         when: &[Role::Scales],
         methods: &[],
     },

@@ -59,6 +59,20 @@ fn shapes_that_disagree() {
 }
 
 #[test]
+fn second_scales_that_are_not_one_for_each_expert() {
+    let list = |count: u64| {
+        vec![
+            (Role::Codes, bytes("e", Element::U8, &[2, 3, 16], [0x11; 96])),
+            (Role::Scales, bytes("e_weight_scale", Element::F8E4m3, &[2, 3, 2], [0x38; 12])),
+            (Role::ScaleTimes, floats("e_weight_scale_2", &[count], (0..count).map(|at| at as f32))),
+        ]
+    };
+    let fault = message(nvfp4::open(&members(list(3))));
+    assert_eq!(fault, "e_weight_scale_2 has the shape [3], the tensors beside it call for [2]");
+    assert_eq!(message(nvfp4::open(&members(list(2)))), "e_weight_scale_2[0] is 0");
+}
+
+#[test]
 fn a_group_that_does_not_divide() {
     let scales = floats("a.scales", &[5, 8], [0.5; 40]);
     let mut list = gptq();

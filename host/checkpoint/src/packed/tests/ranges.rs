@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use super::super::codes::{Order, unpack};
 use super::super::members::Role;
 use super::super::settings::Settings;
-use super::super::{PackedTensor, fp8, gptq, mlx, rectangles};
-use super::{component, floats, members, words};
+use super::super::{PackedTensor, fp8, gptq, mlx, nvfp4, rectangles};
+use super::{bytes, component, floats, members, words};
 
 /// Packs codes bit by bit, the lowest bit of the first code first.
 fn stream(codes: &[u8], bits: usize) -> Vec<u32> {
@@ -37,6 +37,26 @@ fn holds(tensor: &PackedTensor, range: std::ops::Range<u64>, right: impl Fn(u64)
     for (place, found) in range.zip(out) {
         assert_eq!(found, right(place), "element {place}");
     }
+}
+
+#[test]
+fn each_expert_of_a_stack_has_a_second_scale() {
+    // Two experts of three rows of 32 codes, all of them 0.5; the E4M3 scales are 1 (0x38) and 2 (0x40).
+    let scales = [0x38, 0x40].repeat(6);
+    let second = [3.0, -0.25];
+    let list = |role| {
+        vec![
+            (Role::Codes, bytes("e", Element::U8, &[2, 3, 16], [0x11; 96])),
+            (Role::Scales, bytes("e_weight_scale", Element::F8E4m3, &[2, 3, 2], scales.clone())),
+            (role, floats("e_weight_scale_2", &[2], second)),
+        ]
+    };
+    let right = |place: u64| 0.5 * (place % 32 / 16 + 1) as f32;
+    let times = nvfp4::open(&members(list(Role::ScaleTimes))).unwrap();
+    assert_eq!(times.shape(), [2, 3, 32]);
+    holds(&times, 5..190, |place| right(place) * second[place as usize / 96]);
+    let over = nvfp4::open(&members(list(Role::ScaleOver))).unwrap();
+    holds(&over, 0..192, |place| right(place) / second[place as usize / 96]);
 }
 
 #[test]
