@@ -24,7 +24,7 @@ use files::{CheckpointFiles, IndexFile};
 use quantization::Unresolved;
 
 use crate::format::{GraphUse, TensorData, TensorEntry, recognise};
-use crate::packed::Stored;
+use crate::packed::{MODELOPT_FILE, Stored};
 use crate::select::{ADAPTER_CONFIGURATION, CONFIGURATION};
 use crate::source::{Access, MappedFile, json};
 use crate::unmeasured::Unmeasured;
@@ -131,6 +131,7 @@ impl Checkpoint {
             Some(config) => Some(config),
             None => json::read_if_present(&folder.join(ADAPTER_CONFIGURATION))?,
         };
+        let modelopt = json::read_if_present(&folder.join(MODELOPT_FILE))?;
         let mut checkpoint = Self {
             source: path.to_string_lossy().into_owned(),
             revision: None,
@@ -155,7 +156,7 @@ impl Checkpoint {
         if holders.is_empty() {
             return Err(CheckpointError::NoTensors { path: path.to_owned() });
         }
-        quantization::resolve(&mut checkpoint, unresolved);
+        quantization::resolve(&mut checkpoint, unresolved, modelopt.as_ref());
         checkpoint.tensors.sort_by(|a, b| order::natural(&a.name, &b.name));
         checkpoint.unmeasured.sort_by(|a, b| order::natural(&a.name, &b.name));
         checkpoint.quantization.sort_by(|a, b| order::natural(&a.name, &b.name));

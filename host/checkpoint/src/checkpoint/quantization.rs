@@ -9,6 +9,7 @@ use std::error::Error;
 use std::sync::Arc;
 
 use kurtoscope_shared::Element;
+use serde_json::Value;
 
 use super::order::natural;
 use super::{Checkpoint, StoredTensor, is_integer};
@@ -110,8 +111,9 @@ enum Fate {
 
 /// Replaces the tensors of quantized weights by these weights.
 ///
-/// What is wrong with a weight costs that weight: it is listed as not measured.
-pub(super) fn resolve(checkpoint: &mut Checkpoint, unresolved: Unresolved) {
+/// `modelopt` is the content of ModelOpt's own file, which counts where config.json says nothing about quantization. What is
+/// wrong with a weight costs that weight: it is listed as not measured.
+pub(super) fn resolve(checkpoint: &mut Checkpoint, unresolved: Unresolved, modelopt: Option<&Value>) {
     if checkpoint.format == "gguf" {
         block_scales::apply(checkpoint);
     }
@@ -124,7 +126,8 @@ pub(super) fn resolve(checkpoint: &mut Checkpoint, unresolved: Unresolved) {
         .iter()
         .map(|candidate| Listed { name: &candidate.name, stored: candidate.stored.clone(), shape: &candidate.shape })
         .collect();
-    let configuration = checkpoint.config.as_ref().map(Configuration::new).unwrap_or_default();
+    let configuration = checkpoint.config.as_ref().map(Configuration::new).filter(Configuration::is_stated);
+    let configuration = configuration.or_else(|| modelopt.map(Configuration::of_modelopt)).unwrap_or_default();
     let mut recognition = if has_names { recognize(&list, &configuration) } else { Recognition::default() };
     drop(list);
     let mut weights: Vec<_> = recognition.weights.drain(..).map(Weight::Recognized).collect();

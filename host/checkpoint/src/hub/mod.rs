@@ -25,6 +25,7 @@ use choose::choose;
 use client::{Client, Listing};
 use transfer::{RemoteFile, length, partial, transfer};
 
+use crate::packed::MODELOPT_FILE;
 use crate::select::{Index, Selection, Weights, folder_of};
 use crate::source::json;
 
@@ -49,7 +50,8 @@ pub trait Progress {
     fn finish(&mut self);
 }
 
-/// Brings a model to disk: its `config.json`, its index and its weights, and nothing that is there already.
+/// Brings a model to disk: its `config.json`, what ModelOpt says beside it, its index and its weights, and nothing that is
+/// there already.
 ///
 /// [`select`](fn@crate::select) decides which files are the model, unless one is [named](HubModel::file).
 ///
@@ -74,7 +76,9 @@ pub fn fetch(model: &HubModel, settings: &Settings, progress: &mut dyn Progress)
         Weights::Index(index) => Some(index),
         Weights::File(_) | Weights::Files(_) => None,
     };
-    let small: Vec<String> = selection.config.iter().chain(index).cloned().collect();
+    let beside = |config: &String| format!("{}{MODELOPT_FILE}", folder_of(config));
+    let modelopt = selection.config.iter().map(beside).filter(|name| names.contains(name));
+    let small: Vec<String> = selection.config.iter().chain(index).cloned().chain(modelopt).collect();
     job.download(&small)?;
     let mut weights = match &selection.weights {
         Weights::File(file) => vec![file.clone()],

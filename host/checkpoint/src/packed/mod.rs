@@ -58,6 +58,7 @@ pub use component::{Bytes, Component, StoredType};
 pub use fault::{PackedFault, Shape};
 pub use members::{Members, Role};
 pub use recognize::{Listed, PackedWeight, Recognition, Scheme, Unexplained, recognize};
+pub(crate) use settings::MODELOPT_FILE;
 pub use settings::{Configuration, Settings};
 
 use columns::Columns;

@@ -1,4 +1,5 @@
-//! What config.json says about quantization: `quantization_config`, `quantization` (MLX) or `compression_config`.
+//! What config.json says about quantization: `quantization_config`, `quantization` (MLX) or `compression_config`; and what
+//! ModelOpt's `hf_quant_config.json` says.
 
 use serde_json::Value;
 
@@ -89,6 +90,9 @@ pub(super) fn contradiction(weight: &str, key: &'static str, stated: &str, found
     PackedFault::Config { weight: weight.to_owned(), key, stated: stated.to_owned(), found: found.to_owned() }
 }
 
+/// The file in which ModelOpt says how it quantized, beside config.json, which need not say it.
+pub(crate) const MODELOPT_FILE: &str = "hf_quant_config.json";
+
 /// The part of config.json that is about quantization.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Configuration {
@@ -110,6 +114,16 @@ impl Configuration {
         // MLX writes the same object under both keys.
         let mlx = key == "quantization" || value.get("quant_method").is_none() && config.get("quantization").is_some();
         Self { value: value.clone(), mlx }
+    }
+
+    /// Finds it in a whole `hf_quant_config.json`: under `quantization`, as MLX has it in config.json.
+    pub fn of_modelopt(file: &Value) -> Self {
+        let Some(stated) = file.get("quantization").and_then(Value::as_object) else {
+            return Self::default();
+        };
+        let mut value = stated.clone();
+        value.insert("quant_method".to_owned(), "modelopt".into());
+        Self { value: Value::Object(value), mlx: false }
     }
 
     /// Whether there is one.
@@ -160,13 +174,17 @@ impl Configuration {
         let module = weight.strip_suffix(".weight").unwrap_or(weight);
         let keys = ["ignore", "modules_to_not_convert", "ignored_layers", "exclude_modules", "llm_int8_skip_modules"];
         let lists = keys.into_iter().filter_map(|key| self.value.get(key).and_then(Value::as_array));
-        let named = |left_out: &str| module == left_out || module.ends_with(&format!(".{left_out}"));
+        let named = |left_out: &str| match left_out.strip_suffix('*') {
+            Some(start) => module.starts_with(start),
+            None => module == left_out || module.ends_with(&format!(".{left_out}")),
+        };
         lists.flatten().filter_map(Value::as_str).any(named) || self.module(module) == Some(&Value::Bool(false))
     }
 
-    /// The object of one module, as MLX writes it.
+    /// The object of one module, as MLX writes it, or ModelOpt for mixed precisions.
     fn module(&self, module: &str) -> Option<&Value> {
-        self.value.get(module).or_else(|| self.value.get("layers").and_then(|layers| layers.get(module)))
+        let lists = ["layers", "quantized_layers"].into_iter().filter_map(|key| self.value.get(key));
+        std::iter::once(&self.value).chain(lists).find_map(|list| list.get(module))
     }
 }
 
@@ -233,4 +251,31 @@ fn pair(value: Option<&Value>) -> Option<[u64; 2]> {
 fn same<T: PartialEq>(mut all: impl Iterator<Item = Option<T>>) -> Option<T> {
     let first = all.next()??;
     all.all(|other| other.as_ref() == Some(&first)).then_some(first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn modelopt_says_it_in_a_file_of_its_own() {
+        let file = json!({ "producer": { "name": "modelopt" }, "quantization": {
+            "quant_algo": "NVFP4", "group_size": 16, "exclude_modules": ["lm_head", "model.layers.0.self_attn*"],
+            "quantized_layers": { "model.layers.1.mlp.up_proj": { "quant_algo": "FP8", "group_size": 32 } },
+        } });
+        let configuration = Configuration::of_modelopt(&file);
+        assert!(configuration.is_stated());
+        let settings = configuration.of("model.layers.3.mlp.up_proj.weight");
+        assert_eq!((settings.method.as_deref(), settings.group), (Some("modelopt"), Some(16)));
+        assert_eq!(configuration.of("model.layers.1.mlp.up_proj.weight").group, Some(32));
+        for (weight, left_out) in [
+            ("lm_head.weight", true),
+            ("model.layers.0.self_attn.q_proj.weight", true),
+            ("model.layers.1.self_attn.q_proj.weight", false),
+        ] {
+            assert_eq!(configuration.leaves_out(weight), left_out, "{weight}");
+        }
+        assert!(!Configuration::of_modelopt(&json!({})).is_stated());
+    }
 }
