@@ -16,6 +16,8 @@ fn names_of_models_of_every_kind() {
         ("LlamaForCausalLM", "model.embed_tokens.weight", "token_embd.weight"),
         ("LlamaForCausalLM", "lm_head.weight", "output.weight"),
         ("LlavaForConditionalGeneration", "language_model.model.layers.1.mlp.up_proj.weight", "blk.1.ffn_up.weight"),
+        ("LlamaForCausalLM", "_orig_mod.model.layers.1.mlp.up_proj.weight", "blk.1.ffn_up.weight"),
+        ("LlamaForCausalLM", "model.layers.1.mlp.up_proj.base_layer.weight", "blk.1.ffn_up.weight"),
         ("mixtral", "model.layers.0.block_sparse_moe.experts.3.w1.weight", "blk.0.ffn_gate_exps.weight"),
         ("mixtral", "model.layers.0.block_sparse_moe.gate.weight", "blk.0.ffn_gate_inp.weight"),
         ("GPT2LMHeadModel", "transformer.h.0.attn.c_attn.weight", "blk.0.attn_qkv.weight"),
