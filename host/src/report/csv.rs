@@ -8,13 +8,14 @@ use std::collections::BTreeSet;
 use super::RenderError;
 use super::sections::role;
 use crate::number;
-use crate::record::{Run, Tensor};
+use crate::record::{Run, Stored, Tensor};
 use crate::scheme_key::TensorScheme;
 
-const FIXED: [&str; 24] = [
+const FIXED: [&str; 25] = [
     "name",
     "shape",
     "dtype",
+    "stored",
     "component",
     "layer",
     "tower",
@@ -82,6 +83,7 @@ fn fixed(tensor: &Tensor) -> Vec<String> {
         tensor.name.clone(),
         tensor.shape.iter().map(u64::to_string).collect::<Vec<_>>().join("x"),
         tensor.dtype.clone(),
+        tensor.stored.as_ref().map_or_else(String::new, stored),
         tensor.component.name().to_owned(),
         tensor.layer.map_or_else(String::new, |layer| layer.to_string()),
         tensor.tower.clone().unwrap_or_default(),
@@ -106,6 +108,12 @@ fn fixed(tensor: &Tensor) -> Vec<String> {
     ]
 }
 
+/// How a quantized weight is stored, in a word: `gptq-4bit-g128`.
+fn stored(stored: &Stored) -> String {
+    let group = stored.group.map_or_else(String::new, |group| format!("-g{group}"));
+    format!("{}-{}bit{group}", stored.scheme, stored.bits)
+}
+
 /// The shortest digits that read back as the same number.
 fn float(value: Option<f64>) -> String {
     value.map_or_else(String::new, |value| format!("{value:?}"))
@@ -126,6 +134,17 @@ mod tests {
     #[test]
     fn everything() {
         insta::assert_snapshot!(render(&fixture::full()).expect("strings only"));
+    }
+
+    #[test]
+    fn quantized_weights_say_how_they_are_stored() {
+        let mut run = fixture::full();
+        run.tensors[0].stored = Some(Stored { scheme: "gptq".into(), bits: 4, group: Some(128), assumed: None });
+        run.tensors[1].stored = Some(Stored { scheme: "fp8".into(), bits: 8, group: None, assumed: None });
+        let (header, rows) = rows(&run);
+        let column = header.iter().position(|column| column == "stored").expect("column");
+        let cells: Vec<&str> = rows.iter().take(3).map(|row| &row[column]).collect();
+        assert_eq!(cells, ["gptq-4bit-g128", "fp8-8bit", ""]);
     }
 
     #[test]
