@@ -153,13 +153,7 @@ fn assert_weights(packed: &Packed, run: &Run) {
 #[test]
 fn every_scheme_is_measured_as_its_weights() {
     let mut checked = 0;
-    for entry in fs::read_dir(fixtures()).expect("fixtures") {
-        let path = entry.expect("a fixture").path();
-        let is_safetensors = path.extension().is_some_and(|end| end == "safetensors");
-        // `MatMulNBits` are nodes of ONNX graphs.
-        if !is_safetensors || path.to_string_lossy().contains("matmul_nbits") {
-            continue;
-        }
+    for path in schemes() {
         let packed = Packed::read(&path);
         assert_weights(&packed, &packed.measured());
         checked += 1;
@@ -167,26 +161,73 @@ fn every_scheme_is_measured_as_its_weights() {
     assert!(checked >= 70, "only {checked} fixtures");
 }
 
+/// The fixtures of all schemes that are tensors of a file; `MatMulNBits` are nodes of ONNX graphs.
+fn schemes() -> Vec<PathBuf> {
+    let paths = fs::read_dir(fixtures()).expect("fixtures").map(|entry| entry.expect("a fixture").path());
+    let is_safetensors = |path: &PathBuf| path.extension().is_some_and(|end| end == "safetensors");
+    let mut paths: Vec<_> = paths.filter(is_safetensors).collect();
+    paths.retain(|path| !path.to_string_lossy().contains("matmul_nbits"));
+    paths.sort();
+    paths
+}
+
+/// Writes codes into one shard, everything else into another, and the index.
+fn write_split(packed: &Packed, folder: &Path) {
+    let codes = ["qweight", "weight", "blocks", "weight_packed", "W_q", "_qdata"];
+    let is_codes = |name: &str| codes.iter().any(|end| name.ends_with(end));
+    let files = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"];
+    fs::write(folder.join(files[0]), packed.file(is_codes)).expect("writable");
+    fs::write(folder.join(files[1]), packed.file(|name| !is_codes(name))).expect("writable");
+    let map: BTreeMap<_, _> = packed.tensors.keys().map(|name| (name, files[usize::from(!is_codes(name))])).collect();
+    assert!(files.iter().all(|file| map.values().any(|of| of == file)), "{}: both files hold something", packed.name);
+    let index = json!({ "weight_map": map }).to_string();
+    fs::write(folder.join("model.safetensors.index.json"), index).expect("writable");
+    fs::write(folder.join("config.json"), packed.config.to_string()).expect("writable");
+}
+
 #[test]
 fn scales_may_lie_in_another_file_than_their_codes() {
-    for name in ["gptq-4bit-32-ordered", "fp8-tile", "bitsandbytes-nf4-64-nested-7x99", "mxfp4-experts"] {
-        let packed = Packed::fixture(name);
+    for path in schemes() {
+        let packed = Packed::read(&path);
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let codes = ["qweight", "weight", "blocks"];
-        let is_codes = |name: &str| codes.iter().any(|end| name.ends_with(end));
-        let files = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"];
-        fs::write(folder.path().join(files[0]), packed.file(is_codes)).expect("writable");
-        fs::write(folder.path().join(files[1]), packed.file(|name| !is_codes(name))).expect("writable");
-        let map: BTreeMap<_, _> =
-            packed.tensors.keys().map(|name| (name, files[usize::from(!is_codes(name))])).collect();
-        assert!(map.values().any(|file| *file == files[1]), "{name}: both files hold something");
-        let index = json!({ "weight_map": map }).to_string();
-        fs::write(folder.path().join("model.safetensors.index.json"), index).expect("writable");
-        fs::write(folder.path().join("config.json"), packed.config.to_string()).expect("writable");
+        write_split(&packed, folder.path());
         let run = measured(folder.path());
         assert_weights(&packed, &run);
-        assert_eq!(run.model.fingerprint, packed.measured().model.fingerprint, "{name}: split or not");
+        assert_eq!(run.model.fingerprint, packed.measured().model.fingerprint, "{}: split or not", packed.name);
     }
+}
+
+/// The same tensors as `torch.save` writes them; `tests/validation/packed/pytorch_containers.py` made the files.
+#[test]
+fn pytorch_files_hold_the_same_weights() {
+    let mut checked = 0;
+    for entry in fs::read_dir(fixtures().join("pytorch")).expect("fixtures") {
+        let path = entry.expect("a fixture").path();
+        let packed = Packed::fixture(&path.file_stem().expect("a name").to_string_lossy());
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        fs::copy(&path, folder.path().join("pytorch_model.bin")).expect("writable");
+        fs::write(folder.path().join("config.json"), packed.config.to_string()).expect("writable");
+        assert_weights(&packed, &measured(folder.path()));
+        checked += 1;
+    }
+    assert!(checked >= 12, "only {checked} fixtures");
+}
+
+/// ModelOpt says what it did in a file of its own: without it nothing calls for the scale that is missing here.
+#[test]
+fn modelopts_own_file_counts_as_configuration() {
+    let mut packed = Packed::fixture("fp8-tensor").with_plain();
+    packed.config = json!({ "model_type": "llama" });
+    packed.tensors.retain(|name, _| !name.ends_with("scale") && !name.ends_with("scale_inv"));
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    packed.write(folder.path());
+    let weight = packed.expected.keys().next().expect("a weight").clone();
+    assert!(tensor(&measured(folder.path()), &weight).stored.is_none(), "plain fp8");
+    let stated = json!({ "producer": { "name": "modelopt" }, "quantization": { "quant_algo": "FP8" } });
+    fs::write(folder.path().join("hf_quant_config.json"), stated.to_string()).expect("writable");
+    let run = measured(folder.path());
+    let [lost] = &run.unmeasured[..] else { panic!("{:?}", run.unmeasured) };
+    assert!(lost.name == weight && lost.reason.contains("weight_scale is missing"), "{lost:?}");
 }
 
 #[test]
