@@ -18,6 +18,17 @@ seed gguf gguf
 seed onnx onnx
 seed numpy npz npy
 seed flax msgpack
+# Packed weights behind the configuration that their fixtures hold.
+mkdir -p corpus/packed
+python3 - <<'PYTHON'
+import json, pathlib, struct
+for path in pathlib.Path("../fixtures/packed").glob("*.safetensors"):
+    data = path.read_bytes()
+    header = json.loads(data[8 : 8 + struct.unpack("<Q", data[:8])[0]])
+    config = header["__metadata__"]["config"].encode()
+    pathlib.Path("corpus/packed", path.stem).write_bytes(config + b"\n" + data)
+PYTHON
+echo "packed: $(ls corpus/packed | wc -l) seeds"
 # The beginning of a journal, and of a record in one.
 mkdir -p corpus/journal
 printf '\0KURTJRN1' > corpus/journal/empty

@@ -1,6 +1,6 @@
 //! What the fuzz targets of the checkpoint formats share.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use kurtoscope_checkpoint::Checkpoint;
 
@@ -14,7 +14,26 @@ pub fn open_and_read(bytes: &[u8]) {
     if std::fs::write(&path, bytes).is_err() {
         return;
     }
-    let Ok(checkpoint) = Checkpoint::open(&path) else { return };
+    read(&path);
+}
+
+/// A configuration up to the first line break and a safetensors file behind it, as a checkpoint: what is recognized as a
+/// quantized weight is dequantized, and whatever the configuration says of it must not panic either.
+pub fn open_and_read_packed(bytes: &[u8]) {
+    let Some(end) = bytes.iter().position(|byte| *byte == b'\n') else { return };
+    let folder = file();
+    let files = [("config.json", &bytes[..end]), ("model.safetensors", &bytes[end + 1..])];
+    if std::fs::create_dir_all(&folder).is_err() {
+        return;
+    }
+    if files.into_iter().all(|(name, content)| std::fs::write(folder.join(name), content).is_ok()) {
+        read(&folder);
+    }
+}
+
+/// Fingerprints a checkpoint and reads the beginning of every tensor.
+fn read(path: &Path) {
+    let Ok(checkpoint) = Checkpoint::open(path) else { return };
     checkpoint.fingerprint();
     for tensor in &checkpoint.tensors {
         let end = tensor.elements().min(MOST);
