@@ -83,7 +83,7 @@ impl Fixture {
 fn fixtures(prefix: &str) -> Vec<Fixture> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/packed");
     let mut paths: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    paths.retain(|path| path.file_name().unwrap().to_string_lossy().starts_with(prefix));
+    paths.retain(|path| path.is_file() && path.file_name().unwrap().to_string_lossy().starts_with(prefix));
     paths.sort();
     assert!(!paths.is_empty(), "no fixture begins with {prefix}");
     paths.into_iter().map(Fixture::read).collect()
