@@ -16,9 +16,6 @@ use kurtoscope_checkpoint::model::Family;
 /// The table that ships with Kurtoscope.
 const TABLE: &str = include_str!("facts_table.toml");
 
-/// The longest text of a `config.json` that is a fact.
-const TEXT_LIMIT: usize = 64;
-
 /// The built-in table.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -150,21 +147,11 @@ fn from_config(config: &Value) -> BTreeMap<String, Fact> {
         return facts.map(|(name, fact)| (name.to_owned(), fact)).collect();
     }
     let facts = KNOWN.iter().filter_map(|known| {
-        let (key, value) = known.keys.iter().find_map(|key| Some((*key, fact_value(config.get(key)?)?)))?;
+        let (key, value) = known.keys.iter().find_map(|key| Some((*key, FactValue::from_json(config.get(key)?)?)))?;
         let provenance = Provenance::Config { key: key.to_owned() };
         known.kind.fits(&value).then(|| (known.name.to_owned(), Fact { value, provenance }))
     });
     facts.collect()
-}
-
-/// A value that can be a fact.
-pub(super) fn fact_value(value: &Value) -> Option<FactValue> {
-    match value {
-        Value::Bool(flag) => Some(FactValue::Flag(*flag)),
-        Value::Number(number) => number.as_f64().filter(|number| number.is_finite()).map(FactValue::Number),
-        Value::String(text) if text.len() <= TEXT_LIMIT => Some(FactValue::Text(text.clone())),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 
 use serde_json::{Map, Value};
 
-use super::facts::fact_value;
 use super::{Fact, FactValue, Provenance};
 
 /// How a fact is made of a value.
@@ -107,14 +106,14 @@ pub(super) fn facts<'a>(
     });
     let tokens = config.get("vocab_size").filter(|_| !metadata.contains_key(&format!("{architecture}.vocab_size")));
     let tokens = tokens
-        .and_then(fact_value)
+        .and_then(FactValue::from_json)
         .map(|value| ("config.vocabulary", Fact { value, provenance: Provenance::Gguf { key: TOKENS.to_owned() } }));
     stated.chain(tokens)
 }
 
 fn read(value: &Value, reading: Reading) -> Option<FactValue> {
     match reading {
-        Plain => fact_value(value),
+        Plain => FactValue::from_json(value),
         Count => Some(FactValue::Number(value.as_array()?.len() as f64)),
         Language => match value.as_array()?.as_slice() {
             [] => None,

@@ -72,6 +72,21 @@ pub enum FactValue {
     Text(String),
 }
 
+/// The longest text of a configuration or of metadata that is a fact.
+const TEXT_LIMIT: usize = 64;
+
+impl FactValue {
+    /// A value that can be a fact; `None` for lists, long texts and the like.
+    fn from_json(value: &serde_json::Value) -> Option<Self> {
+        match value {
+            serde_json::Value::Bool(flag) => Some(Self::Flag(*flag)),
+            serde_json::Value::Number(number) => number.as_f64().filter(|number| number.is_finite()).map(Self::Number),
+            serde_json::Value::String(text) if text.len() <= TEXT_LIMIT => Some(Self::Text(text.clone())),
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for FactValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -3,9 +3,10 @@
 use super::component::{Component, product};
 use super::fault::PackedFault;
 use super::grid::Blocks;
-use super::groups::{grouping, unstated};
+use super::groups::grouping;
 use super::members::Members;
 use super::settings::{Settings, contradiction};
+use super::sizes::unstated;
 
 /// Rows and columns of square tiles where nothing states them. No two of them cut a matrix into the same number of
 /// tiles, if there are several.

@@ -37,6 +37,7 @@ pub mod gptq;
 mod grid;
 mod groups;
 pub mod hqq;
+mod listing;
 pub mod matmul_nbits;
 mod members;
 pub mod mlx;
@@ -46,6 +47,7 @@ mod recognize;
 mod rest;
 mod rules;
 mod settings;
+mod sizes;
 #[cfg(test)]
 mod tests;
 pub mod torchao;
@@ -56,8 +58,9 @@ use std::ops::Range;
 
 pub use component::{Bytes, Component, StoredType};
 pub use fault::{PackedFault, Shape};
+pub use listing::{Listed, PackedWeight, Recognition, Scheme, Unexplained};
 pub use members::{Members, Role};
-pub use recognize::{Listed, PackedWeight, Recognition, Scheme, Unexplained, recognize};
+pub use recognize::recognize;
 pub(crate) use settings::MODELOPT_FILE;
 pub use settings::{Configuration, Settings};
 

@@ -5,89 +5,16 @@
 
 use std::collections::HashMap;
 
-use super::component::{Component, StoredType};
+use super::component::Component;
 use super::fault::PackedFault;
+use super::listing::{Listed, PackedWeight, Recognition, Scheme};
 use super::members::{Members, Role};
 use super::rest::{self, is_left_over};
 use super::rules::{RULES, Rule};
-use super::settings::{Configuration, Settings, contradiction};
+use super::settings::{Configuration, contradiction};
 use super::{
     PackedTensor, awq, bitsandbytes, compressed_tensors, fp8, gptq, hqq, mlx, mxfp4, nvfp4, torchao, types, widths,
 };
-
-/// A tensor of the checkpoint.
-#[derive(Debug, Clone)]
-pub struct Listed<'a> {
-    /// Its name.
-    pub name: &'a str,
-    /// The type of its elements.
-    pub stored: StoredType,
-    /// Its dimensions, outermost first.
-    pub shape: &'a [u64],
-}
-
-/// A way to store weights.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scheme {
-    /// See [`gptq`].
-    Gptq,
-    /// See [`awq`].
-    Awq,
-    /// See [`compressed_tensors`].
-    CompressedTensors,
-    /// See [`bitsandbytes::open_4bit`].
-    BitsAndBytes4,
-    /// See [`bitsandbytes::open_int8`].
-    BitsAndBytes8,
-    /// See [`fp8`].
-    Fp8,
-    /// Bytes with scales beside them: integers, read as [`fp8`] is, or with E8M0 scales E2M1 codes.
-    Int8,
-    /// See [`mxfp4`].
-    Mxfp4,
-    /// See [`nvfp4`].
-    Nvfp4,
-    /// See [`mlx`].
-    Mlx,
-    /// See [`hqq`].
-    Hqq,
-    /// See [`torchao`].
-    Torchao,
-}
-
-/// A weight whose codes and scales are tensors of the checkpoint.
-#[derive(Debug, Clone)]
-pub struct PackedWeight {
-    /// Its name: `STEM.weight`, or the stem of stacked experts.
-    pub name: String,
-    /// How it is stored.
-    pub scheme: Scheme,
-    /// Its tensors, by their positions in the list; the codes come first.
-    pub members: Vec<(Role, usize)>,
-    /// What the configuration says about it.
-    pub settings: Settings,
-}
-
-/// A tensor of integers that no scheme explains.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unexplained {
-    /// Its position in the list.
-    pub tensor: usize,
-    /// Why it is not measured, in one sentence.
-    pub reason: String,
-}
-
-/// What the tensors of a checkpoint are, as far as quantization is concerned.
-#[derive(Debug, Clone, Default)]
-pub struct Recognition {
-    /// The packed weights, in the order of their codes in the list.
-    pub weights: Vec<PackedWeight>,
-    /// Positions of tensors that are scales, zero points and the like, in order.
-    pub quantization: Vec<usize>,
-    /// Tensors of integers that nothing explains. Buffers are among them where they are integers (`position_ids`):
-    /// names tell those, which is not done here.
-    pub unexplained: Vec<Unexplained>,
-}
 
 /// Groups tensors into packed weights; `configuration` is that of the checkpoint's config.json, empty without one.
 pub fn recognize(listed: &[Listed], configuration: &Configuration) -> Recognition {

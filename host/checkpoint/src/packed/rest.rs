@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use super::component::{StoredType, product};
 use super::fault::Shape;
-use super::recognize::{Listed, Recognition, Scheme, Unexplained};
+use super::listing::{Listed, Recognition, Scheme, Unexplained};
 use super::settings::Configuration;
 
 /// Ends of names that only parts of a quantization have.

@@ -3,8 +3,8 @@
 use kurtoscope_shared::Element;
 
 use super::component::StoredType;
+use super::listing::Scheme;
 use super::members::Role;
-use super::recognize::Scheme;
 
 /// How codes and what goes with them are named.
 pub(super) struct Rule {

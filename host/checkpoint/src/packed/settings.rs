@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::fault::PackedFault;
-use super::groups;
+use super::sizes;
 
 /// What a configuration says about one weight; what it does not say is `None`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -41,7 +41,7 @@ impl Settings {
     /// The length of `groups` groups of `columns` columns: the stated one, else the only usual one. The last may be
     /// shorter.
     pub(super) fn group_size(&self, weight: &str, columns: u64, groups: u64) -> Result<u64, PackedFault> {
-        let unstated = groups::unstated(columns, groups);
+        let unstated = sizes::unstated(columns, groups);
         let found = || unstated.map_or_else(|| format!("{groups} for {columns} columns"), |size| size.to_string());
         match (self.group, &self.per_row) {
             (Some(group), _) if group > 0 && columns.div_ceil(group) == groups => Ok(group),

@@ -7,8 +7,8 @@ use kurtoscope_shared::Element;
 
 use super::component::{Component, StoredType};
 use super::fault::PackedFault;
+use super::listing::Scheme;
 use super::members::Role;
-use super::recognize::Scheme;
 
 const fn of(element: Element) -> StoredType {
     StoredType::Element(element)

@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::listing::{Listed, PackedWeight, Scheme};
 use super::members::Role;
-use super::recognize::{Listed, PackedWeight, Scheme};
 
 /// Bits of MLX's affine codes.
 const BITS: [u64; 7] = [1, 2, 3, 4, 5, 6, 8];

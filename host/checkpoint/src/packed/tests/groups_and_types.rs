@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::super::matmul_nbits::{self, Attributes};
 use super::super::members::Role;
-use super::super::recognize::{Listed, recognize};
 use super::super::settings::Configuration;
+use super::super::{Listed, recognize};
 use super::super::{PackedFault, PackedTensor};
 use super::{Component, bytes, component, floats, members, words};
 

@@ -4,8 +4,8 @@ use kurtoscope_shared::Element;
 use serde_json::{Value, json};
 
 use super::super::component::StoredType;
-use super::super::recognize::{Listed, Recognition, Scheme, recognize};
 use super::super::settings::Configuration;
+use super::super::{Listed, Recognition, Scheme, recognize};
 
 /// Recognizes tensors given as name, type as safetensors calls it, and shape.
 fn recognized(tensors: &[(&str, &str, &[u64])], config: Value) -> Recognition {
