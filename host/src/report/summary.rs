@@ -6,7 +6,8 @@
 //! - **Buffers, tied tensors and what describes quantized weights never do.** Buffers and scales are no weights, tied
 //!   tensors are counted where their data is.
 //! - **A fused tensor is represented by its parts.** It is ranked beside them only where its kurtosis is above every
-//!   part's, which happens when the parts differ in scale; the groups and the quantization figures take the parts alone.
+//!   part's and no part is heavy, which happens when the parts differ in scale: an outlier of a part stands out among the
+//!   elements of the whole all the more, and would count twice. The groups and the quantization figures take the parts alone.
 //! - **Only weight matrices are ranked**, that is tensors with at least two dimensions longer than 1. Norms and biases
 //!   have few elements, are seldom quantized, and one unusual element dominates them; they appear in the grouping by
 //!   component and in the full list.
@@ -167,7 +168,7 @@ fn rank<'a>(run: &'a Run, leaves: &[&'a Tensor], parts: &HashMap<&str, Vec<&Tens
             && whole.kurtosis.is_some()
             && parts
                 .get(whole.name.as_str())
-                .is_some_and(|parts| parts.iter().all(|part| part.kurtosis < whole.kurtosis))
+                .is_some_and(|parts| parts.iter().all(|part| part.kurtosis < whole.kurtosis && !part.is_heavy()))
     };
     let mut ranked: Vec<&Tensor> = leaves.iter().copied().chain(run.tensors.iter().filter(worse_than_parts)).collect();
     ranked.retain(|tensor| tensor.is_matrix() && tensor.kurtosis.is_some());
@@ -281,6 +282,21 @@ mod tests {
         assert!(ranked.contains(&"layers.0.self_attn.qkv.weight[k]".to_owned()));
         assert!(!ranked.contains(&"layers.0.self_attn.qkv.weight".to_owned()), "its part [k] is worse");
         assert!(ranked.contains(&"layers.1.self_attn.qkv.weight".to_owned()), "worse than every part");
+    }
+
+    #[test]
+    fn an_outlier_of_a_part_counts_once() {
+        let mut run = fixture::full();
+        let heavy = Summary::of(&run).totals.heavy;
+        for tensor in run.tensors.iter_mut().filter(|tensor| tensor.name.contains("layers.1.self_attn.qkv.weight")) {
+            // Among three times as many elements the same outlier gives a higher kurtosis.
+            match tensor.role {
+                Role::Parameter => tensor.kurtosis = Some(5192.0),
+                _ if tensor.name.ends_with("[k]") => tensor.kurtosis = Some(2391.0),
+                _ => {}
+            }
+        }
+        assert_eq!(Summary::of(&run).totals.heavy, heavy + 1);
     }
 
     #[test]

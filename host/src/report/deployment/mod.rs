@@ -27,7 +27,7 @@ average relative error, each matrix counting once; a model's loss rises about in
 (Malinovskii et al., 2024), whose weights depend on data and are taken as equal. It tells plans for one model apart; it is no \
 prediction of accuracy.";
 
-const BASIS: &str = "Basis: measured is quantized on the device, of large matrices one element in up to 32 with the scales of all; histogram is predicted from the tail histogram; \
+const BASIS: &str = "Basis: measured is quantized on the device, of large matrices one element of 2 to 64 with the scales of all; histogram is predicted from the tail histogram; \
 estimated is derived from other precisions (GGUF's K-quants, and 3, 5, 6 and 7 bits); other axis and at least are matrices \
 stored [in, out].";
 
