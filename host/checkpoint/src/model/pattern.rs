@@ -118,7 +118,9 @@ impl Names {
 
     /// Whether this part is that of an adapter.
     pub(super) fn is_adapter(&self, part: &str) -> bool {
-        self.adapters.iter().any(|adapter| part.starts_with(adapter))
+        self.adapters
+            .iter()
+            .any(|name| if name.starts_with('_') { part.ends_with(name) } else { part.starts_with(name) })
     }
 
     /// The tower that a part of the path before the layer names; `is_first` where nothing is before it.
@@ -161,7 +163,15 @@ pub(super) fn is_norm(module: &str) -> bool {
         || begins("bn")
         || module.ends_with("_ln")
         || module.ends_with("_rms")
-        || module.to_ascii_lowercase().contains("norm")
+        || says_norm(&module.to_ascii_lowercase())
+}
+
+/// Whether "norm" or "normalization" is one of the words of a name, at least the end of one: `layernorm1`, not `subnormal`.
+fn says_norm(name: &str) -> bool {
+    name.match_indices("norm").any(|(at, word)| {
+        let rest = &name[at + word.len()..];
+        rest.starts_with("alization") || !rest.starts_with(|next: char| next.is_ascii_lowercase())
+    })
 }
 
 #[cfg(test)]
@@ -239,7 +249,7 @@ mod tests {
         ] {
             assert!(is_norm(norm), "{norm}");
         }
-        for other in ["lnear", "line", "", "fc1", "dense", "bnb"] {
+        for other in ["lnear", "line", "", "fc1", "dense", "bnb", "subnormal", "normalizer_proj", "abnormal_head"] {
             assert!(!is_norm(other), "{other}");
         }
     }

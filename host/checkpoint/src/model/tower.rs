@@ -9,6 +9,9 @@ use super::pattern::NAMES;
 /// The two towers that are such only beside each other: a single stack may be called either.
 const PAIR: [&str; 2] = ["encoder", "decoder"];
 
+/// Parts of names that call a stack the language model of a model of several modalities.
+const LANGUAGE: [&str; 5] = ["language_model", "text_model", "llm", "llm_backbone", "text_backbone"];
+
 /// Which tower each stack of layers of one model is.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Towers {
@@ -23,8 +26,8 @@ pub(super) struct Towers {
 impl Towers {
     /// The towers of a model with these tensors.
     ///
-    /// A stack whose name says no tower is the model's own. Of several stacks with one tower, the one with the most tensors has
-    /// it, and each of the others is a tower of its own, called by its path.
+    /// A stack whose name says no tower is the model's own. Of several stacks with one tower, one that is called the language
+    /// model has it, otherwise the one with the most tensors, and each of the others is a tower of its own, called by its path.
     pub(super) fn of<'a>(names: impl Iterator<Item = &'a str>) -> Self {
         let mut stacks: Vec<Stack> = Vec::new();
         let mut places: HashMap<String, usize> = HashMap::new();
@@ -37,14 +40,15 @@ impl Towers {
                 towers.marked.entry(stack.clone()).or_default().insert(layer, tower);
             }
             let place = *places.entry(stack).or_insert_with_key(|stack| {
-                stacks.push(Stack { name: stack.clone(), named: named(&path), tensors: 0 });
+                let is_language = path.prefix.iter().any(|part| LANGUAGE.contains(part));
+                stacks.push(Stack { name: stack.clone(), named: named(&path), is_language, tensors: 0 });
                 stacks.len() - 1
             });
             stacks[place].tensors += 1;
         }
         towers.has_pair = PAIR.iter().all(|half| stacks.iter().any(|stack| stack.named == Some(half)));
         // The first of those with the most tensors stays in front.
-        stacks.sort_by_key(|stack| std::cmp::Reverse(stack.tensors));
+        stacks.sort_by_key(|stack| std::cmp::Reverse((stack.is_language, stack.tensors)));
         let mut taken = HashSet::new();
         for stack in stacks {
             if !taken.insert(towers.counted(stack.named)) {
@@ -75,6 +79,7 @@ impl Towers {
 struct Stack {
     name: String,
     named: Option<&'static str>,
+    is_language: bool,
     tensors: usize,
 }
 
@@ -129,6 +134,19 @@ mod tests {
         check(&[("model.decoder.layers.0.fc1.weight", "-"), ("model.decoder.embed_tokens.weight", "-")]);
         check(&[("bert.encoder.layer.0.output.dense.weight", "-"), ("cls.predictions.decoder.weight", "-")]);
         check(&[("enc.blk.0.attn_q.weight", "encoder"), ("dec.blk.0.attn_q.weight", "decoder")]);
+    }
+
+    #[test]
+    fn the_language_model_is_the_main_stack_however_many_tensors_others_have() {
+        check(&[
+            ("eyes.featurizer.blocks.0.attn.qkv.weight", "eyes.featurizer.blocks"),
+            ("eyes.featurizer.blocks.0.attn.proj.weight", "eyes.featurizer.blocks"),
+            ("language_model.model.layers.0.self_attn.q_proj.weight", "-"),
+        ]);
+        check(&[
+            ("vision_backbone.featurizer.blocks.0.attn.qkv.weight", "vision"),
+            ("language_model.model.layers.0.self_attn.q_proj.weight", "-"),
+        ]);
     }
 
     #[test]
