@@ -118,7 +118,10 @@ pub fn select(names: &[impl AsRef<str>]) -> Result<Selection, SelectError> {
     let names: BTreeSet<&str> = names.iter().map(AsRef::as_ref).filter(is_visible).collect();
     let (top, below): (BTreeSet<&str>, BTreeSet<&str>) = names.iter().copied().partition(|name| !name.contains('/'));
     for naming in SHARDED {
-        if let Some((weights, left_out)) = of_naming(naming, &top)? {
+        if let Some((weights, mut left_out)) = of_naming(naming, &top)? {
+            if SEVERAL_MODELS.iter().any(|list| names.contains(list)) {
+                left_out.extend(weights_of(&below).map(str::to_owned));
+            }
             return Ok(Selection { left_out, ..selection(weights, names) });
         }
     }
@@ -140,11 +143,19 @@ pub fn select(names: &[impl AsRef<str>]) -> Result<Selection, SelectError> {
 /// What lists the models of a pipeline, each of which is in a sub-folder.
 const PIPELINE: &str = "model_index.json";
 
+/// What says that sub-folders hold further models that work together with the one at the top: a pipeline's list, and that of
+/// sentence-transformers.
+const SEVERAL_MODELS: [&str; 2] = [PIPELINE, "modules.json"];
+
+/// The files among these that hold weights of a format that is split into shards.
+fn weights_of<'a>(below: &BTreeSet<&'a str>) -> impl Iterator<Item = &'a str> {
+    let base = |name: &str| name.rsplit('/').next().unwrap_or_default().to_owned();
+    below.iter().copied().filter(move |name| SHARDED.iter().any(|naming| naming.is_weights(&base(name))))
+}
+
 /// Checks that no sub-folder holds a model that would be selected if the folder were named.
 fn in_sub_folders(below: &BTreeSet<&str>, is_pipeline: bool) -> Result<(), SelectError> {
-    let base = |name: &str| name.rsplit('/').next().unwrap_or_default().to_owned();
-    let weights = |name: &&&str| SHARDED.iter().any(|naming| naming.is_weights(&base(name)));
-    let weights: Vec<&str> = below.iter().filter(weights).copied().collect();
+    let weights: Vec<&str> = weights_of(below).collect();
     let folders: BTreeSet<&str> = weights.iter().map(|name| folder_of(name).trim_end_matches('/')).collect();
     match weights.first() {
         None => Ok(()),

@@ -90,6 +90,18 @@ fn weights_in_sub_folders_are_named_and_not_selected() {
 }
 
 #[test]
+fn the_other_models_of_a_pipeline_are_left_out_by_name() {
+    for list in ["model_index.json", "modules.json"] {
+        let names =
+            [list, "flux1-dev.safetensors", "transformer/model.safetensors", "vae/model.safetensors", "vae/x.txt"];
+        let selection = select(&names).expect("weights");
+        assert_eq!(selection.left_out, ["transformer/model.safetensors", "vae/model.safetensors"]);
+        // Without a list they may be anything: exports, earlier states of training.
+        assert_eq!(select(&names[1..]).expect("weights").left_out, [""; 0]);
+    }
+}
+
+#[test]
 fn the_parts_of_a_split_file_are_one_model() {
     let parts = ["q4/m-00001-of-00002.gguf", "q4/m-00002-of-00002.gguf"];
     assert_eq!(weights(&parts), parts);
