@@ -359,31 +359,25 @@ impl Moments {
     /// `kurtosis >= skewness² + 1`. The first makes the count the largest kurtosis.
     fn check_shape(&self, slack: f64) -> Result<(), ImplausibleAnswer> {
         let Self { count, mean, m2, m3, m4, min, max, .. } = *self;
-        let (n, blur) = (count as f64, self.blur(slack));
+        let n = count as f64;
         let (variance, farthest) = (m2 / n, (max - mean).max(mean - min));
-        let is_exact = variance * variance > FAR_FROM_UNDERFLOW && blur < 0.5;
-        if !is_exact || !m3.is_finite() || !m4.is_finite() || !(m2 * farthest * farthest).is_finite() {
+        let (sigma, largest) = (libm::sqrt(variance), m2 * farthest * farthest);
+        if variance * variance <= FAR_FROM_UNDERFLOW || ![m3, m4, largest].into_iter().all(f64::is_finite) {
             return Ok(());
         }
-        let sigma = libm::sqrt(variance);
         let (skewness, kurtosis) = (m3 / n / variance / sigma, m4 / n / variance / variance);
-        let (far, most) = (farthest / sigma, (farthest / sigma) * (farthest / sigma));
+        // Besides the stated errors, the mean's rounding where it is large beside the spread.
+        let blur = slack + 64.0 * f64::EPSILON * max.abs().max(min.abs()) / sigma;
+        let far = farthest / sigma;
         if skewness.abs() > far + blur * (1.0 + far) {
             return Err(ImplausibleAnswer::Skewness { skewness, most: far });
         }
-        let least = skewness * skewness + 1.0;
-        if kurtosis < least - blur * least || kurtosis > most + blur * most {
+        // `n Σd⁴ >= (Σd²)²` around any centre, so the mean's rounding does not matter to the 1.
+        let (least, most) = (skewness * skewness + 1.0, far * far);
+        if kurtosis < (least * (1.0 - blur)).max(1.0 - slack) || kurtosis > most * (1.0 + blur) {
             return Err(ImplausibleAnswer::Kurtosis { kurtosis, least, most });
         }
         Ok(())
-    }
-
-    /// How far off, relatively, figures in standard deviations may be: the stated errors, and the rounding of a mean that is
-    /// large beside the spread.
-    fn blur(&self, slack: f64) -> f64 {
-        let magnitude = self.max.abs().max(self.min.abs());
-        let sigma = libm::sqrt((self.m2 / self.count as f64).max(0.0));
-        if magnitude == 0.0 { slack } else { slack + 64.0 * f64::EPSILON * magnitude / sigma }
     }
 }
 
