@@ -20,6 +20,9 @@ pub const SCHEMA: u32 = 1;
 /// Student t with five degrees of freedom 9.
 pub const HEAVY_KURTOSIS: f64 = 10.0;
 
+/// Stacks of more experts than this have brief records of them, and reports list the heaviest expert alone.
+pub(crate) const LARGE_STACK: usize = 8;
+
 /// One model, measured once.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Run {

@@ -33,9 +33,6 @@ const QUANTILES: [(&str, f64); 5] = [("0.5", 0.5), ("0.9", 0.9), ("0.99", 0.99),
 /// The relative error up to which a kurtosis without the farthest elements is stated.
 const RESOLVED: f64 = 1e-3;
 
-/// Stacks of more experts than this have brief records of them.
-const EXPERTS: usize = 8;
-
 /// The records of all tensors: each stored one in the checkpoint's order, followed by its parts; then those that
 /// describe quantized weights.
 pub(super) fn tensors(
@@ -74,7 +71,7 @@ pub(super) fn tensors(
         };
         records.push(tensor(header, found, tolerance));
         if let Source::Parts(found) = &entry.source {
-            let is_large = found.parts.len() / found.per_matrix.max(1) > EXPERTS;
+            let is_large = found.parts.len() / found.per_matrix.max(1) > record::LARGE_STACK;
             records.extend(found.parts.iter().map(|(part, target)| {
                 let header = Header {
                     name: format!("{}{}", stored.name, part.label),

@@ -5,14 +5,11 @@ use std::collections::HashMap;
 use super::sections::{component, kurtoses, layer, role};
 use super::table::{Cell, Column, Table};
 use crate::number;
-use crate::record::{Role, Run, Tensor};
+use crate::record::{LARGE_STACK, Role, Run, Tensor};
 use crate::scheme_key::TensorScheme;
 use crate::statistics::median;
 
 use Column::{Names, Numbers, Words};
-
-/// Stacks of more experts than this are listed by their heaviest.
-const EXPERTS: usize = 8;
 
 /// Every tensor in the checkpoint's order; of more than 8 experts in a stack the one with the highest kurtosis.
 pub(super) fn all_tensors(run: &Run) -> Table {
@@ -88,7 +85,8 @@ impl<'a> Stacks<'a> {
 
     /// What is said of a tensor besides its role; `None` where a heavier expert is listed for it.
     fn note(&self, place: usize, tensor: &Tensor) -> Option<String> {
-        let Some(experts) = expert(tensor).and_then(|key| self.0.get(&key)).filter(|experts| experts.count > EXPERTS)
+        let Some(experts) =
+            expert(tensor).and_then(|key| self.0.get(&key)).filter(|experts| experts.count > LARGE_STACK)
         else {
             return Some(String::new());
         };

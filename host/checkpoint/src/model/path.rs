@@ -1,6 +1,6 @@
 //! Splits a tensor's dotted name: prefix, layer, module and leaf, without the parts that training tools add.
 
-use super::pattern::NAMES;
+use super::pattern::{NAMES, is_number};
 
 /// A name such as `model.layers.3.self_attn.q_proj.weight`, in parts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +52,6 @@ impl<'a> Path<'a> {
 
     /// The last part of the module's path that is no number: `input_layernorm` of `input_layernorm.0`.
     pub(super) fn last_word(&self) -> &'a str {
-        let is_number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
         self.module.iter().rev().find(|part| !is_number(part)).copied().unwrap_or_default()
     }
 

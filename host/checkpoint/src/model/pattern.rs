@@ -51,7 +51,8 @@ fn fits(part: &str, name: &str) -> bool {
     }
 }
 
-fn is_number(part: &str) -> bool {
+/// Whether a part of a path is the number of a layer, an expert or the like.
+pub(super) fn is_number(part: &str) -> bool {
     !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit())
 }
 
